@@ -1,0 +1,37 @@
+// The one way to write a log line: logfmt or JSON on standard error, one line an event, never contents and never keys.
+// The only user of spdlog, whose headers cost thirteen seconds a file.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <type_traits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace agentruntime {
+
+enum class LogLevel { kDebug, kInfo, kWarn, kError };  // warn: someone should look; error: someone must
+enum class LogFormat { kLogfmt, kJson };
+
+struct LogField {
+  absl::string_view name;
+  std::string value;
+  bool quoted = true;  // false: a number or true/false, bare in JSON
+
+  LogField(absl::string_view name, absl::string_view text) : name(name), value(text) {}
+  LogField(absl::string_view name, const std::string& text) : name(name), value(text) {}
+  LogField(absl::string_view name, const char* text) : name(name), value(text) {}
+  template <typename Number, typename = std::enable_if_t<std::is_arithmetic_v<Number>>>
+  LogField(absl::string_view name, Number number) : name(name), value(absl::StrCat(number)), quoted(false) {}
+};
+
+// Call once, before threads start. Until then: info, logfmt.
+void ConfigureLog(LogLevel level, LogFormat format);
+// Thread-safe. Control characters and invalid UTF-8 in values are escaped, values are cut at 1 KiB: no caller can forge a second line.
+void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
+// Writes what is buffered.
+void FlushLog();
+
+}  // namespace agentruntime

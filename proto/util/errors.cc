@@ -1,0 +1,182 @@
+#include "proto/util/errors.h"
+
+#include <initializer_list>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "agentruntime/internal/v1/rpc_error.pb.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+
+namespace agentruntime {
+namespace {
+
+constexpr absl::string_view kReasonPrefix = "ERROR_REASON_";
+constexpr absl::Duration kRetryDelay = absl::Seconds(1);
+
+using Metadata = std::initializer_list<std::pair<absl::string_view, std::string>>;
+
+// From a view: clang 19 mangles Cord's constructor from std::string otherwise than the compiler of Debian's Abseil did.
+absl::Cord ToCord(const google::protobuf::Message& message) { return absl::Cord(absl::string_view(message.SerializeAsString())); }
+
+absl::Status Make(absl::StatusCode code, v1::ErrorReason reason, absl::string_view message, Metadata metadata = {}) {
+  absl::Status status(code, message);
+  internal::v1::ErrorInfo info;
+  info.set_reason(std::string(absl::StripPrefix(v1::ErrorReason_Name(reason), kReasonPrefix)));
+  info.set_domain(std::string(kErrorDomain));
+  for (const auto& [key, value] : metadata) (*info.mutable_metadata())[std::string(key)] = value;
+  status.SetPayload(kErrorInfoTypeUrl, ToCord(info));
+  return status;
+}
+
+absl::Status WithRetry(absl::Status status, absl::Duration delay) {
+  internal::v1::RetryInfo retry;
+  *retry.mutable_retry_delay() = ToProto(delay);
+  status.SetPayload(kRetryInfoTypeUrl, ToCord(retry));
+  return status;
+}
+
+}  // namespace
+
+absl::Status InvalidFields(const std::vector<FieldViolation>& violations) {
+  const std::string message = absl::StrJoin(
+      violations, "; ", [](std::string* out, const FieldViolation& violation) { absl::StrAppend(out, violation.field, ": ", violation.description); });
+  absl::Status status = Make(absl::StatusCode::kInvalidArgument, v1::ERROR_REASON_INVALID_FIELD, message);
+  internal::v1::BadRequest bad_request;
+  for (const FieldViolation& violation : violations) {
+    auto* added = bad_request.add_field_violations();
+    added->set_field(violation.field);
+    added->set_description(violation.description);
+  }
+  status.SetPayload(kBadRequestTypeUrl, ToCord(bad_request));
+  return status;
+}
+
+absl::Status InvalidField(absl::string_view field, absl::string_view description) { return InvalidFields({{std::string(field), std::string(description)}}); }
+
+absl::Status RunNotFound(const RunId& run) {
+  return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_RUN_NOT_FOUND, absl::StrCat("there is no ", RunName(run), "; it may have been deleted"),
+              {{"run", RunName(run)}});
+}
+
+absl::Status StepNotFound(const RunId& run, int32_t number) {
+  return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_STEP_NOT_FOUND, absl::StrCat(RunName(run), " has no step ", number),
+              {{"step", FormatStepName(run, number)}});
+}
+
+absl::Status AgentNotFound(absl::string_view name) {
+  return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_AGENT_NOT_FOUND, absl::StrCat("there is no ", name, "; ListAgents names those there are"),
+              {{"agent", std::string(name)}});
+}
+
+absl::Status AgentExists(absl::string_view name) {
+  return Make(absl::StatusCode::kAlreadyExists, v1::ERROR_REASON_AGENT_EXISTS, absl::StrCat(name, " exists; use UpdateAgent to change it"),
+              {{"agent", std::string(name)}});
+}
+
+absl::Status RequestIdReused(absl::string_view request_id, const RunId& run) {
+  return Make(absl::StatusCode::kAlreadyExists, v1::ERROR_REASON_REQUEST_ID_REUSED,
+              absl::StrCat("request_id: \"", request_id, "\" was used for ", RunName(run), " with other content; use another id for another request"),
+              {{"request_id", std::string(request_id)}, {"run", RunName(run)}});
+}
+
+absl::Status RequestIdOfDeletedRun(absl::string_view request_id, const RunId& run) {
+  return Make(absl::StatusCode::kAlreadyExists, v1::ERROR_REASON_REQUEST_ID_REUSED,
+              absl::StrCat("request_id: \"", request_id, "\" was used for ", RunName(run), ", which was deleted; use another id to run it again"),
+              {{"request_id", std::string(request_id)}, {"run", RunName(run)}});
+}
+
+absl::Status EtagStale(absl::string_view agent) {
+  return Make(absl::StatusCode::kAborted, v1::ERROR_REASON_ETAG_STALE,
+              absl::StrCat("agent.etag: ", agent, " was changed since it was read; read it again and repeat the change"), {{"agent", std::string(agent)}});
+}
+
+absl::Status RunNotStopped(const RunId& run, v1::RunState state) {
+  const std::string word(absl::StripPrefix(v1::RunState_Name(state), "RUN_STATE_"));
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_NOT_STOPPED,
+              absl::StrCat(RunName(run), " is ", word, ", not STOPPED; wait for its stop, or cancel it first"), {{"run", RunName(run)}, {"state", word}});
+}
+
+absl::Status RunAnswered(const RunId& run) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_ANSWERED,
+              absl::StrCat(RunName(run), " gave its final answer, which never changes; submit a new run to say more"), {{"run", RunName(run)}});
+}
+
+absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_LIMIT_NOT_RAISED,
+              absl::StrCat("limits.", limit.limit(), ": ", RunName(run), " was stopped by it at ", limit.count(), "; raise it above ", limit.count(),
+                           limit.limit() == "timeout" ? " ms" : ""),
+              {{"run", RunName(run)}, {"limit", limit.limit()}, {"value", absl::StrCat(limit.value())}, {"count", absl::StrCat(limit.count())}});
+}
+
+absl::Status AgentUnusable(absl::string_view agent, absl::string_view why) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_AGENT_UNUSABLE, absl::StrCat(agent, ": ", why), {{"agent", std::string(agent)}});
+}
+
+absl::Status SequenceBeyondEnd(const RunId& run, Sequence after, Sequence last) {
+  return Make(absl::StatusCode::kOutOfRange, v1::ERROR_REASON_SEQUENCE_BEYOND_END,
+              absl::StrCat("after_sequence: ", after, " lies beyond the last event of ", RunName(run), ", which is ", last),
+              {{"run", RunName(run)}, {"last_sequence", absl::StrCat(last)}});
+}
+
+absl::Status PageTokenInvalid() {
+  const std::string description = "it is not a token of this query; repeat the query it came with, or leave it out to begin again";
+  absl::Status status = Make(absl::StatusCode::kInvalidArgument, v1::ERROR_REASON_PAGE_TOKEN_INVALID, absl::StrCat("page_token: ", description));
+  internal::v1::BadRequest bad_request;
+  auto* violation = bad_request.add_field_violations();
+  violation->set_field("page_token");
+  violation->set_description(description);
+  status.SetPayload(kBadRequestTypeUrl, ToCord(bad_request));
+  return status;
+}
+
+absl::Status QueueFull(absl::string_view what, int64_t limit) {
+  return WithRetry(
+      Make(absl::StatusCode::kResourceExhausted, v1::ERROR_REASON_QUEUE_FULL,
+           absl::StrCat("the server holds ", limit, " ", what, ", its limit; try again later with the same request_id"), {{"limit", absl::StrCat(limit)}}),
+      kRetryDelay);
+}
+
+absl::Status ServerDraining(std::optional<Sequence> last_sequence) {
+  if (!last_sequence) {
+    return WithRetry(Make(absl::StatusCode::kUnavailable, v1::ERROR_REASON_SERVER_DRAINING, "the server is about to exit; try again when it is back"),
+                     kRetryDelay);
+  }
+  return WithRetry(Make(absl::StatusCode::kUnavailable, v1::ERROR_REASON_SERVER_DRAINING,
+                        absl::StrCat("the server is about to exit; watch again with after_sequence ", *last_sequence, " when it is back"),
+                        {{"last_sequence", absl::StrCat(*last_sequence)}}),
+                   kRetryDelay);
+}
+
+absl::Status StoreUnavailable(absl::string_view why) {
+  return WithRetry(
+      Make(absl::StatusCode::kUnavailable, v1::ERROR_REASON_STORE_UNAVAILABLE,
+           absl::StrCat("the store cannot write now (", why, "); whether this request took effect is unknown: repeat it with the same request_id")),
+      kRetryDelay);
+}
+
+absl::Status RunDamaged(const RunId& run, absl::string_view why) {
+  return Make(absl::StatusCode::kDataLoss, v1::ERROR_REASON_RUN_DAMAGED,
+              absl::StrCat("the journal of ", RunName(run), " is damaged (", why, "); it is set aside, restore it from a backup"), {{"run", RunName(run)}});
+}
+
+absl::Status MessageTooLarge(absl::string_view what, int64_t bytes, int64_t bytes_max) {
+  return Make(absl::StatusCode::kResourceExhausted, v1::ERROR_REASON_MESSAGE_TOO_LARGE,
+              absl::StrCat(what, " is ", bytes, " bytes; at most ", bytes_max, " fit into one message"), {{"bytes_max", absl::StrCat(bytes_max)}});
+}
+
+absl::Status InternalError(absl::string_view what) { return Make(absl::StatusCode::kInternal, v1::ERROR_REASON_INTERNAL, what); }
+
+v1::ErrorReason ReasonOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kErrorInfoTypeUrl);
+  internal::v1::ErrorInfo info;
+  if (!payload || !info.ParseFromString(std::string(*payload)) || info.domain() != kErrorDomain) return v1::ERROR_REASON_UNSPECIFIED;
+  v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
+  v1::ErrorReason_Parse(absl::StrCat(kReasonPrefix, info.reason()), &reason);
+  return reason;
+}
+
+}  // namespace agentruntime

@@ -1,0 +1,55 @@
+// Every error that a client can see: code, reason and wording are decided here, once. Each carries google.rpc details (internal/v1/rpc_error.proto) as
+// payloads under their real type URLs; the server puts them into `grpc-status-details-bin`.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "agentruntime/v1/error.pb.h"
+#include "agentruntime/v1/run.pb.h"
+#include "proto/base/id.h"
+
+namespace agentruntime {
+
+inline constexpr absl::string_view kErrorDomain = "agentruntime";
+inline constexpr absl::string_view kErrorInfoTypeUrl = "type.googleapis.com/google.rpc.ErrorInfo";
+inline constexpr absl::string_view kBadRequestTypeUrl = "type.googleapis.com/google.rpc.BadRequest";
+inline constexpr absl::string_view kRetryInfoTypeUrl = "type.googleapis.com/google.rpc.RetryInfo";
+
+// One wrong field: its path from the request, and a sentence that says what is wrong and what to do.
+struct FieldViolation {
+  std::string field;
+  std::string description;
+};
+
+absl::Status InvalidFields(const std::vector<FieldViolation>& violations);  // at least one
+absl::Status InvalidField(absl::string_view field, absl::string_view description);
+absl::Status RunNotFound(const RunId& run);
+absl::Status StepNotFound(const RunId& run, int32_t number);
+absl::Status AgentNotFound(absl::string_view name);
+absl::Status AgentExists(absl::string_view name);
+absl::Status RequestIdReused(absl::string_view request_id, const RunId& run);
+absl::Status RequestIdOfDeletedRun(absl::string_view request_id, const RunId& run);  // ALREADY_EXISTS, REQUEST_ID_REUSED
+absl::Status EtagStale(absl::string_view agent);
+absl::Status RunNotStopped(const RunId& run, v1::RunState state);
+absl::Status RunAnswered(const RunId& run);
+absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit);
+absl::Status AgentUnusable(absl::string_view agent, absl::string_view why);
+absl::Status SequenceBeyondEnd(const RunId& run, Sequence after, Sequence last);
+absl::Status PageTokenInvalid();
+absl::Status QueueFull(absl::string_view what, int64_t limit);
+absl::Status ServerDraining(std::optional<Sequence> last_sequence);
+absl::Status StoreUnavailable(absl::string_view why);
+absl::Status RunDamaged(const RunId& run, absl::string_view why);
+absl::Status MessageTooLarge(absl::string_view what, int64_t bytes, int64_t bytes_max);
+absl::Status InternalError(absl::string_view what);
+
+// The reason of an error made here; ERROR_REASON_UNSPECIFIED for any other status.
+v1::ErrorReason ReasonOf(const absl::Status& status);
+
+}  // namespace agentruntime

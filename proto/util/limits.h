@@ -1,0 +1,76 @@
+// The bounds that are published (GetServerInfo, README) and enforced: one place for each number.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace agentruntime {
+
+// One message on the wire.
+inline constexpr int64_t kMessageBytesMax = 4 << 20;   // a request
+inline constexpr int64_t kResponseBytesMax = 3 << 20;  // a response; leaves room below what clients accept by default
+inline constexpr int64_t kPageBytesMax = 1 << 20;      // a page ends here even if page_size is not reached
+inline constexpr int32_t kPageSizeDefault = 50;
+inline constexpr int32_t kPageSizeMax = 1000;
+
+// One run.
+inline constexpr int64_t kInputBytesMax = 256 << 10;
+inline constexpr int32_t kInputPartsMax = 64;
+inline constexpr int32_t kLabelsMax = 32;
+inline constexpr int32_t kLabelKeyBytesMax = 63;
+inline constexpr int32_t kLabelValueBytesMax = 256;
+inline constexpr int32_t kRequestIdBytesMax = 128;
+inline constexpr int32_t kRequestIdsPerRunMax = 64;
+inline constexpr int32_t kTitleCharactersMax = 120;
+inline constexpr int32_t kCauseBytesMax = 1024;
+inline constexpr int64_t kEventBytesMax = 1 << 20;
+inline constexpr int64_t kEventsMax = 100'000;
+inline constexpr int64_t kJournalBytesMax = 64 << 20;
+inline constexpr absl::Duration kWaitMax = absl::Minutes(10);
+
+// One decision and its calls.
+inline constexpr int32_t kCallsPerDecisionMax = 64;
+inline constexpr int64_t kArgumentsBytesMax = 256 << 10;
+inline constexpr int64_t kResultBytesMax = 64 << 10;
+inline constexpr int64_t kDecisionTextBytesMax = 512 << 10;
+inline constexpr int32_t kJsonDepthMax = 64;
+inline constexpr int32_t kInvalidDecisionsMax = 3;  // in a row
+
+// One agent.
+inline constexpr int64_t kInstructionsBytesMax = 64 << 10;
+inline constexpr int64_t kDescriptionBytesMax = 1024;
+inline constexpr int32_t kToolsPerAgentMax = 128;
+
+// Limits of a run: defaults and maxima of the server's configuration.
+inline constexpr int32_t kMaxStepsDefault = 25;
+inline constexpr int32_t kMaxStepsMaximum = 10'000;
+inline constexpr int32_t kMaxToolCallsDefault = 100;
+inline constexpr int32_t kMaxToolCallsMaximum = 100'000;
+inline constexpr int64_t kMaxTokensDefault = 1'000'000;
+inline constexpr int64_t kMaxTokensMaximum = 1'000'000'000;
+inline constexpr absl::Duration kTimeoutDefault = absl::Minutes(10);
+inline constexpr absl::Duration kTimeoutMaximum = absl::Hours(30 * 24);
+
+// Attempts.
+inline constexpr int32_t kModelAttemptsMax = 5;
+inline constexpr absl::Duration kModelIdleTimeout = absl::Seconds(120);  // no byte for so long ends the attempt
+inline constexpr int32_t kToolAttemptsMax = 3;                           // READ_ONLY and IDEMPOTENT; UNSAFE: 1
+inline constexpr absl::Duration kToolTimeout = absl::Seconds(30);
+inline constexpr int32_t kMaxOutputTokensDefault = 4096;
+inline constexpr absl::Duration kCancelGrace = absl::Seconds(5);  // within CancelRun's promise of 10 s
+
+// Recovery.
+inline constexpr int32_t kBarrenStartsMax = 20;     // starts in a row without progress that stop a run
+inline constexpr int32_t kBarrenStartsSuspect = 3;  // after which runs are started one at a time
+
+// The server.
+inline constexpr int64_t kRunningRunsMaxDefault = 10'000;
+inline constexpr int64_t kQueuedRunsMaxDefault = 100'000;
+inline constexpr absl::Duration kWatchIdleInterval = absl::Seconds(30);
+inline constexpr int32_t kWatchBufferEventsMax = 256;  // over it a watcher catches up from the journal
+inline constexpr int32_t kWatchBufferDeltasMax = 256;  // over it deltas are dropped
+inline constexpr int32_t kWatchersMax = 20'000;
+inline constexpr absl::Duration kDrainGraceDefault = absl::Seconds(20);
+
+}  // namespace agentruntime

@@ -1,0 +1,97 @@
+// The facade that the RPCs call: everything a caller can do with runs and agents. It knows nothing of gRPC.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "agentruntime/v1/agent.pb.h"
+#include "agentruntime/v1/event.pb.h"
+#include "agentruntime/v1/run.pb.h"
+#include "proto/base/id.h"
+#include "runtime/environment.h"
+#include "runtime/watch.h"
+#include "storage/types.h"
+
+namespace agentruntime {
+
+// Who calls. Until there are credentials everybody on loopback is "local".
+struct Caller {
+  std::string tenant;
+  std::string principal = "local";
+  std::string traceparent;
+};
+
+struct CreateRequest {
+  v1::Run run;  // agent, input, limits, labels; each field valid by itself
+  std::string request_id;
+  std::string request_hash;
+};
+
+struct ResumeRequest {
+  v1::Limits limits;
+  std::vector<v1::Part> input;
+  std::string request_id;
+  std::string request_hash;
+};
+
+// How the server is, for health and GetServerInfo.
+struct RuntimeInfo {
+  StoreInfo store;
+  bool writable = true;
+  bool draining = false;
+  int32_t sessions = 0;
+  int32_t watchers = 0;
+};
+
+// Thread-safe; coroutines may run on any executor. Statuses are those of proto/util/errors.h. A write returns OK when its events are durable; any other
+// end means that nobody knows: ask again with the same request id.
+class Runtime {
+ public:
+  // `environment` and what it points to outlive the runtime. Takes up unfinished runs, oldest first.
+  static absl::StatusOr<std::unique_ptr<Runtime>> Start(Environment environment, RuntimeOptions options);
+  ~Runtime();  // after Drain
+
+  boost::asio::awaitable<absl::StatusOr<v1::Run>> CreateRun(CreateRequest request, Caller caller);
+  // Waits up to `wait` for STOPPED or WAITING.
+  boost::asio::awaitable<absl::StatusOr<v1::Run>> GetRun(RunId run, absl::Duration wait);
+  boost::asio::awaitable<absl::StatusOr<v1::Run>> CancelRun(RunId run, std::string cause, Caller caller);
+  boost::asio::awaitable<absl::StatusOr<v1::Run>> ResumeRun(RunId run, ResumeRequest request, Caller caller);
+  boost::asio::awaitable<absl::Status> DeleteRun(RunId run);
+  // Without input, limits and answer.
+  boost::asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Run>, bool>>> ListRuns(RunQuery query);
+  boost::asio::awaitable<absl::StatusOr<std::vector<EventPtr>>> ListEvents(RunId run, Sequence after, ReadLimit limit);
+  // Steps after number `after`; the bool says whether there are more.
+  boost::asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> ListSteps(RunId run, int32_t after, ReadLimit limit);
+  boost::asio::awaitable<absl::StatusOr<v1::Step>> GetStep(RunId run, int32_t number);
+  boost::asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> WatchRun(RunId run, Sequence after, bool include_deltas);
+
+  boost::asio::awaitable<absl::StatusOr<v1::Agent>> CreateAgent(v1::Agent agent);
+  boost::asio::awaitable<absl::StatusOr<v1::Agent>> UpdateAgent(v1::Agent agent, bool allow_missing);
+  boost::asio::awaitable<absl::StatusOr<v1::Agent>> GetAgent(std::string agent_id, int32_t revision);
+  boost::asio::awaitable<absl::StatusOr<std::vector<v1::Agent>>> ListAgents(std::string after, int32_t limit);
+  std::vector<v1::Tool> ListTools() const;
+  std::vector<v1::Model> ListModels() const;
+
+  boost::asio::awaitable<absl::StatusOr<RuntimeInfo>> GetInfo();
+  // Called on some thread at each change of (writable, draining).
+  void SetServingListener(absl::AnyInvocable<void(bool serving)> listener);
+
+  // No new runs; sessions park at their next journaled point; attempts still under way after `grace` are cut off; watches end with SERVER_DRAINING.
+  // Returns when no session is left. Idempotent.
+  boost::asio::awaitable<void> Drain(absl::Duration grace);
+
+ private:
+  class Impl;
+  explicit Runtime(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace agentruntime

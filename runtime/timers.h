@@ -1,0 +1,35 @@
+// Waiting, through one seam: runtime code names no timer of its own, so that a simulation can move time.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+
+namespace agentruntime {
+
+// Thread-safe.
+class Timers {
+ public:
+  // One wait under way; dropping it cancels the wait: afterwards the function is not called, if it is dropped on the executor that it runs on.
+  class Wait {
+   public:
+    virtual ~Wait() = default;
+  };
+
+  virtual ~Timers() = default;
+  // Calls `then` on `executor` once `delay` has passed.
+  virtual std::unique_ptr<Wait> After(absl::Duration delay, boost::asio::any_io_executor executor, absl::AnyInvocable<void()> then) = 0;
+  // Suspends the coroutine for `delay`; ends early, without an error, when its cancellation slot fires: ask `cancelled()` of the coroutine's state.
+  boost::asio::awaitable<void> Sleep(absl::Duration delay);
+};
+
+// Real time, by Asio's timers.
+class SystemTimers final : public Timers {
+ public:
+  std::unique_ptr<Wait> After(absl::Duration delay, boost::asio::any_io_executor executor, absl::AnyInvocable<void()> then) override;
+};
+
+}  // namespace agentruntime

@@ -1,0 +1,67 @@
+// The journal of every run: append-only, one writer per run, any number of readers.
+//
+// Source of the ideas: fencing by epoch after Restate's invoker; group commit after LevelDB's write queue.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "storage/types.h"
+
+namespace agentruntime {
+
+// Called once, on the store's own thread, in the order of the calls it belongs to: it must be quick and must not call the store; post elsewhere.
+using CreateDone = absl::AnyInvocable<void(CreateOutcome)>;
+using AppendDone = absl::AnyInvocable<void(AppendResult)>;
+using DeleteDone = absl::AnyInvocable<void(absl::Status)>;
+
+// Thread-safe. Writes are queued behind all earlier writes and committed in that order, many runs to one transaction and one sync; each item of a batch
+// succeeds or fails alone. The durable state is always a prefix of that order.
+//
+// A full or busy disk only delays writes: the same batch is tried again until it succeeds, `writable` is false meanwhile, and reads go on.
+// Any other failed write ends the process at once: after a failed sync nobody can say what the disk holds.
+//
+// Reads block on the disk and see committed rows only: call them on a blocking pool. Errors of reads: DATA_LOSS (RunDamaged) where a checksum does not
+// fit; INTERNAL where the disk cannot be read.
+class Store {
+ public:
+  virtual ~Store() = default;  // finishes what is queued, unless the disk is full; then what was not acknowledged is dropped
+
+  // The epoch of this opening: greater than that of every earlier one.
+  virtual Epoch epoch() const = 0;
+
+  // Accepts a run with event 1.
+  virtual void Create(NewRun run, CreateDone done) = 0;
+
+  // Appends to a run and replaces its projection. Each event at most kEventBytesMax bytes.
+  virtual void Append(AppendRequest request, AppendDone done) = 0;
+
+  // Removes a stopped run whole; its id and request id are remembered for at least 24 h. NOT_FOUND; FAILED_PRECONDITION unless its projection is STOPPED.
+  virtual void Delete(const RunId& run, DeleteDone done) = 0;
+
+  // Events after `after`, in order. Empty at the end of the journal. NOT_FOUND.
+  virtual absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) = 0;
+
+  // One run's columns. NOT_FOUND.
+  virtual absl::StatusOr<RunRecord> GetRun(const RunId& run) = 0;
+
+  // By id, which is creation time. A damaged run is left out and set aside.
+  virtual absl::StatusOr<RunPage> ListRuns(const RunQuery& query) = 0;
+
+  // Runs that are not stopped, oldest first, after `after`: what a start takes up, and (by wake_time) what a timer does.
+  virtual absl::StatusOr<std::vector<UnfinishedRun>> UnfinishedRuns(std::optional<RunId> after, int32_t limit) = 0;
+
+  // Sizes and counts.
+  virtual absl::StatusOr<StoreInfo> Info() = 0;
+
+  // Whether writes go through now.
+  virtual bool writable() const = 0;
+  // `listener(writable)` is called on the store's thread at each change. Set once, before the first write.
+  virtual void SetWritableListener(absl::AnyInvocable<void(bool)> listener) = 0;
+};
+
+}  // namespace agentruntime

@@ -1,0 +1,133 @@
+// The words that a store and its users share.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agentruntime/v1/event.pb.h"
+#include "agentruntime/v1/run.pb.h"
+#include "proto/base/id.h"
+
+namespace agentruntime {
+
+// An event is built once and then shared, never changed: it may be read on any thread.
+using EventPtr = std::shared_ptr<const v1::Event>;
+
+// What of a run is kept in columns beside its journal, so that lists need no fold. Derived from the events up to `last_sequence`, written in their
+// transaction: a speed-up, never the truth.
+struct RunProjection {
+  v1::RunState state = v1::RUN_STATE_QUEUED;
+  std::optional<v1::Stop> stop;
+  v1::Usage usage;
+  std::optional<v1::Activity> activity;
+  Sequence last_sequence = 0;
+  Sequence answer_sequence = 0;  // event that holds the answer (decision_made or run_stopped); 0: none
+  int32_t last_step = 0;
+  int32_t barren_starts = 0;  // starts since the last event that was progress
+  absl::Time update_time;
+  std::optional<absl::Time> start_time;
+  std::optional<absl::Time> stop_time;
+  // When the run needs a session although nothing comes from outside; only of runs that wait out of memory.
+  std::optional<absl::Time> wake_time;
+};
+
+// A run to be accepted.
+struct NewRun {
+  RunId id;
+  std::string tenant;        // "" until there are tenants
+  std::string request_id;    // "": none; else unique within the tenant
+  std::string request_hash;  // of the request, to tell a retry from another request under the same id
+  EventPtr created;          // event 1; agent, labels and create time are taken from it
+  std::string title;
+  RunProjection projection;
+};
+
+// What became of it.
+struct CreateOutcome {
+  enum class Kind {
+    kCreated,  // durable
+    kExists,   // the request id was used, with the same hash, for `run`
+    kReused,   // the request id was used, with another hash, for `run`
+    kDeleted,  // the request id was used for `run`, which was deleted
+  };
+  Kind kind;
+  RunId run;
+};
+
+// How an append ended.
+enum class AppendResult {
+  kDurable,
+  kLost,  // a newer epoch owns the run, its last sequence differs, or it is gone: drop the session; every later append of it is lost too
+};
+
+// Events to be appended to one run, as one atomic item.
+struct AppendRequest {
+  RunId run;
+  Epoch epoch = 0;
+  Sequence expected_last_sequence = 0;
+  std::vector<EventPtr> events;  // at least 1; sequences follow `expected_last_sequence` without gaps
+  RunProjection projection;      // after the last of them
+};
+
+// A run as its columns tell it.
+struct RunRecord {
+  RunId id;
+  std::string tenant;
+  std::string agent;  // agents/{agent}/revisions/{revision}
+  std::string title;
+  std::map<std::string, std::string> labels;
+  absl::Time create_time;
+  RunProjection projection;
+};
+
+// All given conditions must hold.
+struct RunQuery {
+  std::string tenant;
+  std::vector<v1::RunState> states;
+  std::vector<v1::StopReason> stop_reasons;
+  std::string agent;     // {agent} without `agents/`; "": any
+  int32_t revision = 0;  // 0: any
+  std::map<std::string, std::string> labels;
+  std::optional<absl::Time> created_after;   // at or after
+  std::optional<absl::Time> created_before;  // before
+  bool oldest_first = false;
+  std::optional<RunId> after;  // the last run of the page before
+  int32_t limit = 50;
+};
+
+struct RunPage {
+  std::vector<RunRecord> runs;
+  bool more = false;
+};
+
+// How much of a journal one read returns: it ends at whichever comes first, but has at least one event if there is one.
+struct ReadLimit {
+  int32_t events_max = 1000;
+  int64_t bytes_max = 1 << 20;
+};
+
+// A run that is not stopped, for recovery.
+struct UnfinishedRun {
+  RunId id;
+  v1::RunState state = v1::RUN_STATE_QUEUED;
+  int32_t barren_starts = 0;
+  std::optional<absl::Time> wake_time;
+};
+
+struct StoreInfo {
+  std::string kind;
+  int64_t bytes = 0;
+  int64_t free_bytes = 0;
+  int32_t format = 0;
+  int64_t queued = 0;
+  int64_t running = 0;
+  int64_t waiting = 0;
+  int64_t set_aside = 0;
+};
+
+}  // namespace agentruntime
