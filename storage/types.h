@@ -24,6 +24,7 @@ struct RunProjection {
   v1::RunState state = v1::RUN_STATE_QUEUED;
   std::optional<v1::Stop> stop;
   v1::Usage usage;
+  v1::Limits limits;  // effective, raises by resumes included
   std::optional<v1::Activity> activity;
   Sequence last_sequence = 0;
   Sequence answer_sequence = 0;  // event that holds the answer (decision_made or run_stopped); 0: none

@@ -25,6 +25,7 @@ struct ModelInfo {
   std::string description;     // what it is, in a line
   int32_t context_tokens = 128'000;
   bool local = false;  // our own, in-process, touches only the store and read-only folders: may run ahead of the disk
+  bool counts_tokens = true;   // false: it reads and writes no tokens, so none are reserved or booked
   int32_t attempts_max = 5;
   std::string required_tool;  // a tool without which the model cannot work; empty: none
 };
