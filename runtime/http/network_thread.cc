@@ -1,0 +1,207 @@
+#include "runtime/http/network_thread.h"
+
+#include <curl/curl.h>
+
+#include <chrono>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/http/transfer.h"
+
+namespace agentruntime {
+namespace {
+
+constexpr absl::Duration kSweepInterval = absl::Milliseconds(50);  // how late a timeout may be noticed
+constexpr int kIdlePollMs = 60'000;
+
+// Tells the coroutine, unless it has been told.
+void Finish(Exchange& exchange, HttpEnd end, bool sent, std::string message) {
+  absl::AnyInvocable<void()> wake;
+  {
+    MutexLock lock(exchange.mu);
+    if (exchange.finished) return;
+    exchange.finished = true;
+    exchange.end = end;
+    exchange.sent = sent;
+    exchange.message = std::move(message);
+    wake = std::exchange(exchange.wake, nullptr);
+  }
+  exchange.over = true;
+  if (wake) wake();
+}
+
+}  // namespace
+
+NetworkThread::NetworkThread(NetworkOptions options) : options_(std::move(options)) {
+  static std::once_flag once;
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  multi_ = curl_multi_init();
+  curl_multi_setopt(static_cast<CURLM*>(multi_), CURLMOPT_MAXCONNECTS, static_cast<long>(options_.connections_max));
+  thread_ = std::thread([this] { Run(); });
+}
+
+NetworkThread::~NetworkThread() {
+  {
+    MutexLock lock(mu_);
+    stopping_ = true;
+  }
+  curl_multi_wakeup(static_cast<CURLM*>(multi_));
+  thread_.join();
+  curl_multi_cleanup(static_cast<CURLM*>(multi_));
+}
+
+absl::Duration NetworkThread::Now() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }
+
+void NetworkThread::Begin(std::shared_ptr<Exchange> exchange) { Queue(Command::kBegin, std::move(exchange)); }
+void NetworkThread::Abort(std::shared_ptr<Exchange> exchange) { Queue(Command::kAbort, std::move(exchange)); }
+void NetworkThread::Resume(std::shared_ptr<Exchange> exchange) { Queue(Command::kResume, std::move(exchange)); }
+void NetworkThread::Leave(std::shared_ptr<Exchange> exchange) { Queue(Command::kLeave, std::move(exchange)); }
+
+void NetworkThread::Queue(Command::Kind kind, std::shared_ptr<Exchange> exchange) {
+  bool first;
+  {
+    MutexLock lock(mu_);
+    first = commands_.empty();
+    commands_.push_back({kind, std::move(exchange)});
+  }
+  if (first) curl_multi_wakeup(static_cast<CURLM*>(multi_));
+}
+
+void NetworkThread::Run() {
+  CURLM* const multi = static_cast<CURLM*>(multi_);
+  for (;;) {
+    std::vector<Command> commands;
+    bool stopping;
+    {
+      MutexLock lock(mu_);
+      commands.swap(commands_);
+      stopping = stopping_;
+    }
+    for (Command& command : commands) Do(std::move(command));
+    if (stopping) break;
+    int running = 0;
+    curl_multi_perform(multi, &running);
+    Reap();
+    Sweep();
+    const bool busy = !transfers_.empty() || waiting_ > 0;
+    curl_multi_poll(multi, nullptr, 0, busy ? static_cast<int>(absl::ToInt64Milliseconds(kSweepInterval)) : kIdlePollMs, nullptr);
+  }
+  CloseAll();
+}
+
+void NetworkThread::Do(Command command) {
+  Exchange& exchange = *command.exchange;
+  switch (command.kind) {
+    case Command::kBegin: Admit(std::move(command.exchange)); break;
+    case Command::kAbort:
+      if (exchange.over) break;
+      if (exchange.transfer != nullptr) {
+        End(*exchange.transfer, HttpEnd::kCancelled, "cancelled");
+      } else {
+        Finish(exchange, HttpEnd::kCancelled, false, "cancelled");  // StartWaiting drops it
+      }
+      break;
+    case Command::kResume:
+      if (exchange.transfer != nullptr) exchange.transfer->Resume();
+      break;
+    case Command::kLeave:
+      if (exchange.transfer != nullptr) exchange.transfer->Leave(Now());
+      break;
+  }
+}
+
+void NetworkThread::Admit(std::shared_ptr<Exchange> exchange) {
+  Origin& origin = origins_[exchange->url.Origin()];
+  if (origin.waiting.empty() && HasRoom(origin, *exchange)) return Start(origin, std::move(exchange));
+  if (waiting_ >= options_.waiting_max) {
+    return Finish(*exchange, HttpEnd::kUnreachable, false,
+                  absl::StrCat("more than ", options_.waiting_max, " requests wait for a connection; try again later"));
+  }
+  ++waiting_;
+  origin.waiting.push_back(std::move(exchange));
+}
+
+bool NetworkThread::HasRoom(const Origin& origin, const Exchange& exchange) const {
+  const int origin_max = exchange.request.connections_max > 0 ? exchange.request.connections_max : options_.connections_per_origin_max;
+  return static_cast<int>(transfers_.size()) < options_.connections_max && origin.active < origin_max;
+}
+
+void NetworkThread::StartWaiting() {
+  for (auto it = origins_.begin(); it != origins_.end();) {
+    Origin& origin = it->second;
+    while (!origin.waiting.empty()) {
+      if (!origin.waiting.front()->over && !HasRoom(origin, *origin.waiting.front())) break;
+      const std::shared_ptr<Exchange> exchange = std::move(origin.waiting.front());
+      origin.waiting.pop_front();
+      --waiting_;
+      if (!exchange->over) Start(origin, exchange);
+    }
+    it = origin.active == 0 && origin.waiting.empty() ? origins_.erase(it) : std::next(it);
+  }
+}
+
+void NetworkThread::Start(Origin& origin, std::shared_ptr<Exchange> exchange) {
+  auto transfer = std::make_unique<Transfer>(exchange, exchange->url.Origin(), options_);
+  if (transfer->easy() == nullptr || curl_multi_add_handle(static_cast<CURLM*>(multi_), transfer->easy()) != CURLM_OK) {
+    return Finish(*exchange, HttpEnd::kUnreachable, false, "no memory for another request");
+  }
+  ++origin.active;
+  exchange->transfer = transfer.get();
+  transfers_.emplace(transfer.get(), std::move(transfer));
+}
+
+void NetworkThread::Reap() {
+  int left = 0;
+  while (CURLMsg* const message = curl_multi_info_read(static_cast<CURLM*>(multi_), &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    void* self = nullptr;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &self);
+    auto& transfer = *static_cast<Transfer*>(self);
+    std::string text;
+    const HttpEnd end = transfer.Judge(message->data.result, text);
+    End(transfer, end, std::move(text));
+  }
+}
+
+void NetworkThread::Sweep() {
+  const absl::Duration now = Now();
+  if (now - swept_ < kSweepInterval) return StartWaiting();
+  swept_ = now;
+  std::vector<std::pair<Transfer*, std::string>> late;
+  for (const auto& [transfer, owner] : transfers_) {
+    std::string message;
+    if (transfer->IsLate(now, message)) late.emplace_back(transfer, std::move(message));
+  }
+  for (auto& [transfer, message] : late) End(*transfer, HttpEnd::kTimeout, std::move(message));
+  for (auto& [name, origin] : origins_) {
+    for (const auto& exchange : origin.waiting) {
+      if (!exchange->over && now >= exchange->deadline)
+        Finish(*exchange, HttpEnd::kTimeout, false, absl::StrCat("no connection to ", name, " was free in time"));
+    }
+  }
+  StartWaiting();
+}
+
+void NetworkThread::End(Transfer& transfer, HttpEnd end, std::string message) {
+  curl_multi_remove_handle(static_cast<CURLM*>(multi_), transfer.easy());
+  transfer.PublishHead();
+  Exchange& exchange = transfer.exchange();
+  exchange.transfer = nullptr;
+  const auto origin = origins_.find(transfer.origin());
+  if (origin != origins_.end()) --origin->second.active;
+  const auto it = transfers_.find(&transfer);
+  const std::unique_ptr<Transfer> owned = std::move(it->second);  // lives until the coroutine is told
+  transfers_.erase(it);
+  Finish(exchange, end, owned->sent(), std::move(message));
+}
+
+void NetworkThread::CloseAll() {
+  while (!transfers_.empty()) End(*transfers_.begin()->second, HttpEnd::kCancelled, "the client was closed");
+  for (auto& [name, origin] : origins_) {
+    for (const auto& exchange : origin.waiting) Finish(*exchange, HttpEnd::kCancelled, false, "the client was closed");
+  }
+  origins_.clear();
+}
+
+}  // namespace agentruntime
