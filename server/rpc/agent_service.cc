@@ -1,0 +1,60 @@
+#include <utility>
+
+#include "agentruntime/v1/agent_service.grpc.pb.h"
+#include "server/rpc/agent_handlers.h"
+#include "server/rpc/services.h"
+#include "server/rpc/unary.h"
+
+namespace agentruntime::rpc {
+namespace {
+
+namespace asio = boost::asio;
+using grpc::ByteBuffer;
+using grpc::CallbackServerContext;
+using UnaryReactor = grpc::ServerUnaryReactor;
+
+using S = v1::AgentService;
+using Base = S::WithRawCallbackMethod_CreateAgent<S::WithRawCallbackMethod_UpdateAgent<S::WithRawCallbackMethod_GetAgent<
+    S::WithRawCallbackMethod_ListAgents<S::WithRawCallbackMethod_ListTools<S::WithRawCallbackMethod_ListModels<S::Service>>>>>>;
+
+class AgentServiceImpl final : public Base {
+ public:
+  AgentServiceImpl(asio::any_io_executor pool, const Backend& backend) : pool_(std::move(pool)), backend_(backend) {}
+
+  UnaryReactor* CreateAgent(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
+    return Start<v1::CreateAgentRequest>("CreateAgent", *request, response, rpc::CreateAgent);
+  }
+  UnaryReactor* UpdateAgent(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
+    return Start<v1::UpdateAgentRequest>("UpdateAgent", *request, response, rpc::UpdateAgent);
+  }
+  UnaryReactor* GetAgent(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
+    return Start<v1::GetAgentRequest>("GetAgent", *request, response, rpc::GetAgent);
+  }
+  UnaryReactor* ListAgents(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
+    return Start<v1::ListAgentsRequest>("ListAgents", *request, response, rpc::ListAgents);
+  }
+  UnaryReactor* ListTools(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
+    return Start<v1::ListToolsRequest>("ListTools", *request, response, rpc::ListTools);
+  }
+  UnaryReactor* ListModels(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
+    return Start<v1::ListModelsRequest>("ListModels", *request, response, rpc::ListModels);
+  }
+
+ private:
+  template <typename Request, typename Response>
+  UnaryReactor* Start(absl::string_view method, const ByteBuffer& bytes, ByteBuffer* response, Answer<Response> (*handler)(const Backend&, Request)) {
+    return StartUnary(pool_, response, OnLeave::kGoOn,
+                      Serve<Request>(method, bytes, [&backend = backend_, handler](Request request) { return handler(backend, std::move(request)); }));
+  }
+
+  const asio::any_io_executor pool_;
+  const Backend& backend_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeAgentService(const asio::any_io_executor& pool, const Backend& backend) {
+  return std::make_unique<AgentServiceImpl>(pool, backend);
+}
+
+}  // namespace agentruntime::rpc

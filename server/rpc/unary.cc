@@ -1,0 +1,60 @@
+#include "server/rpc/unary.h"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <exception>
+#include <memory>
+
+namespace agentruntime::rpc {
+namespace {
+
+namespace asio = boost::asio;
+using Answer = absl::StatusOr<grpc::ByteBuffer>;
+
+// gRPC's threads only post to the strand. Lives until both the coroutine and gRPC are done with it.
+class Unary final : public grpc::ServerUnaryReactor {
+ public:
+  static Unary* Start(const asio::any_io_executor& pool, grpc::ByteBuffer* response, OnLeave on_leave, asio::awaitable<Answer> body) {
+    auto call = std::make_shared<Unary>(pool, on_leave);
+    call->self_ = call;
+    auto finish = [call, response](std::exception_ptr thrown, Answer answer) {
+      if (thrown) std::rethrow_exception(thrown);
+      if (answer.ok()) response->Swap(&*answer);
+      call->Finish(ToGrpc(answer.status()));
+    };
+    asio::co_spawn(call->strand_, Run(std::move(body)), asio::bind_cancellation_slot(call->signal_.slot(), std::move(finish)));
+    return call.get();
+  }
+
+  Unary(const asio::any_io_executor& pool, OnLeave on_leave) : strand_(asio::make_strand(pool)), on_leave_(on_leave) {}
+
+ private:
+  static asio::awaitable<Answer> Run(asio::awaitable<Answer> body) {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_return co_await std::move(body);
+  }
+
+  void OnCancel() override {
+    if (on_leave_ == OnLeave::kGoOn) return;
+    asio::post(strand_, [call = self_] { call->signal_.emit(asio::cancellation_type::terminal); });
+  }
+  // gRPC calls nothing after this.
+  void OnDone() override { std::shared_ptr<Unary> last = std::move(self_); }
+
+  const asio::strand<asio::any_io_executor> strand_;
+  const OnLeave on_leave_;
+  asio::cancellation_signal signal_;  // emitted on the strand
+  std::shared_ptr<Unary> self_;       // gRPC's reference
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* StartUnary(const asio::any_io_executor& pool, grpc::ByteBuffer* response, OnLeave on_leave, asio::awaitable<Answer> body) {
+  return Unary::Start(pool, response, on_leave, std::move(body));
+}
+
+}  // namespace agentruntime::rpc
