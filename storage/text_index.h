@@ -29,8 +29,9 @@ struct IndexedDocument {
 struct SearchHit {
   std::string document;
   Passage passage;
-  double score = 0;     // BM25, higher is better; comparable within one search only
-  std::string snippet;  // the part of the text around the words found, each in [brackets], at most 32 words
+  double score = 0;                // BM25, higher is better; comparable within one search only
+  std::string snippet;             // the part of the text around the words found, each in [brackets], at most 32 words
+  std::vector<std::string> words;  // those searched for that the text or the heading contains, in the order searched for
 };
 
 struct TermCount {

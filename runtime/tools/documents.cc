@@ -1,0 +1,89 @@
+#include "runtime/tools/documents.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "proto/base/status.h"
+#include "runtime/tools/passages.h"
+
+namespace agentruntime {
+namespace {
+
+DocumentFormat FormatOf(absl::string_view name) { return absl::EndsWithIgnoreCase(name, ".md") ? DocumentFormat::kMarkdown : DocumentFormat::kPlainText; }
+
+}  // namespace
+
+absl::StatusOr<DocumentSearch> Documents::Search(const std::vector<std::string>& words, int32_t limit) {
+  absl::StatusOr<DocumentSearch> search = SearchIndex(words, limit);
+  // The index file was damaged and is empty now; it is filled again from the documents, once.
+  if (absl::IsDataLoss(search.status())) {
+    {
+      MutexLock lock(mu_);
+      known_ = false;
+    }
+    search = SearchIndex(words, limit);
+  }
+  return search;
+}
+
+absl::StatusOr<DocumentSearch> Documents::SearchIndex(const std::vector<std::string>& words, int32_t limit) {
+  DocumentSearch search;
+  ASSIGN_OR_RETURN(Contents contents, Refresh());
+  if (contents.documents == 0) {
+    return absl::FailedPreconditionError(absl::StrCat("the folder of documents \"", folder_.path(), "\" holds no *.md or *.txt document"));
+  }
+  search.documents = contents.documents;
+  search.skipped = std::move(contents.skipped);
+  ASSIGN_OR_RETURN(search.hits, index_.Search(folder_.path(), words, limit));
+  ASSIGN_OR_RETURN(search.words, index_.Count(folder_.path(), words));
+  ASSIGN_OR_RETURN(search.passages, index_.PassageCount(folder_.path()));
+  return search;
+}
+
+absl::StatusOr<Documents::Contents> Documents::Refresh() {
+  {
+    MutexLock lock(mu_);
+    while (updating_ && !known_) updated_.Wait(mu_);
+    if (known_ && (updating_ || clock_.Monotonic() - checked_ < kFolderCheckInterval)) return contents_;
+    updating_ = true;
+  }
+  absl::StatusOr<Contents> contents = Update();
+  MutexLock lock(mu_);
+  updating_ = false;
+  known_ = contents.ok();
+  if (known_) {
+    contents_ = *contents;
+    checked_ = clock_.Monotonic();
+  }
+  updated_.NotifyAll();
+  return contents;
+}
+
+absl::StatusOr<Documents::Contents> Documents::Update() {
+  ASSIGN_OR_RETURN(FolderListing listing, folder_.List());
+  ASSIGN_OR_RETURN(const std::vector<IndexedDocument> indexed, index_.Documents(folder_.path()));
+  std::map<absl::string_view, const IndexedDocument*> gone;  // indexed and not seen in the folder yet
+  for (const IndexedDocument& document : indexed) gone[document.name] = &document;
+  Contents contents;
+  contents.skipped = std::move(listing.skipped);
+  for (const IndexedDocument& document : listing.documents) {
+    const auto known = gone.find(document.name);
+    const bool same = known != gone.end() && known->second->size == document.size && known->second->modify_time == document.modify_time;
+    if (!same) {
+      absl::StatusOr<std::string> text = folder_.Read(document.name);
+      if (!text.ok()) {  // unreadable, or gone since: what was indexed of it goes too
+        contents.skipped.push_back({document.name, std::string(text.status().message())});
+        continue;
+      }
+      RETURN_IF_ERROR(index_.Replace(folder_.path(), document, SplitPassages(*text, FormatOf(document.name))));
+    }
+    if (known != gone.end()) gone.erase(known);
+    ++contents.documents;
+  }
+  for (const auto& [name, document] : gone) RETURN_IF_ERROR(index_.Remove(folder_.path(), name));
+  return contents;
+}
+
+}  // namespace agentruntime
