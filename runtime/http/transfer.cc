@@ -231,7 +231,7 @@ bool Transfer::IsLate(absl::Duration now, std::string& message) {
 
 HttpEnd Transfer::Judge(CURLcode code, std::string& message) const {
   const std::string& host = exchange_->url.host;
-  if (code == CURLE_OK) return HttpEnd::kResponse;
+  if (code == CURLE_OK && head_complete_) return HttpEnd::kResponse;
   if (!refused_.empty() && !sent_) {
     message = refused_;
     return HttpEnd::kRefused;
@@ -242,6 +242,10 @@ HttpEnd Transfer::Judge(CURLcode code, std::string& message) const {
   }
   if (head_too_large_) {
     message = absl::StrCat(host, " answered with more than ", kHttpHeaderBytesMax, " bytes of headers");
+    return HttpEnd::kBroken;
+  }
+  if (code == CURLE_OK) {  // the library is content with half a head
+    message = absl::StrCat(host, ":", exchange_->url.port, " broke off within its headers");
     return HttpEnd::kBroken;
   }
   const absl::string_view detail = error_[0] != '\0' ? absl::string_view(error_) : absl::string_view(curl_easy_strerror(code));

@@ -1,0 +1,161 @@
+#include "tests/support/http_server.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+#include <list>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace agentruntime::testing {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+void HttpServer::Connection::Answer(int status, absl::string_view body, absl::string_view headers) {
+  Write(absl::StrCat("HTTP/1.1 ", status, " X\r\nContent-Length: ", body.size(), "\r\n", headers, "\r\n", body));
+}
+
+namespace {
+
+class SocketConnection final : public HttpServer::Connection {
+ public:
+  explicit SocketConnection(tcp::socket socket) : socket_(std::move(socket)) {
+    boost::system::error_code ignored;
+    socket_.set_option(tcp::no_delay(true), ignored);
+  }
+
+  bool Write(absl::string_view bytes) override {
+    boost::system::error_code error;
+    asio::write(socket_, asio::buffer(bytes.data(), bytes.size()), error);
+    if (error) open_ = false;
+    return !error;
+  }
+  void WaitForClose() override {
+    boost::system::error_code error;
+    char byte;
+    while (!error) socket_.read_some(asio::buffer(&byte, 1), error);
+    open_ = false;
+  }
+  void Close() override {
+    boost::system::error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_both, ignored);
+    open_ = false;
+  }
+  void Reset() override {
+    boost::system::error_code ignored;
+    socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    socket_.close(ignored);
+    open_ = false;
+  }
+
+  // False at the end of the connection.
+  bool Read(ServedRequest& request) {
+    if (!open_) return false;
+    boost::system::error_code error;
+    const size_t head = asio::read_until(socket_, asio::dynamic_buffer(input_), "\r\n\r\n", error);
+    if (error) return false;
+    const std::vector<std::string> lines = absl::StrSplit(absl::string_view(input_).substr(0, head - 4), "\r\n");
+    const std::vector<std::string> words = absl::StrSplit(lines[0], ' ');
+    request.method = words[0];
+    request.target = words.size() > 1 ? words[1] : "";
+    for (size_t i = 1; i < lines.size(); ++i) {
+      const std::pair<std::string, std::string> header = absl::StrSplit(lines[i], absl::MaxSplits(':', 1));
+      request.headers[absl::AsciiStrToLower(header.first)] = std::string(absl::StripAsciiWhitespace(header.second));
+    }
+    input_.erase(0, head);
+    size_t length = 0;
+    if (!absl::SimpleAtoi(request.headers["content-length"], &length)) length = 0;
+    if (input_.size() < length) asio::read(socket_, asio::dynamic_buffer(input_), asio::transfer_exactly(length - input_.size()), error);
+    if (error) return false;
+    request.body = input_.substr(0, length);
+    input_.erase(0, length);
+    return true;
+  }
+  // From another thread: ends every wait on the socket.
+  void Interrupt() { ::shutdown(socket_.native_handle(), SHUT_RDWR); }
+
+ private:
+  tcp::socket socket_;
+  std::string input_;
+  bool open_ = true;
+};
+
+}  // namespace
+
+struct HttpServer::Impl {
+  explicit Impl(Handler handler) : handler(std::move(handler)), acceptor(context, tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {}
+
+  void Accept() {
+    for (int number = 1;; ++number) {
+      boost::system::error_code error;
+      tcp::socket socket(context);
+      acceptor.accept(socket, error);
+      MutexLock lock(mu);
+      if (stopping || error) return;
+      connections.push_back(std::make_unique<SocketConnection>(std::move(socket)));
+      SocketConnection* const connection = connections.back().get();
+      threads.emplace_back([this, connection, number] { Serve(*connection, number); });
+    }
+  }
+
+  void Serve(SocketConnection& connection, int number) {
+    for (;;) {
+      ServedRequest request;
+      if (!connection.Read(request)) return connection.Close();
+      request.connection = number;
+      {
+        MutexLock lock(mu);
+        requests.push_back(request);
+      }
+      handler(request, connection);
+    }
+  }
+
+  const Handler handler;
+  asio::io_context context;
+  tcp::acceptor acceptor;
+  Mutex mu;
+  bool stopping ABSL_GUARDED_BY(mu) = false;
+  std::vector<ServedRequest> requests ABSL_GUARDED_BY(mu);
+  std::list<std::unique_ptr<SocketConnection>> connections ABSL_GUARDED_BY(mu);
+  std::list<std::thread> threads ABSL_GUARDED_BY(mu);
+  std::thread accept_thread;
+};
+
+HttpServer::HttpServer(Handler handler) : impl_(std::make_unique<Impl>(std::move(handler))) {
+  impl_->accept_thread = std::thread([this] { impl_->Accept(); });
+}
+
+HttpServer::~HttpServer() {
+  std::list<std::thread> threads;
+  {
+    MutexLock lock(impl_->mu);
+    impl_->stopping = true;
+    for (const auto& connection : impl_->connections) connection->Interrupt();
+  }
+  ::shutdown(impl_->acceptor.native_handle(), SHUT_RDWR);
+  impl_->accept_thread.join();
+  {
+    MutexLock lock(impl_->mu);
+    threads.swap(impl_->threads);
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+int HttpServer::port() const { return impl_->acceptor.local_endpoint().port(); }
+
+std::string HttpServer::Url(absl::string_view target) const { return absl::StrCat("http://127.0.0.1:", port(), target); }
+
+std::vector<ServedRequest> HttpServer::requests() const {
+  MutexLock lock(impl_->mu);
+  return impl_->requests;
+}
+
+}  // namespace agentruntime::testing
