@@ -1,0 +1,167 @@
+#include "server/config_check.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "proto/util/limits.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "runtime/environment.h"
+#include "runtime/http/address_guard.h"
+#include "runtime/http/url.h"
+#include "server/listen_address.h"
+
+namespace agentruntime {
+namespace {
+
+namespace cfg = config::v1;
+
+constexpr int kModelsMax = 64;
+constexpr int kToolsMax = 256;
+constexpr int kAgentFilesMax = 256;
+constexpr int kAllowHostsMax = 256;
+constexpr absl::Duration kGraceMax = absl::Hours(1);
+
+class Checker {
+ public:
+  explicit Checker(ConfigFaults& faults) : faults_(faults) {}
+
+  void Range(const std::string& path, int64_t value, int64_t least, int64_t most) {
+    if (value < least || value > most) faults_.Add(path, absl::StrCat(value, " is not in ", least, " to ", most));
+  }
+
+  void Range(const std::string& path, const google::protobuf::Duration& value, absl::Duration least, absl::Duration most) {
+    const absl::Duration duration = FromProto(value);
+    if (duration >= least && duration <= most) return;
+    faults_.Add(path, absl::StrCat(absl::FormatDuration(duration), " is not in ", absl::FormatDuration(least), " to ", absl::FormatDuration(most)));
+  }
+
+  void Count(const std::string& path, int count, int most) {
+    if (count > most) faults_.Add(path, absl::StrCat(count, " are too many; at most ", most));
+  }
+
+  void Name(const std::string& path, const std::string& name, std::set<std::string>& seen) {
+    if (name.empty()) return faults_.Add(path, "is missing");
+    if (!IsToolName(name)) return faults_.Add(path, absl::StrCat("\"", name, "\" is not 1-64 characters of [a-zA-Z0-9_-]"));
+    if (!seen.insert(name).second) faults_.Add(path, absl::StrCat("\"", name, "\" is there twice; names are unique"));
+  }
+
+  void Folder(const std::string& path, const std::string& folder) {
+    std::error_code error;
+    if (folder.empty()) return faults_.Add(path, "is missing");
+    if (!std::filesystem::is_directory(folder, error)) faults_.Add(path, absl::StrCat("there is no folder ", folder, "; make it or correct the path"));
+  }
+
+  void File(const std::string& path, const std::string& file) {
+    std::error_code error;
+    if (file.empty()) return faults_.Add(path, "is missing");
+    if (!std::filesystem::is_regular_file(file, error)) faults_.Add(path, absl::StrCat("there is no file ", file, "; make it or correct the path"));
+  }
+
+  void Limits(const std::string& path, const v1::Limits& limits, const v1::Limits& most) {
+    Range(path + ".max_steps", limits.max_steps(), 1, most.max_steps());
+    Range(path + ".max_tool_calls", limits.max_tool_calls(), 0, most.max_tool_calls());
+    Range(path + ".max_tokens", limits.max_tokens(), 1, most.max_tokens());
+    Range(path + ".timeout", limits.timeout(), absl::Milliseconds(1), FromProto(most.timeout()));
+  }
+
+  void OpenAi(const std::string& path, const cfg::OpenAiModel& openai) {
+    const std::string url_path = path + ".base_url";
+    if (openai.base_url().empty()) {
+      faults_.Add(url_path, "is missing; give the provider's URL, such as https://models.example.com/v1");
+    } else if (const auto url = ParseHttpUrl(openai.base_url()); !url.ok()) {
+      faults_.Add(url_path, url.status().message());
+    } else if (openai.base_url().find_first_of("?#") != std::string::npos) {
+      faults_.Add(url_path, "has a query or fragment; give the URL up to and without /chat/completions");
+    } else if (url->scheme == "http" && openai.has_api_key() && !ParseListenAddress(absl::StrCat(url->host == "::1" ? "[::1]" : url->host, ":1")).ok()) {
+      faults_.Add(url_path, "would send the key without encryption; use https://, or leave api_key out");
+    }
+    if (openai.model().empty() || openai.model().size() > 256) faults_.Add(path + ".model", "is not 1-256 characters; give the provider's name of the model");
+    Range(path + ".connections_max", openai.connections_max(), 1, 10'000);
+    Range(path + ".idle_timeout", openai.idle_timeout(), absl::Seconds(1), absl::Hours(1));
+  }
+
+  void Model(const std::string& path, const cfg::ModelConfig& model) {
+    switch (model.kind_case()) {
+      case cfg::ModelConfig::kExtractive:
+        if (model.has_context_tokens()) faults_.Add(path + ".context_tokens", "has no meaning for the extractive model; leave it out");
+        return;
+      case cfg::ModelConfig::kScripted: File(path + ".scripted.file", model.scripted().file()); break;
+      case cfg::ModelConfig::kOpenai: OpenAi(path + ".openai", model.openai()); break;
+      case cfg::ModelConfig::KIND_NOT_SET: return faults_.Add(path, "has no kind; give one of extractive, scripted, openai");
+    }
+    Range(path + ".context_tokens", model.context_tokens(), 1'024, 100'000'000);
+  }
+
+  void HttpGet(const std::string& path, const cfg::HttpGetTool& tool) {
+    if (tool.allow_hosts().empty()) faults_.Add(path + ".allow_hosts", "is missing; name the hosts that may be asked");
+    Count(path + ".allow_hosts", tool.allow_hosts_size(), kAllowHostsMax);
+    for (int i = 0; i < tool.allow_hosts_size(); ++i) {
+      const auto list = HostAllowList::Parse({tool.allow_hosts(i)});
+      if (!list.ok()) faults_.Add(absl::StrCat(path, ".allow_hosts[", i, "]"), list.status().message());
+    }
+    Range(path + ".response_bytes_max", tool.response_bytes_max(), 1, 10'000'000);
+  }
+
+  void Tool(const std::string& path, const cfg::ToolConfig& tool) {
+    Range(path + ".timeout", tool.timeout(), absl::Milliseconds(1), absl::Hours(1));
+    switch (tool.kind_case()) {
+      case cfg::ToolConfig::kSearchDocs: return Folder(path + ".search_docs.folder", tool.search_docs().folder());
+      case cfg::ToolConfig::kReadDoc: return Folder(path + ".read_doc.folder", tool.read_doc().folder());
+      case cfg::ToolConfig::kHttpGet: return HttpGet(path + ".http_get", tool.http_get());
+      case cfg::ToolConfig::kCalculator:
+      case cfg::ToolConfig::kClock: return;
+      case cfg::ToolConfig::KIND_NOT_SET: return faults_.Add(path, "has no kind; give one of search_docs, read_doc, calculator, clock, http_get");
+    }
+  }
+
+  void Node(const std::string& node) {
+    const bool printable = std::all_of(node.begin(), node.end(), [](unsigned char c) { return c > ' ' && c <= '~'; });
+    if (!printable || node.size() > 64) faults_.Add("node", "is not 1-64 printable ASCII characters without spaces");
+  }
+
+ private:
+  ConfigFaults& faults_;
+};
+
+}  // namespace
+
+void CheckConfig(const cfg::ServerConfig& config, ConfigFaults& faults) {
+  Checker check(faults);
+  if (const auto listen = ParseListenAddress(config.listen().grpc()); !listen.ok()) faults.Add("listen.grpc", listen.status().message());
+  check.Range("sessions.threads", config.sessions().threads(), 1, 256);
+  check.Range("sessions.running_max", config.sessions().running_max(), 1, 1'000'000);
+  check.Range("sessions.queued_max", config.sessions().queued_max(), 1, 10'000'000);
+  check.Limits("limits.maxima", config.limits().maxima(), PublishedMaximumLimits());
+  check.Limits("limits.defaults", config.limits().defaults(), config.limits().maxima());
+  check.Count("models", config.models_size(), kModelsMax);
+  check.Count("tools", config.tools_size(), kToolsMax);
+  check.Count("agents", config.agents_size(), kAgentFilesMax);
+  check.Range("drain_grace", config.drain_grace(), absl::ZeroDuration(), kGraceMax);
+  check.Node(config.node());
+  std::set<std::string> model_names;
+  for (int i = 0; i < std::min(config.models_size(), kModelsMax); ++i) {
+    const std::string path = absl::StrCat("models[", i, "]");
+    check.Name(path + ".name", config.models(i).name(), model_names);
+    check.Model(path, config.models(i));
+  }
+  std::set<std::string> tool_names;
+  for (int i = 0; i < std::min(config.tools_size(), kToolsMax); ++i) {
+    const std::string path = absl::StrCat("tools[", i, "]");
+    check.Name(path + ".name", config.tools(i).name(), tool_names);
+    check.Tool(path, config.tools(i));
+  }
+}
+
+Catalog CatalogOf(const cfg::ServerConfig& config) {
+  Catalog catalog;
+  for (const auto& model : config.models()) catalog.models[model.name()] = model.has_extractive() ? "search_docs" : "";
+  for (const auto& tool : config.tools()) catalog.tools.push_back(tool.name());
+  std::sort(catalog.tools.begin(), catalog.tools.end());
+  return catalog;
+}
+
+}  // namespace agentruntime

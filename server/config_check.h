@@ -1,0 +1,23 @@
+// What can be wrong with a configuration although it is YAML of the right shape.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "agentruntime/config/v1/server.pb.h"
+#include "runtime/http/secret.h"
+#include "server/catalog.h"
+#include "server/config_faults.h"
+
+namespace agentruntime {
+
+// Checks a configuration whose defaults are filled in: bounds, names, addresses, and that the files and folders it names are there.
+void CheckConfig(const config::v1::ServerConfig& config, ConfigFaults& faults);
+
+// The keys of the models, from the environment and from files.
+std::map<std::string, Secret> ReadKeys(const config::v1::ServerConfig& config, ConfigFaults& faults);
+
+// What agents can name.
+Catalog CatalogOf(const config::v1::ServerConfig& config);
+
+}  // namespace agentruntime

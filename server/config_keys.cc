@@ -1,0 +1,61 @@
+#include <algorithm>
+#include <cstdlib>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "server/config.h"
+#include "server/config_check.h"
+
+namespace agentruntime {
+namespace {
+
+constexpr size_t kKeyBytesMax = 8192;
+
+// A key goes into a header line: nothing but visible ASCII may be in it. The message must not show it.
+std::string WhyNoKey(const std::string& key) {
+  if (key.empty()) return "is empty";
+  if (key.size() > kKeyBytesMax) return absl::StrCat("is longer than ", kKeyBytesMax, " bytes");
+  const bool visible = std::all_of(key.begin(), key.end(), [](unsigned char c) { return c > ' ' && c <= '~'; });
+  return visible ? "" : "holds spaces or characters that are not ASCII; it is not a key";
+}
+
+void ReadKey(const std::string& path, const config::v1::Secret& secret, Secret& key, ConfigFaults& faults) {
+  std::string source;
+  std::string field;
+  std::string value;
+  switch (secret.source_case()) {
+    case config::v1::Secret::kEnv: {
+      field = path + ".env";
+      source = absl::StrCat("the environment variable ", secret.env());
+      const char* found = std::getenv(secret.env().c_str());
+      if (found == nullptr) return faults.Add(field, absl::StrCat(source, " is not set; export it before agentd starts"));
+      value = found;
+      break;
+    }
+    case config::v1::Secret::kFile: {
+      field = path + ".file";
+      source = absl::StrCat("the file ", secret.file());
+      auto text = ReadTextFile(secret.file());
+      if (!text.ok()) return faults.Add(field, text.status().message());
+      value = *std::move(text);
+      break;
+    }
+    case config::v1::Secret::SOURCE_NOT_SET: return faults.Add(path, "has no source; give env or file");
+  }
+  value = std::string(absl::StripAsciiWhitespace(value));
+  if (const std::string why = WhyNoKey(value); !why.empty()) return faults.Add(field, absl::StrCat(source, " ", why));
+  key = Secret(std::move(value));
+}
+
+}  // namespace
+
+std::map<std::string, Secret> ReadKeys(const config::v1::ServerConfig& config, ConfigFaults& faults) {
+  std::map<std::string, Secret> keys;
+  for (int i = 0; i < config.models_size(); ++i) {
+    const auto& model = config.models(i);
+    if (model.openai().has_api_key()) ReadKey(absl::StrCat("models[", i, "].openai.api_key"), model.openai().api_key(), keys[model.name()], faults);
+  }
+  return keys;
+}
+
+}  // namespace agentruntime
