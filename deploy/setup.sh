@@ -15,24 +15,38 @@ columns="$(tput cols 2>/dev/null || echo 100)"
 
 is_terminal() { [[ -t 1 && "${TERM:-dumb}" != dumb ]]; }
 
+# show < TEXT: what a tool said, below the line of the stage.
+show() {
+  if is_terminal && [[ -n "$stage_head" ]]; then printf '\n'; fi
+  stage_head=""
+  cat >&2
+}
+
 # fail EXIT_CODE SENTENCE: the last line of every failure.
 fail() {
   local code="$1"
   shift
-  if is_terminal && [[ -n "$stage_head" ]]; then printf '\n'; fi
+  show </dev/null
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
   exit "$code"
 }
 
 # begin NUMBER TOTAL NAME [TEXT]: opens a stage.
+last_shown=0
 begin() {
   printf -v stage_head '[%s/%s] %-9s ' "$1" "$2" "$3"
   stage_start=$SECONDS
-  last_shown=-1000
-  progress "${4:-}"
+  last_shown=$((SECONDS - 28))
+  if [[ -n "${4:-}" ]]; then announce "$4"; fi
 }
 
-# progress TEXT: on a terminal it replaces the stage's line; piped, a new line each 30 seconds at most.
+# announce TEXT: progress that is worth a line of its own when piped.
+announce() {
+  last_shown=-1000
+  progress "$1"
+}
+
+# progress TEXT: on a terminal it replaces the stage's line; piped, a new line each 30 seconds at most, and none in a stage that ends at once.
 progress() {
   if is_terminal; then
     printf '\r\033[K%s%.*s' "$stage_head" "$((columns - ${#stage_head} - 1))" "$1"
@@ -142,7 +156,7 @@ install_packages() {
     as_root=(sudo)
   fi
   need_space 2500 /usr
-  progress "${#all[@]} needed, ${#missing[@]} to install: ${missing[*]}"
+  announce "${#all[@]} needed, ${#missing[@]} to install: ${missing[*]}"
   mkdir -p "$(dirname "$log")"
   if ! "${as_root[@]}" apt-get update >"$log" 2>&1; then explain_apt "$log"; fi
   apt_install "$log" "${as_root[@]}" -- "${missing[@]}" || explain_apt "$log"
@@ -168,7 +182,7 @@ apt_install() {
 
 explain_apt() {
   local log="$1"
-  tail -n 8 "$log" >&2
+  tail -n 8 "$log" | show
   if grep -qiE 'No space left|enough free space' "$log"; then
     fail 1 "the disk is full: make room (df -h), then start this again."
   elif grep -qiE 'Could not get lock|Unable to acquire the dpkg' "$log"; then
@@ -201,16 +215,24 @@ build() {
   if (($# > 0)); then shift; fi
   folder="$root/build/$preset"
   mkdir -p "$folder" "$(dirname "$log")" || fail 1 "cannot write to $root: use a folder of your own, or mend its permissions."
-  progress "$preset, configuring"
-  if ! (cd "$root" && cmake --preset "$preset" "${options[@]}") >"$log" 2>&1; then
-    tail -n 15 "$log" >&2
-    explain_build "$log" "cmake could not configure the build; the reason is above. If build/$preset is from another machine or compiler, remove that folder. Log: $log"
-  fi
+  : >"$log"
+  # Ninja configures again by itself when a CMakeLists.txt changes.
+  if [[ ! -e "$folder/build.ninja" ]] || ((${#options[@]} > 0)); then configure "$preset" "$log" "${options[@]}"; fi
   if ! run_ninja "$preset" "$folder" "$log" "$@"; then
-    sed -n '/^FAILED:/,$p' "$log" | head -n 40 >&2
+    sed -n '/^FAILED:/,$p' "$log" | head -n 40 | show
     explain_build "$log" "the build of $preset failed; the first error is above, all of it in $log. Mend it, or report it if this is an unchanged clone."
   fi
   built_objects="$(grep -o '^@[0-9]*/[0-9]*' "$log" | tail -n 1 | sed 's/.*\///')" || built_objects=0
+}
+
+configure() {
+  local preset="$1" log="$2"
+  shift 2
+  announce "$preset, configuring"
+  if ! (cd "$root" && cmake --preset "$preset" "$@") >"$log" 2>&1; then
+    tail -n 15 "$log" | show
+    explain_build "$log" "cmake could not configure the build; the reason is above. If build/$preset is from another machine or compiler, remove that folder. Log: $log"
+  fi
 }
 
 run_ninja() {

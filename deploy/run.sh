@@ -1,0 +1,284 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds a release, starts a server of your own on loopback, and asks an agent a question:
+#   ./deploy/run.sh                               the example: a question about the documents in deploy/examples/docs
+#   ./deploy/run.sh "A question"                  the documents of the last question
+#   ./deploy/run.sh "A question" --docs FOLDER    your own documents: Markdown and text, with subfolders
+#   ./deploy/run.sh --stop                        ends the server; open runs go on at the next start
+# Options: --port N (default 7070; 0 takes a free one), --help.
+#
+# The server lives in .run/: agentd.yaml and agents/docs.yaml (made once, yours to edit: it restarts when they change), data/, agentd.log, bin/.
+# Environment: AGENTRUNTIME_STATE   another folder instead of .run
+#              AGENTRUNTIME_PORT    as --port
+#              AGENTRUNTIME_BIN     a folder with agentd and agentctl: nothing is installed or built
+# Exit code: agentctl's (0 answered, 3 a limit, 4 failed, 5 cancelled, 7 unreachable); 1 also when a stage before it failed.
+source "$(dirname "$0")/setup.sh"
+
+question="" docs="" stop=0 port="${AGENTRUNTIME_PORT:-}"
+example="Find current API rate limit requirements and summarize briefly"
+state="${AGENTRUNTIME_STATE:-$root/.run}"
+
+usage() { fail 2 "$1; see ./deploy/run.sh --help"; }
+while (($# > 0)); do
+  case "$1" in
+    -h | --help)
+      sed -n '2,/^source/s/^# \{0,1\}//p' "$0"
+      exit 0
+      ;;
+    --stop) stop=1 ;;
+    --docs | --port)
+      if (($# < 2)); then usage "$1 needs a value"; fi
+      if [[ "$1" == --docs ]]; then docs="$2"; else port="$2"; fi
+      shift
+      ;;
+    --docs=*) docs="${1#*=}" ;;
+    --port=*) port="${1#*=}" ;;
+    -*) usage "unknown option '$1'" ;;
+    *)
+      if [[ -n "$question" ]]; then usage "one question only: put quotes around it"; fi
+      if [[ -z "${1//[[:space:]]/}" ]]; then usage "the question is empty"; fi
+      question="$1"
+      ;;
+  esac
+  shift
+done
+if [[ -n "$port" ]] && { [[ ! "$port" =~ ^[0-9]{1,5}$ ]] || ((port > 65535)); }; then usage "--port: '$port' is not a port, 0 to 65535"; fi
+
+mkdir -p "$state/bin" "$state/agents" || fail 1 "cannot write to $state: use a folder of your own, or mend its permissions."
+state="$(cd "$state" && pwd -P)"
+config="$state/agentd.yaml"
+log="$state/agentd.log"
+exec 9>"$state/lock"
+
+# A path or command as the reader can use it from where he stands.
+shown() { realpath --relative-base="$PWD" "$1"; }
+script="$(printf '%q' "$(shown "$root/deploy/run.sh")")"
+if [[ "$script" != /* ]]; then script="./$script"; fi
+
+# --- the documents and the port, as agentd.yaml has them -----------------------------------------
+
+count_documents() { find -L "$1" -type f \( -iname '*.md' -o -iname '*.markdown' -o -iname '*.txt' \) -not -path '*/.*' 2>/dev/null | wc -l; }
+
+# set_in_config KEY VALUE: gives every `KEY: ...` of the file, in a line of its own or within braces, the value, as YAML text.
+set_in_config() {
+  local key="$1" value="$2" line quoted new=""
+  quoted="${value//\\/\\\\}"
+  quoted="\"${quoted//\"/\\\"}\""
+  while IFS= read -r line || [[ -n "$line" ]]; do
+    if [[ "$line" =~ ^([^#]*[^a-z_]"$key":\ *)(\"([^\"\\]|\\.)*\"|[^,}\ ]+)(.*)$ ]]; then line="${BASH_REMATCH[1]}$quoted${BASH_REMATCH[4]}"; fi
+    new+="$line"$'\n'
+  done <"$config"
+  if [[ "$new" != "$(cat "$config")"$'\n' ]]; then printf '%s' "$new" >"$config.new" && mv "$config.new" "$config"; fi
+}
+
+# get_from_config KEY: the first value, unquoted.
+get_from_config() {
+  local line value
+  while IFS= read -r line; do
+    if [[ "$line" =~ ^[^#]*[^a-z_]"$1":\ *(\"(([^\"\\]|\\.)*)\"|([^,}\ ]+)) ]]; then
+      value="${BASH_REMATCH[2]:-${BASH_REMATCH[4]}}"
+      value="${value//\\\"/\"}"
+      printf '%s' "${value//\\\\/\\}"
+      return
+    fi
+  done <"$config"
+}
+
+write_config() {
+  if [[ ! -e "$config" ]]; then
+    cp "$root/deploy/agentd.yaml" "$config"
+    set_in_config folder "$root/deploy/examples/docs"
+  fi
+  if [[ ! -e "$state/agents/docs.yaml" ]]; then cp "$root/deploy/agents/docs.yaml" "$state/agents/docs.yaml"; fi
+  if [[ -n "$docs" ]]; then set_in_config folder "$docs"; fi
+  if [[ -n "$port" ]]; then set_in_config grpc "127.0.0.1:$port"; fi
+}
+
+# --- the server ----------------------------------------------------------------------------------
+
+# Prints the pid of the agentd that was started here, if it runs. A number alone is not trusted: it may belong to another process by now.
+running_pid() {
+  local pid
+  if ! pid="$(cat "$state/agentd.pid" 2>/dev/null)"; then return; fi
+  if tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF -- "$config"; then echo "$pid"; fi
+}
+
+# Ends it as SIGTERM does: no new runs, open ones park; they go on at the next start.
+stop_agentd() {
+  local pid="$1" waited=$SECONDS
+  kill -TERM "$pid" 2>/dev/null || true
+  while [[ "$(running_pid)" == "$pid" ]]; do
+    if ((SECONDS - waited > 60)); then fail 1 "agentd (pid $pid) has been ending for 60 s. See $log; a second 'kill $pid' ends it at once, and loses nothing."; fi
+    progress "waiting for agentd (pid $pid) to end its open work"
+    sleep 0.1
+  done
+  rm -f "$state/agentd.pid"
+}
+
+# owner_of_port PORT: who listens there, in words; nothing if nobody does.
+owner_of_port() {
+  local hex inode fd pid
+  hex="$(printf '%04X' "$1")"
+  inode="$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port=":$hex" '$4 == "0A" && substr($2, length($2) - 4) == port {print $10; exit}')"
+  if [[ -z "$inode" ]]; then return; fi
+  for fd in /proc/[0-9]*/fd/*; do
+    if [[ "$(readlink "$fd" 2>/dev/null)" == "socket:[$inode]" ]]; then
+      pid="${fd#/proc/}" pid="${pid%%/*}"
+      echo "$(cat "/proc/$pid/comm" 2>/dev/null) (pid $pid)"
+      return
+    fi
+  done
+  echo "a process of another user"
+}
+
+# Before a running server is ended for it: does the new configuration hold, is its port free?
+check_config() {
+  local wanted owner code=0
+  "$state/bin/agentd" --check-config "$config" </dev/null >"$state/check.log" 2>&1 || code=$?
+  if ((code != 0)); then
+    tail -n 12 "$state/check.log" | show
+    fail 1 "agentd refused its configuration; the line above names the place. Mend $config, or remove it to get the shipped one."
+  fi
+  wanted="$(get_from_config grpc)"
+  wanted="${wanted##*:}"
+  owner="$(owner_of_port "${wanted:-7070}")"
+  if [[ "$wanted" != 0 && -n "$owner" && "$owner" != *"(pid ${1:-none})" ]]; then
+    fail 1 "port ${wanted:-7070} is taken by $owner, which was not started here. End it, or choose another port: $script --port 7071"
+  fi
+}
+
+start_agentd() {
+  local pid code began=$SECONDS
+  if [[ -e "$log" ]] && (($(stat -c %s "$log") > 16000000)); then mv "$log" "$log.1"; fi
+  rm -f "$state/port"
+  setsid "$state/bin/agentd" --config "$config" --port-file "$state/port" </dev/null >>"$log" 2>&1 9>&- &
+  pid=$!
+  echo "$pid" >"$state/agentd.pid"
+  while [[ ! -s "$state/port" ]]; do
+    if ! kill -0 "$pid" 2>/dev/null; then
+      code=0
+      wait "$pid" || code=$?
+      rm -f "$state/agentd.pid"
+      tail -n 5 "$log" | show
+      case "$code" in
+        75) fail 1 "the port or the store in $state is in use by another agentd; end that one, or choose another --port or AGENTRUNTIME_STATE." ;;
+        74) fail 1 "agentd could not open its store in $state/data; the line above says why." ;;
+        *) fail 1 "agentd ended with code $code as it started; its last lines are above, all in $log." ;;
+      esac
+    fi
+    if ((SECONDS - began > 60)); then fail 1 "agentd (pid $pid) has been starting for 60 s; see $log, then start this again."; fi
+    progress "starting"
+    sleep 0.05
+  done
+}
+
+# The binaries that run are links beside the state: a build never changes the file that a server runs from.
+# place NAME: true if the file changed.
+place() {
+  if [[ "$state/bin/$1" -ef "$bin/$1" ]] || cmp -s "$state/bin/$1" "$bin/$1"; then return 1; fi
+  { ln -f "$bin/$1" "$state/bin/$1.new" 2>/dev/null || cp "$bin/$1" "$state/bin/$1.new"; } && mv -f "$state/bin/$1.new" "$state/bin/$1"
+}
+
+# --- the stages ----------------------------------------------------------------------------------
+
+if ((stop)); then
+  flock 9
+  begin 1 1 agentd
+  pid="$(running_pid)"
+  if [[ -z "$pid" ]]; then
+    finish "not running; nothing to stop"
+  else
+    stop_agentd "$pid"
+    finish "stopped (pid $pid); open runs go on at the next start"
+  fi
+  exit 0
+fi
+
+# No question: the example, over its own documents.
+if [[ -z "$question" ]]; then
+  question="$example"
+  docs="${docs:-$root/deploy/examples/docs}"
+fi
+if [[ -n "$docs" ]]; then
+  if [[ ! -d "$docs" || ! -r "$docs" ]]; then fail 2 "--docs: $docs is not a folder that can be read"; fi
+  docs="$(cd "$docs" && pwd -P)"
+  if (($(count_documents "$docs") == 0)); then fail 2 "--docs: $docs holds no Markdown or text file (.md, .markdown, .txt)"; fi
+fi
+
+printf 'Agent Runtime, %s, %s cores\n' "$(. /etc/os-release 2>/dev/null && echo "${ID^} ${VERSION_ID:-}")" "$cores"
+if ! flock -n 9; then
+  echo "Another run.sh of this folder is under way; waiting for it."
+  flock 9
+fi
+
+begin 1 4 packages
+bin="${AGENTRUNTIME_BIN:-$root/build/release/bin}"
+if [[ -n "${AGENTRUNTIME_BIN:-}" ]]; then
+  finish "not looked at, because AGENTRUNTIME_BIN is set"
+  begin 2 4 build
+  if [[ ! -x "$bin/agentd" || ! -x "$bin/agentctl" ]]; then fail 1 "AGENTRUNTIME_BIN: $bin has no agentd and agentctl"; fi
+  finish "nothing built, using $(shown "$bin")"
+else
+  install_packages run "$state/packages.log"
+  begin 2 4 build
+  need_space 1500 "$root"
+  options=()
+  if [[ ! -e "$root/build/release/CMakeCache.txt" ]]; then options=(-DBUILD_TESTING=OFF); fi
+  build release "$state/build.log" "${options[@]}" -- agentd agentctl
+  if ((built_objects == 0)); then
+    finish "release, up to date"
+  else
+    finish "release, $built_objects steps $(bar 1 1)  $(duration $((SECONDS - stage_start)))   log: $(shown "$state/build.log")"
+  fi
+fi
+
+begin 3 4 agentd
+write_config
+changed=""
+if place agentd; then changed="a new build"; fi
+place agentctl || true
+pid="$(running_pid)"
+if [[ -n "$pid" && ! "/proc/$pid/exe" -ef "$state/bin/agentd" ]]; then changed="a new build"; fi
+for file in "$config" "$state"/agents/*.yaml; do
+  if [[ "$file" -nt "$state/agentd.pid" ]]; then changed="${changed:+$changed and }a changed $(basename "$file")"; fi
+done
+how="listening on"
+if [[ -z "$pid" || -n "$changed" ]]; then check_config "$pid"; fi
+if [[ -n "$pid" && -n "$changed" ]]; then
+  stop_agentd "$pid"
+  start_agentd
+  how="restarted for $changed, listening on"
+elif [[ -n "$pid" ]]; then
+  how="already listening on"
+else
+  start_agentd
+fi
+address="127.0.0.1:$(cat "$state/port")"
+finish "$how $address, pid $(cat "$state/agentd.pid"), data in $(shown "$state/data")        stop: $script --stop"
+flock -u 9
+exec 9>&-
+
+begin 4 4 run
+folder="$(get_from_config folder)"
+model="$(sed -n 's/^model: *\([^ #]*\).*/\1/p' "$state/agents/docs.yaml" | head -n 1)"
+if [[ "$model" == extractive ]]; then model="extractive (built in, quotes documents, no language model)"; fi
+documents="$(count_documents "$folder")"
+finish "agent docs, model $model, $documents document$( ((documents == 1)) || echo s) in $(shown "$folder")"
+printf '\n'
+code=0
+"$state/bin/agentctl" --server "$address" run docs "$question" || code=$?
+
+ctl="$(printf '%q' "$(shown "$state/bin/agentctl")")"
+if [[ "$address" != 127.0.0.1:7070 ]]; then ctl+=" --server $address"; fi
+printf '\n'
+next=("$script \"How long are logs kept?\"" "another question, the same documents"
+  "$script \"A question\" --docs FOLDER" "your own documents"
+  "$ctl watch last" "see this run again, from the journal"
+  "README.md, \"Use a real model\"" "any OpenAI-compatible endpoint")
+width=0
+for ((i = 0; i < ${#next[@]}; i += 2)); do width=$((${#next[i]} > width ? ${#next[i]} : width)); done
+head="Next:"
+for ((i = 0; i < ${#next[@]}; i += 2)); do
+  printf '%-6s %-*s   %s\n' "$head" "$width" "${next[i]}" "${next[i + 1]}"
+  head=""
+done
+exit "$code"
