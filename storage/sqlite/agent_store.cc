@@ -1,0 +1,164 @@
+#include "storage/sqlite/agent_store.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "proto/base/status.h"
+#include "proto/util/errors.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "storage/sqlite/checksum.h"
+
+namespace agentruntime::sqlite {
+namespace {
+
+// What a revision keeps: the agent without what is output only. Agents have no maps, so equal content is equal bytes.
+std::string Content(v1::Agent agent) {
+  agent.clear_revision();
+  agent.clear_etag();
+  agent.clear_create_time();
+  agent.clear_update_time();
+  return agent.SerializeAsString();
+}
+
+int64_t RevisionChecksum(absl::string_view agent, int64_t revision, int64_t created_us, absl::string_view content) {
+  Checksum checksum;
+  checksum.Add(agent);
+  checksum.Add(revision);
+  checksum.Add(created_us);
+  checksum.Add(content);
+  return checksum.value();
+}
+
+// Columns: agent, revision, created_us of the revision, content, crc, created_us of the agent.
+absl::StatusOr<v1::Agent> ReadAgent(Statement& row) {
+  const absl::string_view id = row.Bytes(0);
+  const int64_t revision = row.Integer(1);
+  const absl::string_view content = row.Bytes(3);
+  v1::Agent agent;
+  if (RevisionChecksum(id, revision, row.Integer(2), content) != row.Integer(4) || !agent.ParseFromArray(content.data(), static_cast<int>(content.size()))) {
+    return InternalError(absl::StrCat("revision ", revision, " of agents/", id, " is damaged; apply the agent again, or restore a backup"));
+  }
+  agent.set_revision(FormatRevisionName(id, static_cast<int32_t>(revision)));
+  agent.set_etag(absl::StrFormat("%d-%08x", revision, row.Integer(4)));
+  *agent.mutable_create_time() = ToProto(absl::FromUnixMicros(row.Integer(5)));
+  *agent.mutable_update_time() = ToProto(absl::FromUnixMicros(row.Integer(2)));
+  return agent;
+}
+
+absl::StatusOr<v1::Agent> SelectAgent(Database& database, absl::string_view id, int32_t revision) {
+  Statement& select = database.Use(
+      "SELECT r.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a JOIN agent_revisions r "
+      "ON r.agent = a.agent AND r.revision = CASE ?2 WHEN 0 THEN a.revision ELSE ?2 END WHERE a.agent = ?1");
+  if (!select.BindText(id).Bind(int64_t{revision}).Step()) {
+    RETURN_IF_ERROR(database.TakeError());
+    return AgentNotFound(revision == 0 ? FormatAgentName(id) : FormatRevisionName(id, revision));
+  }
+  absl::StatusOr<v1::Agent> agent = ReadAgent(select);
+  select.Reset();
+  return agent;
+}
+
+void InsertRevision(Database& database, absl::string_view id, int64_t revision, absl::Time now, const std::string& content) {
+  const int64_t now_us = absl::ToUnixMicros(now);
+  database.Use("INSERT INTO agents (agent, revision, created_us) VALUES (?1, ?2, ?3) ON CONFLICT (agent) DO UPDATE SET revision = ?2")
+      .BindText(id)
+      .Bind(revision)
+      .Bind(now_us)
+      .Run();
+  database.Use("INSERT INTO agent_revisions (agent, revision, created_us, content, crc) VALUES (?, ?, ?, ?, ?)")
+      .BindText(id)
+      .Bind(revision)
+      .Bind(now_us)
+      .BindBlob(content)
+      .Bind(RevisionChecksum(id, revision, now_us, content))
+      .Run();
+}
+
+// One write: what it needs and what came of it. Owned by the task, which may outlive the caller.
+struct Write {
+  std::string id;
+  v1::Agent agent;
+  bool may_create = false;
+  bool may_update = false;
+  absl::Time now;
+  absl::Status status;
+};
+
+// Runs on the writer's thread within its transaction. An error of the database stays there; `status` is what the caller asked for in vain.
+void Apply(Database& database, Write& write) {
+  write.status = absl::OkStatus();
+  const std::string content = Content(write.agent);
+  Statement& select = database.Use(
+      "SELECT r.revision, r.content, r.crc FROM agents a JOIN agent_revisions r ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent = ?1");
+  if (!select.BindText(write.id).Step()) {
+    if (database.failed()) return;
+    if (write.may_create) {
+      InsertRevision(database, write.id, 1, write.now, content);
+    } else {
+      write.status = AgentNotFound(FormatAgentName(write.id));
+    }
+    return;
+  }
+  const int64_t revision = select.Integer(0);
+  const bool same = select.Bytes(1) == content;
+  const std::string etag = absl::StrFormat("%d-%08x", revision, select.Integer(2));
+  select.Reset();
+  if (!write.may_update) {
+    write.status = AgentExists(FormatAgentName(write.id));
+  } else if (!write.agent.etag().empty() && write.agent.etag() != etag) {
+    write.status = EtagStale(FormatAgentName(write.id));
+  } else if (!same) {
+    InsertRevision(database, write.id, revision + 1, write.now, content);
+  }
+}
+
+absl::StatusOr<v1::Agent> Run(Core& core, const v1::Agent& agent, bool may_create, bool may_update, absl::Time now) {
+  const std::optional<AgentName> name = ParseAgentName(agent.name());
+  if (!name || name->revision != 0) return InvalidField("agent.name", absl::StrCat("\"", agent.name(), "\" is not of the form agents/{agent}"));
+  auto write = std::make_shared<Write>();  // shared: the task may still be queued when this returns
+  write->id = name->agent;
+  write->agent = agent;
+  write->may_create = may_create;
+  write->may_update = may_update;
+  write->now = now;
+  if (!core.writer->RunTask([write](Database& database) { Apply(database, *write); })) return StoreUnavailable("its disk is full or busy");
+  if (!write->status.ok()) return std::move(write->status);
+  ASSIGN_OR_RETURN(Readers::Lease reader, core.readers->Acquire());
+  return SelectAgent(*reader, name->agent, 0);
+}
+
+}  // namespace
+
+SqliteAgentStore::SqliteAgentStore(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+absl::StatusOr<v1::Agent> SqliteAgentStore::Create(const v1::Agent& agent, absl::Time now) { return Run(*core_, agent, true, false, now); }
+
+absl::StatusOr<v1::Agent> SqliteAgentStore::Update(const v1::Agent& agent, bool allow_missing, absl::Time now) {
+  return Run(*core_, agent, allow_missing, true, now);
+}
+
+absl::StatusOr<v1::Agent> SqliteAgentStore::Get(absl::string_view agent_id, int32_t revision) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  return SelectAgent(*reader, agent_id, revision);
+}
+
+absl::StatusOr<std::vector<v1::Agent>> SqliteAgentStore::List(absl::string_view after, int32_t limit) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  Statement& select = reader->Use(
+      "SELECT r.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a JOIN agent_revisions r "
+      "ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent > ?1 ORDER BY a.agent LIMIT ?2");
+  select.BindText(after).Bind(int64_t{std::clamp(limit, 0, kReadRowsMax)});
+  std::vector<v1::Agent> agents;
+  while (select.Step()) {
+    ASSIGN_OR_RETURN(agents.emplace_back(), ReadAgent(select));
+  }
+  RETURN_IF_ERROR(reader->TakeError());
+  return agents;
+}
+
+}  // namespace agentruntime::sqlite

@@ -1,0 +1,186 @@
+#include "storage/sqlite/batch.h"
+
+#include <string>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "proto/util/errors.h"
+
+namespace agentruntime::sqlite {
+namespace {
+
+// How long the request id of a deleted run is remembered. Promised: at least 24 h.
+constexpr absl::Duration kTombstoneAge = absl::Hours(24);
+
+v1::RunState ParseState(absl::string_view text) {
+  v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
+  v1::RunState_Parse(absl::StrCat("RUN_STATE_", text), &state);
+  return state;
+}
+
+RunId RunAt(const Statement& statement, int column) { return RunId::FromBytes(statement.Bytes(column)).value_or(RunId()); }
+
+}  // namespace
+
+void Batch::Apply(Item& item) {
+  if (auto* append = std::get_if<AppendItem>(&item.what)) return Append(*append, item.number);
+  if (auto* create = std::get_if<CreateItem>(&item.what)) return Create(*create);
+  if (auto* remove = std::get_if<DeleteItem>(&item.what)) return Delete(*remove);
+  std::get<TaskItem>(item.what).task(database_);
+}
+
+Batch::Run& Batch::Find(const RunId& id) {
+  const auto [found, fresh] = runs_.try_emplace(id);
+  Run& run = found->second;
+  if (!fresh) return run;
+  Statement& select = database_.Use("SELECT id, state, last_sequence, epoch, journal_bytes FROM runs WHERE run = ?1");
+  if (select.BindBlob(id.bytes()).Step()) {
+    run.exists = true;
+    run.row = select.Integer(0);
+    run.state = ParseState(select.Bytes(1));
+    run.last_sequence = select.Integer(2);
+    run.epoch = select.Integer(3);
+    run.journal_bytes = select.Integer(4);
+  }
+  select.Reset();
+  return run;
+}
+
+void Batch::InsertEvent(const RunId& run, const EventRow& event) {
+  database_.Use("INSERT INTO events (run, sequence, time_us, active_us, step, epoch, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+      .BindBlob(run.bytes())
+      .Bind(event.sequence)
+      .Bind(event.time_us)
+      .Bind(event.active_us)
+      .Bind(event.step)
+      .Bind(event.epoch)
+      .BindBlob(event.body())
+      .Bind(event.crc)
+      .Run();
+}
+
+bool Batch::FindRequest(CreateItem& item) {
+  if (item.accepted.request_id.empty()) return false;
+  Statement& select = database_.Use("SELECT run, request_hash FROM runs WHERE tenant = ?1 AND request_id = ?2 AND request_id <> ''");
+  if (select.BindText(item.accepted.tenant).BindText(item.accepted.request_id).Step()) {
+    const bool same = select.Bytes(1) == item.accepted.request_hash;
+    item.outcome = {same ? CreateOutcome::Kind::kExists : CreateOutcome::Kind::kReused, RunAt(select, 0)};
+    select.Reset();
+    return true;
+  }
+  Statement& deleted = database_.Use("SELECT run FROM deleted_runs WHERE tenant = ?1 AND request_id = ?2 AND request_id <> ''");
+  if (!deleted.BindText(item.accepted.tenant).BindText(item.accepted.request_id).Step()) return false;
+  item.outcome = {CreateOutcome::Kind::kDeleted, RunAt(deleted, 0)};
+  deleted.Reset();
+  return true;
+}
+
+void Batch::Create(CreateItem& item) {
+  const RunId& id = item.accepted.run;
+  item.outcome = {CreateOutcome::Kind::kCreated, id};
+  if (FindRequest(item)) return;
+  const auto journal_bytes = static_cast<int64_t>(item.event.body().size());
+  Statement& insert =
+      database_.Use("INSERT INTO runs (" AGENTRUNTIME_RUN_COLUMNS
+                    ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING");
+  BindAccepted(insert, item.accepted);
+  BindState(insert, id, item.state, epoch_, journal_bytes);
+  if (insert.Run() == 0) {
+    item.outcome.kind = CreateOutcome::Kind::kReused;  // the id is taken, not by this request
+    return;
+  }
+  const int64_t row = database_.last_rowid();
+  for (const auto& [key, value] : item.accepted.labels) {
+    database_.Use("INSERT INTO run_labels (tenant, key, value, run) VALUES (?, ?, ?, ?)")
+        .BindText(item.accepted.tenant)
+        .BindText(key)
+        .BindText(value)
+        .BindBlob(id.bytes())
+        .Run();
+  }
+  InsertEvent(id, item.event);
+  runs_[id] = Run{.exists = true, .row = row, .state = item.state.state, .last_sequence = item.event.sequence, .epoch = epoch_, .journal_bytes = journal_bytes};
+}
+
+void Batch::Append(AppendItem& item, uint64_t number) {
+  Run& run = Find(item.run);
+  const auto lost = lost_.find(item.run);
+  item.lost_with_another = run.lost || (lost != lost_.end() && number < lost->second);
+  const bool fits = run.exists && item.epoch == epoch_ && item.epoch >= run.epoch && item.expected_last_sequence == run.last_sequence;
+  if (item.lost_with_another || !fits) {
+    item.result = AppendResult::kLost;
+    run.lost = true;
+    return;
+  }
+  item.result = AppendResult::kDurable;
+  for (const EventRow& event : item.events) {
+    InsertEvent(item.run, event);
+    run.journal_bytes += static_cast<int64_t>(event.body().size());
+  }
+  if (run.latest == nullptr) changed_.push_back(item.run);
+  run.last_sequence = item.events.back().sequence;
+  run.epoch = item.epoch;
+  run.state = item.state.state;
+  run.latest = &item.state;
+}
+
+void Batch::Delete(DeleteItem& item) {
+  Run& run = Find(item.run);
+  item.result = absl::OkStatus();
+  if (!run.exists) {
+    item.result = RunNotFound(item.run);
+  } else if (run.state != v1::RUN_STATE_STOPPED) {
+    item.result = RunNotStopped(item.run, run.state);
+  } else {
+    BuryRun(item);
+    run = Run();
+  }
+}
+
+// The run's labels are known from its row; where that is damaged every label is looked at.
+void Batch::DeleteLabels(const RunId& run, absl::string_view tenant, absl::string_view labels_blob) {
+  v1::RunCreated labels;
+  if (!labels.ParseFromArray(labels_blob.data(), static_cast<int>(labels_blob.size()))) {
+    database_.Use("DELETE FROM run_labels WHERE run = ?1").BindBlob(run.bytes()).Run();
+    return;
+  }
+  for (const auto& [key, value] : labels.labels()) {
+    database_.Use("DELETE FROM run_labels WHERE tenant = ?1 AND key = ?2 AND value = ?3 AND run = ?4")
+        .BindText(tenant)
+        .BindText(key)
+        .BindText(value)
+        .BindBlob(run.bytes())
+        .Run();
+  }
+}
+
+void Batch::BuryRun(const DeleteItem& item) {
+  database_.Use("DELETE FROM deleted_runs WHERE rowid IN (SELECT rowid FROM deleted_runs WHERE deleted_us < ?1 LIMIT 100)")
+      .Bind(absl::ToUnixMicros(item.now - kTombstoneAge))
+      .Run();
+  database_
+      .Use(
+          "INSERT OR REPLACE INTO deleted_runs (run, tenant, request_id, request_hash, deleted_us) "
+          "SELECT run, tenant, request_id, request_hash, ?2 FROM runs WHERE run = ?1")
+      .BindBlob(item.run.bytes())
+      .Bind(absl::ToUnixMicros(item.now))
+      .Run();
+  Statement& select = database_.Use("SELECT tenant, labels FROM runs WHERE run = ?1");
+  if (select.BindBlob(item.run.bytes()).Step()) DeleteLabels(item.run, select.Bytes(0), select.Bytes(1));
+  select.Reset();
+  database_.Use("DELETE FROM events WHERE run = ?1").BindBlob(item.run.bytes()).Run();
+  database_.Use("DELETE FROM runs WHERE run = ?1").BindBlob(item.run.bytes()).Run();
+}
+
+void Batch::Finish() {
+  for (const RunId& id : changed_) {
+    const Run& run = runs_[id];
+    if (run.latest == nullptr) continue;  // deleted since
+    Statement& update =
+        database_.Use("UPDATE runs SET (" AGENTRUNTIME_STATE_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?");
+    BindState(update, id, *run.latest, run.epoch, run.journal_bytes);
+    update.Bind(run.row).Run();
+  }
+}
+
+}  // namespace agentruntime::sqlite

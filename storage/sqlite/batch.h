@@ -1,0 +1,53 @@
+// The inside of one transaction: applies items to the tables in order, checks each against what came before it, and decides its outcome.
+#pragma once
+
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "storage/sqlite/database.h"
+#include "storage/sqlite/items.h"
+
+namespace agentruntime::sqlite {
+
+// Runs of which appends with a smaller number than this are lost.
+using LostRuns = absl::flat_hash_map<RunId, uint64_t>;
+
+// Lives for one try of one transaction; the caller begins and ends it. Errors of the database stay in the database. An item that is refused changes nothing.
+class Batch {
+ public:
+  Batch(Database& database, Epoch epoch, const LostRuns& lost) : database_(database), epoch_(epoch), lost_(lost) {}
+
+  void Apply(Item& item);
+  // Writes the projections: once for each run, however many appends it had. Items must not move before.
+  void Finish();
+
+ private:
+  // A run as it is within this transaction.
+  struct Run {
+    bool exists = false;
+    bool lost = false;
+    int64_t row = 0;
+    v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
+    Sequence last_sequence = 0;
+    Epoch epoch = 0;
+    int64_t journal_bytes = 0;
+    const StateRow* latest = nullptr;  // to be written by Finish
+  };
+
+  void Create(CreateItem& item);
+  void Append(AppendItem& item, uint64_t number);
+  void Delete(DeleteItem& item);
+  Run& Find(const RunId& id);
+  void InsertEvent(const RunId& run, const EventRow& event);
+  bool FindRequest(CreateItem& item);
+  void DeleteLabels(const RunId& run, absl::string_view tenant, absl::string_view labels_blob);
+  void BuryRun(const DeleteItem& item);
+
+  Database& database_;
+  const Epoch epoch_;
+  const LostRuns& lost_;
+  absl::flat_hash_map<RunId, Run> runs_;
+  std::vector<RunId> changed_;  // runs with a `latest`, in the order of their first change
+};
+
+}  // namespace agentruntime::sqlite

@@ -1,0 +1,147 @@
+#include "storage/sqlite/database.h"
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/status.h"
+#include "proto/util/errors.h"
+
+namespace agentruntime::sqlite {
+namespace {
+
+// How long a connection waits for a lock that a person's SQL prompt holds.
+constexpr int kBusyTimeoutMs = 5000;
+
+}  // namespace
+
+Statement::Statement(Database& database, const char* sql) : database_(database) {
+  if (database_.failed()) return;
+  const int code = sqlite3_prepare_v3(database_.handle(), sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr);
+  if (code != SQLITE_OK) database_.SetError(code);
+}
+
+Statement::~Statement() { sqlite3_finalize(statement_); }
+
+Statement& Statement::Bind(int64_t value) {
+  if (!database_.failed()) sqlite3_bind_int64(statement_, next_parameter_++, value);
+  return *this;
+}
+
+Statement& Statement::Bind(std::optional<int64_t> value) { return value ? Bind(*value) : BindNull(); }
+
+Statement& Statement::BindText(absl::string_view text) {
+  // A null pointer would bind NULL.
+  if (!database_.failed()) {
+    sqlite3_bind_text(statement_, next_parameter_++, text.data() == nullptr ? "" : text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
+  }
+  return *this;
+}
+
+Statement& Statement::BindBlob(absl::string_view bytes) {
+  if (!database_.failed()) {
+    sqlite3_bind_blob(statement_, next_parameter_++, bytes.data() == nullptr ? "" : bytes.data(), static_cast<int>(bytes.size()), SQLITE_STATIC);
+  }
+  return *this;
+}
+
+Statement& Statement::BindNull() {
+  if (!database_.failed()) sqlite3_bind_null(statement_, next_parameter_++);
+  return *this;
+}
+
+bool Statement::Step() {
+  if (database_.failed()) return false;
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code != SQLITE_DONE) database_.SetError(sqlite3_extended_errcode(database_.handle()));
+  Reset();
+  return false;
+}
+
+int64_t Statement::Run() {
+  while (Step()) {
+  }
+  return database_.failed() ? 0 : sqlite3_changes64(database_.handle());
+}
+
+void Statement::Reset() {
+  sqlite3_reset(statement_);
+  next_parameter_ = 1;
+}
+
+std::optional<int64_t> Statement::OptionalInteger(int column) const {
+  if (IsNull(column)) return std::nullopt;
+  return Integer(column);
+}
+
+absl::string_view Statement::Bytes(int column) const {
+  const void* data = sqlite3_column_blob(statement_, column);
+  return {static_cast<const char*>(data), data == nullptr ? 0 : static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Database::Open(const Options& options) {
+  const int flags = (options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  sqlite3* handle = nullptr;
+  const int code = sqlite3_open_v2(options.path.c_str(), &handle, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
+  std::unique_ptr<Database> database(new Database(handle));
+  if (code != SQLITE_OK) {
+    return absl::UnavailableError(absl::StrCat(options.path, ": cannot be opened: ", handle ? sqlite3_errmsg(handle) : "out of memory"));
+  }
+  sqlite3_busy_timeout(handle, kBusyTimeoutMs);
+  // Closing must not checkpoint: SQLite would swallow a failed sync there.
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  database->Execute("PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON");
+  database->Execute(absl::StrCat("PRAGMA cache_size=-", options.cache_bytes >> 10).c_str());
+  if (absl::Status status = database->TakeError(); !status.ok()) return absl::UnavailableError(absl::StrCat(options.path, ": ", status.message()));
+  return database;
+}
+
+Database::~Database() {
+  statements_.clear();
+  sqlite3_close(handle_);
+}
+
+Statement& Database::UseLiteral(const char* literal) {
+  std::unique_ptr<Statement>& statement = statements_[literal];
+  // One whose preparation failed is prepared again.
+  if (statement == nullptr || statement->statement_ == nullptr) {
+    statement = std::make_unique<Statement>(*this, literal);
+  } else {
+    statement->Reset();
+  }
+  return *statement;
+}
+
+void Database::Execute(const char* sql) {
+  if (failed()) return;
+  if (sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) SetError(sqlite3_extended_errcode(handle_));
+}
+
+int64_t Database::Query(const char* sql) {
+  Statement statement(*this, sql);
+  return statement.Step() ? statement.Integer(0) : 0;
+}
+
+void Database::SetError(int code) {
+  if (failed()) return;
+  error_ = code;
+  error_text_ = sqlite3_errmsg(handle_);
+}
+
+void Database::ClearError() {
+  error_ = SQLITE_OK;
+  error_text_.clear();
+}
+
+absl::Status Database::TakeError() {
+  if (!failed()) return absl::OkStatus();
+  absl::Status status = InternalError(absl::StrCat("the store cannot be read: ", error_text_, " (SQLite code ", error_, ")"));
+  ClearError();
+  return status;
+}
+
+void Database::Rollback() {
+  if (sqlite3_get_autocommit(handle_) == 0) Execute("ROLLBACK");
+}
+
+}  // namespace agentruntime::sqlite

@@ -1,0 +1,158 @@
+#include "storage/sqlite/schema.h"
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/status.h"
+
+namespace agentruntime::sqlite {
+namespace {
+
+// Ids are time-ordered, so rows and index entries go to the end of their trees. `events` keeps its rowid on purpose: WITHOUT ROWID tripled the time of
+// an append and doubled the bytes. A row's checksum covers every column before it.
+constexpr char kFormat1[] = R"sql(
+CREATE TABLE server (
+  one          INTEGER PRIMARY KEY CHECK (one = 1),
+  epoch        INTEGER NOT NULL
+) STRICT;
+INSERT INTO server VALUES (1, 0);
+
+CREATE TABLE runs (
+  id                  INTEGER PRIMARY KEY,
+  run                 BLOB NOT NULL,              -- 16 bytes, ordered by creation
+  tenant              TEXT NOT NULL,
+  request_id          TEXT NOT NULL,              -- '' if none
+  request_hash        BLOB NOT NULL,
+  agent               TEXT NOT NULL,
+  revision            INTEGER NOT NULL,
+  title               TEXT NOT NULL,
+  labels              BLOB NOT NULL,              -- RunCreated with labels only; run_labels has them as text
+  created_us          INTEGER NOT NULL,           -- microseconds since 1970, as every _us of an instant
+  accepted_crc        INTEGER NOT NULL,           -- of run ... created_us, which never change
+  state               TEXT NOT NULL,              -- QUEUED, RUNNING, WAITING, STOPPED
+  stop_reason         TEXT,                       -- of the last stop
+  steps               INTEGER NOT NULL,
+  tool_calls          INTEGER NOT NULL,
+  input_tokens        INTEGER NOT NULL,
+  cached_input_tokens INTEGER NOT NULL,
+  output_tokens       INTEGER NOT NULL,
+  active_us           INTEGER,                    -- microseconds in RUNNING
+  started_us          INTEGER,
+  updated_us          INTEGER NOT NULL,
+  stopped_us          INTEGER,
+  last_sequence       INTEGER NOT NULL,
+  answer_sequence     INTEGER NOT NULL,
+  last_step           INTEGER NOT NULL,
+  barren_starts       INTEGER NOT NULL,
+  wake_us             INTEGER,
+  epoch               INTEGER NOT NULL,           -- of the last writer
+  journal_bytes       INTEGER NOT NULL,           -- of the events' bodies
+  detail              BLOB NOT NULL,              -- Run with stop and activity only
+  state_crc           INTEGER NOT NULL            -- of run and state ... detail
+) STRICT;
+CREATE UNIQUE INDEX runs_by_run ON runs (run);
+CREATE UNIQUE INDEX runs_by_request ON runs (tenant, request_id) WHERE request_id <> '';
+CREATE INDEX runs_by_update ON runs (tenant, updated_us, run);
+CREATE INDEX runs_unfinished ON runs (run) WHERE state <> 'STOPPED';
+
+CREATE TABLE run_labels (
+  tenant       TEXT NOT NULL,
+  key          TEXT NOT NULL,
+  value        TEXT NOT NULL,
+  run          BLOB NOT NULL,
+  PRIMARY KEY (tenant, key, value, run)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+  id           INTEGER PRIMARY KEY,
+  run          BLOB NOT NULL,
+  sequence     INTEGER NOT NULL,
+  time_us      INTEGER NOT NULL,
+  active_us    INTEGER NOT NULL,
+  step         INTEGER NOT NULL,
+  epoch        INTEGER NOT NULL,
+  body         BLOB NOT NULL,                     -- agentruntime.v1.Event without its fields 1-5, which are the columns before
+  crc          INTEGER NOT NULL                   -- of run ... body
+) STRICT;
+CREATE UNIQUE INDEX events_by_run ON events (run, sequence);
+
+CREATE TABLE deleted_runs (
+  run          BLOB PRIMARY KEY NOT NULL,
+  tenant       TEXT NOT NULL,
+  request_id   TEXT NOT NULL,
+  request_hash BLOB NOT NULL,
+  deleted_us   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX deleted_runs_by_request ON deleted_runs (tenant, request_id) WHERE request_id <> '';
+CREATE INDEX deleted_runs_by_time ON deleted_runs (deleted_us);
+
+CREATE TABLE agents (
+  agent        TEXT PRIMARY KEY NOT NULL,
+  revision     INTEGER NOT NULL,                  -- the newest
+  created_us   INTEGER NOT NULL
+) STRICT;
+CREATE TABLE agent_revisions (
+  agent        TEXT NOT NULL,
+  revision     INTEGER NOT NULL,
+  created_us   INTEGER NOT NULL,
+  content      BLOB NOT NULL,                     -- agentruntime.v1.Agent without what is output only
+  crc          INTEGER NOT NULL,
+  PRIMARY KEY (agent, revision)
+) STRICT;
+
+-- For people: the same with readable ids, times and kinds.
+CREATE VIEW run_list AS
+  SELECT lower(hex(run)) AS run, agent || '/' || revision AS agent, state, stop_reason, steps, tool_calls, input_tokens, output_tokens,
+         last_sequence, datetime(created_us / 1000000, 'unixepoch') AS created, datetime(updated_us / 1000000, 'unixepoch') AS updated, title
+  FROM runs ORDER BY runs.run;
+CREATE VIEW journal AS
+  SELECT lower(hex(run)) AS run, sequence, step, epoch, datetime(time_us / 1000000, 'unixepoch') AS time,
+         CASE hex(substr(body, 1, 1))
+           WHEN '52' THEN 'run_created' WHEN '5A' THEN 'run_started' WHEN '62' THEN 'model_called' WHEN '6A' THEN 'model_failed'
+           WHEN '72' THEN 'decision_made' WHEN '7A' THEN 'call_started' WHEN '82' THEN 'call_failed' WHEN '9A' THEN 'call_finished'
+           WHEN 'B2' THEN 'cancel_requested' WHEN 'BA' THEN 'run_stopped' WHEN 'C2' THEN 'run_resumed' END AS kind,
+         length(body) AS bytes
+  FROM events ORDER BY events.run, sequence;
+)sql";
+
+}  // namespace
+
+absl::Status OpenError(Database& database, absl::string_view path) {
+  const int code = database.error() & 0xff;
+  const absl::Status status = database.TakeError();
+  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": is damaged (", status.message(), "); restore it from a backup, or move it and its -wal file away to begin anew"));
+  }
+  return absl::UnavailableError(absl::StrCat(path, ": ", status.message()));
+}
+
+absl::Status CheckFormat(absl::string_view path, uint32_t application_id, uint32_t format) {
+  if (application_id == 0 && format == 0) return absl::OkStatus();
+  if (application_id != static_cast<uint32_t>(kApplicationId)) {
+    return absl::FailedPreconditionError(absl::StrCat(path, ": is a SQLite database of another program; configure another file"));
+  }
+  if (format > static_cast<uint32_t>(kFormat)) {
+    return absl::FailedPreconditionError(absl::StrCat(path, ": has format ", format, ", this server knows formats up to ", kFormat,
+                                                      "; run the newer server that wrote it, or restore a backup from before the upgrade"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Migrate(Database& database, absl::string_view path) {
+  database.Execute("BEGIN IMMEDIATE");
+  const auto application_id = static_cast<uint32_t>(database.Query("PRAGMA application_id"));
+  const auto format = static_cast<uint32_t>(database.Query("PRAGMA user_version"));
+  const int64_t tables = database.Query("SELECT count(*) FROM sqlite_schema");
+  if (database.failed()) return OpenError(database, path);
+  // The log may hold a newer header than the file, so the check before opening is repeated here.
+  RETURN_IF_ERROR(CheckFormat(path, application_id, format));
+  if (application_id == 0 && tables > 0) return CheckFormat(path, 1, 1);
+  if (format < 1) {
+    database.Execute(kFormat1);
+    database.Execute(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kFormat).c_str());
+  }
+  database.Execute("COMMIT");
+  if (database.failed()) return OpenError(database, path);
+  return absl::OkStatus();
+}
+
+}  // namespace agentruntime::sqlite

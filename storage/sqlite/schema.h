@@ -1,0 +1,26 @@
+// The tables, and how an older file becomes a newer one.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "storage/sqlite/database.h"
+
+namespace agentruntime::sqlite {
+
+// Rises with each change of the tables and with each new kind or meaning of an event: an older server must not misread a newer journal.
+inline constexpr int32_t kFormat = 1;
+// "AgRt": tells our files from other SQLite databases.
+inline constexpr int32_t kApplicationId = 0x41675274;
+
+// FAILED_PRECONDITION if the file is of another program or of a newer format. (0, 0) is a file without tables yet.
+absl::Status CheckFormat(absl::string_view path, uint32_t application_id, uint32_t format);
+
+// Brings an empty or older database to kFormat, in one transaction. Errors as CheckFormat's; DATA_LOSS if the file is damaged.
+absl::Status Migrate(Database& database, absl::string_view path);
+
+// The database's first error as one of opening: DATA_LOSS if the file is damaged, else UNAVAILABLE; clears it.
+absl::Status OpenError(Database& database, absl::string_view path);
+
+}  // namespace agentruntime::sqlite

@@ -1,0 +1,196 @@
+#include "storage/sqlite/store.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/log.h"
+#include "proto/base/status.h"
+#include "proto/util/errors.h"
+#include "proto/util/limits.h"
+#include "storage/sqlite/rows.h"
+#include "storage/sqlite/run_query.h"
+#include "storage/sqlite/schema.h"
+
+namespace agentruntime::sqlite {
+namespace {
+
+// What an item takes beside its events: rows of indexes, the projection.
+constexpr int64_t kItemBytes = 512;
+
+// A caller that breaks the interface's contract would break a journal.
+void Require(bool holds, absl::string_view what, const RunId& run) {
+  if (holds) return;
+  Log(LogLevel::kError, "a caller broke the store's contract", {{"what", what}, {"run", run.ToString()}});
+  FlushLog();
+  std::abort();
+}
+
+int64_t FileBytes(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 ? info.st_size : 0;
+}
+
+int64_t FreeBytes(const std::string& path) {
+  struct statvfs info;
+  if (statvfs(std::filesystem::path(path).parent_path().c_str(), &info) != 0) return 0;
+  return static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
+}
+
+// The run's row, within the transaction that is open.
+absl::StatusOr<RunRecord> SelectRun(Database& database, const RunId& run) {
+  Statement& select = database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE run = ?1");
+  if (!select.BindBlob(run.bytes()).Step()) {
+    RETURN_IF_ERROR(database.TakeError());
+    return RunNotFound(run);
+  }
+  absl::StatusOr<RunRecord> record = ReadRun(select);
+  select.Reset();
+  return record;
+}
+
+// Events after `after` as far as the limit allows. A journal without gaps is the store's promise, so a missing event is damage.
+absl::StatusOr<std::vector<EventPtr>> SelectEvents(Database& database, const RunId& run, Sequence after, Sequence last, const ReadLimit& limit) {
+  const int64_t count = std::min<int64_t>(std::clamp(limit.events_max, 1, kReadRowsMax), last - after);
+  std::vector<EventPtr> events;
+  if (count <= 0) return events;
+  Statement& select =
+      database.Use("SELECT sequence, time_us, active_us, step, epoch, body, crc FROM events WHERE run = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3");
+  select.BindBlob(run.bytes()).Bind(after).Bind(count);
+  int64_t bytes = 0;
+  while (bytes < limit.bytes_max || events.empty()) {
+    if (!select.Step()) {
+      RETURN_IF_ERROR(database.TakeError());
+      if (static_cast<int64_t>(events.size()) == count) return events;
+      return RunDamaged(run, absl::StrCat("event ", after + 1 + static_cast<int64_t>(events.size()), " is missing"));
+    }
+    if (select.Integer(0) != after + 1 + static_cast<int64_t>(events.size())) {
+      return RunDamaged(run, absl::StrCat("event ", after + 1 + static_cast<int64_t>(events.size()), " is missing"));
+    }
+    const auto size = static_cast<int64_t>(select.Bytes(5).size());
+    if (!events.empty() && bytes + size > limit.bytes_max) break;
+    bytes += size;
+    ASSIGN_OR_RETURN(events.emplace_back(), ReadEvent(select, run));
+  }
+  select.Reset();
+  return events;
+}
+
+}  // namespace
+
+SqliteStore::SqliteStore(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+SqliteStore::~SqliteStore() { core_->writer->Stop(); }
+
+Epoch SqliteStore::epoch() const { return core_->epoch; }
+
+void SqliteStore::Create(NewRun run, CreateDone done) {
+  Require(run.created != nullptr && run.created->has_run_created() && run.created->sequence() == 1, "event 1 is run_created", run.id);
+  Require(run.projection.last_sequence == 1, "the projection is of event 1", run.id);
+  CreateItem create;
+  create.event = MakeEventRow(run.id, *run.created);
+  create.state = MakeStateRow(std::move(run.projection));
+  create.accepted = MakeAcceptedRow(std::move(run));
+  create.done = std::move(done);
+  auto item = std::make_unique<Item>();
+  item->bytes = kItemBytes + static_cast<int64_t>(create.event.bytes.size() + create.accepted.labels_blob.size());
+  item->what = std::move(create);
+  core_->writer->Push(std::move(item));
+}
+
+void SqliteStore::Append(AppendRequest request, AppendDone done) {
+  Require(!request.events.empty(), "an append has an event", request.run);
+  AppendItem append;
+  append.run = request.run;
+  append.epoch = request.epoch;
+  append.expected_last_sequence = request.expected_last_sequence;
+  append.done = std::move(done);
+  append.events.reserve(request.events.size());
+  int64_t bytes = kItemBytes;
+  Sequence sequence = request.expected_last_sequence;
+  for (const EventPtr& event : request.events) {
+    Require(event->sequence() == ++sequence, "sequences follow the last one", request.run);
+    const EventRow& row = append.events.emplace_back(MakeEventRow(request.run, *event));
+    Require(static_cast<int64_t>(row.bytes.size()) <= kEventBytesMax, "an event is at most 1 MiB", request.run);
+    bytes += kItemBytes + static_cast<int64_t>(row.bytes.size());
+  }
+  Require(request.projection.last_sequence == sequence, "the projection is of the last event", request.run);
+  append.state = MakeStateRow(std::move(request.projection));
+  auto item = std::make_unique<Item>();
+  item->bytes = bytes;
+  item->what = std::move(append);
+  core_->writer->Push(std::move(item));
+}
+
+void SqliteStore::Delete(const RunId& run, DeleteDone done) {
+  auto item = std::make_unique<Item>();
+  item->bytes = kItemBytes;
+  item->what = DeleteItem{.run = run, .now = core_->clock.Now(), .done = [this, run, done = std::move(done)](absl::Status status) mutable {
+                            if (status.ok()) core_->set_aside.Forget(run);
+                            done(std::move(status));
+                          }};
+  core_->writer->Push(std::move(item));
+}
+
+absl::StatusOr<std::vector<EventPtr>> SqliteStore::ReadEvents(const RunId& run, Sequence after, ReadLimit limit) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  // One transaction, so that the row and the events are of the same moment.
+  reader->Use("BEGIN").Run();
+  absl::StatusOr<RunRecord> record = SelectRun(*reader, run);
+  if (record.ok()) {
+    absl::StatusOr<std::vector<EventPtr>> events = SelectEvents(*reader, run, after, record->projection.last_sequence, limit);
+    core_->set_aside.Note(run, events.status());
+    return events;
+  }
+  core_->set_aside.Note(run, record.status());
+  return std::move(record).status();
+}
+
+absl::StatusOr<RunRecord> SqliteStore::GetRun(const RunId& run) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  absl::StatusOr<RunRecord> record = SelectRun(*reader, run);
+  core_->set_aside.Note(run, record.status());
+  return record;
+}
+
+absl::StatusOr<RunPage> SqliteStore::ListRuns(const RunQuery& query) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  return SelectPage(*reader, query, core_->set_aside);
+}
+
+absl::StatusOr<std::vector<UnfinishedRun>> SqliteStore::UnfinishedRuns(std::optional<RunId> after, int32_t limit) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  return SelectUnfinished(*reader, after, limit, core_->set_aside);
+}
+
+absl::StatusOr<StoreInfo> SqliteStore::Info() {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  StoreInfo info;
+  info.kind = "sqlite";
+  info.format = kFormat;
+  // By their names: opening these files would, on closing them, drop SQLite's locks.
+  const std::string& path = core_->claim.path();
+  info.bytes = FileBytes(path) + FileBytes(path + "-wal");
+  info.free_bytes = FreeBytes(path);
+  Statement& select = reader->Use("SELECT state, count(*) FROM runs WHERE state <> 'STOPPED' GROUP BY state");
+  while (select.Step()) {
+    const absl::string_view state = select.Bytes(0);
+    if (state == "QUEUED") info.queued = select.Integer(1);
+    if (state == "RUNNING") info.running = select.Integer(1);
+    if (state == "WAITING") info.waiting = select.Integer(1);
+  }
+  RETURN_IF_ERROR(reader->TakeError());
+  info.set_aside = core_->set_aside.count();
+  return info;
+}
+
+bool SqliteStore::writable() const { return core_->writer->writable(); }
+
+void SqliteStore::SetWritableListener(absl::AnyInvocable<void(bool)> listener) { core_->writer->SetWritableListener(std::move(listener)); }
+
+}  // namespace agentruntime::sqlite

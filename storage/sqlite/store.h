@@ -1,0 +1,34 @@
+// Store over SQLite.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "storage/sqlite/core.h"
+#include "storage/store.h"
+
+namespace agentruntime::sqlite {
+
+class SqliteStore final : public Store {
+ public:
+  explicit SqliteStore(std::shared_ptr<Core> core);
+  ~SqliteStore() override;
+
+  Epoch epoch() const override;
+  void Create(NewRun run, CreateDone done) override;
+  void Append(AppendRequest request, AppendDone done) override;
+  void Delete(const RunId& run, DeleteDone done) override;
+  absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) override;
+  absl::StatusOr<RunRecord> GetRun(const RunId& run) override;
+  absl::StatusOr<RunPage> ListRuns(const RunQuery& query) override;
+  absl::StatusOr<std::vector<UnfinishedRun>> UnfinishedRuns(std::optional<RunId> after, int32_t limit) override;
+  absl::StatusOr<StoreInfo> Info() override;
+  bool writable() const override;
+  void SetWritableListener(absl::AnyInvocable<void(bool)> listener) override;
+
+ private:
+  const std::shared_ptr<Core> core_;
+};
+
+}  // namespace agentruntime::sqlite

@@ -1,0 +1,220 @@
+#include "storage/sqlite/writer.h"
+
+#include <cstdlib>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/log.h"
+
+namespace agentruntime::sqlite {
+namespace {
+
+constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
+// The log is copied again when it has grown by so much since.
+constexpr int64_t kCheckpointStepBytes = 4 << 20;
+// How long a checkpoint waits for readers; their transactions end after 1,000 rows.
+constexpr int kCheckpointWaitMs = 1000;
+
+// A full disk, or a person at a SQL prompt who holds the lock. SQLite has then changed nothing that a rollback does not take back.
+bool IsSlowDisk(int code) {
+  const int primary = code & 0xff;
+  return primary == SQLITE_FULL || primary == SQLITE_BUSY;
+}
+
+}  // namespace
+
+Writer::Writer(std::unique_ptr<Database> database, Epoch epoch, std::function<void(absl::string_view)> fail)
+    : database_(std::move(database)), epoch_(epoch), page_bytes_(database_->Query("PRAGMA page_size")), fail_(std::move(fail)) {
+  // Waiting happens in PauseUnlessStopping, where Stop can end it.
+  sqlite3_busy_timeout(database_->handle(), 0);
+  sqlite3_wal_hook(
+      database_->handle(),
+      [](void* self, sqlite3*, const char*, int pages) {
+        auto* writer = static_cast<Writer*>(self);
+        writer->log_bytes_ = pages * writer->page_bytes_;
+        return SQLITE_OK;
+      },
+      this);
+  thread_ = std::thread([this] { Loop(); });
+}
+
+Writer::~Writer() { Stop(); }
+
+void Writer::Stop() {
+  {
+    MutexLock lock(mu_);
+    stopping_ = true;
+    work_.NotifyAll();
+    room_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+  MutexLock lock(mu_);
+  stopped_ = true;
+  queue_.clear();
+  moved_.NotifyAll();
+}
+
+void Writer::Push(std::unique_ptr<Item> item) {
+  MutexLock lock(mu_);
+  while (queue_bytes_ > kQueueBytesMax && !stopping_) room_.Wait(mu_);
+  if (stopped_) return;
+  item->number = next_number_++;
+  queue_bytes_ += item->bytes;
+  queue_.push_back(std::move(item));
+  if (queue_.size() == 1) work_.NotifyOne();
+}
+
+bool Writer::RunTask(absl::AnyInvocable<void(Database&)> task) {
+  if (!writable()) return false;
+  auto done = std::make_shared<bool>(false);  // shared: the caller may leave first; guarded by mu_
+  auto item = std::make_unique<Item>();
+  item->what = TaskItem{.task = std::move(task), .done = [this, done] {
+                          MutexLock lock(mu_);
+                          *done = true;
+                          moved_.NotifyAll();
+                        }};
+  Push(std::move(item));
+  MutexLock lock(mu_);
+  while (!*done && writable() && !stopped_) moved_.Wait(mu_);
+  return *done;
+}
+
+void Writer::SetWritableListener(absl::AnyInvocable<void(bool)> listener) {
+  MutexLock lock(mu_);
+  listener_ = std::move(listener);
+}
+
+void Writer::Loop() {
+  for (;;) {
+    Items items = TakeBatch();
+    if (items.empty()) break;
+    if (!Commit(items)) return;
+    Deliver(items);
+    CheckpointIfDue();
+  }
+  Checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+}
+
+Writer::Items Writer::TakeBatch() {
+  Items items;
+  int64_t bytes = 0;
+  MutexLock lock(mu_);
+  while (queue_.empty() && !stopping_) work_.Wait(mu_);
+  while (!queue_.empty() && items.size() < kBatchItemsMax && bytes < kBatchBytesMax) {
+    bytes += queue_.front()->bytes;
+    items.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  queue_bytes_ -= bytes;
+  room_.NotifyAll();
+  return items;
+}
+
+bool Writer::Commit(Items& items) {
+  ForgetLost(items.front()->number);
+  while (!TryCommit(items)) {
+    const int code = database_->error();
+    const std::string why = absl::StrCat(database_->error_text(), " (SQLite code ", code, ")");
+    if (!IsSlowDisk(code)) Fail(absl::StrCat("a commit failed: ", why));
+    database_->ClearError();
+    database_->Rollback();
+    if (database_->failed()) Fail(absl::StrCat("a rollback failed: ", database_->error_text()));
+    SetWritable(false, why);
+    if (!PauseUnlessStopping()) return false;
+  }
+  SetWritable(true, "");
+  return true;
+}
+
+bool Writer::TryCommit(Items& items) {
+  database_->Use("BEGIN IMMEDIATE").Run();
+  Statement& select = database_->Use("SELECT epoch FROM server");
+  const Epoch epoch = select.Step() ? select.Integer(0) : 0;
+  select.Reset();
+  if (database_->failed()) return false;
+  if (epoch != epoch_) Fail(absl::StrCat("the file's epoch is ", epoch, ", ours is ", epoch_, ": something else writes to it"));
+  Batch batch(*database_, epoch_, lost_);
+  for (const auto& item : items) {
+    batch.Apply(*item);
+    if (database_->failed()) return false;
+  }
+  batch.Finish();
+  database_->Use("COMMIT").Run();
+  return !database_->failed();
+}
+
+void Writer::Deliver(Items& items) {
+  for (auto& item : items) {
+    if (auto* append = std::get_if<AppendItem>(&item->what)) {
+      if (append->result == AppendResult::kLost && !append->lost_with_another) RememberLost(*append);
+      append->done(append->result);
+    } else if (auto* create = std::get_if<CreateItem>(&item->what)) {
+      create->done(create->outcome);
+    } else if (auto* remove = std::get_if<DeleteItem>(&item->what)) {
+      remove->done(std::move(remove->result));
+    } else {
+      std::get<TaskItem>(item->what).done();
+    }
+    item.reset();
+  }
+}
+
+void Writer::RememberLost(const AppendItem& item) {
+  MutexLock lock(mu_);
+  // Whoever queues after this has heard of it.
+  lost_[item.run] = next_number_;
+}
+
+void Writer::ForgetLost(uint64_t first_number) {
+  absl::erase_if(lost_, [&](const auto& entry) { return entry.second <= first_number; });
+}
+
+void Writer::CheckpointIfDue() {
+  if (log_bytes_ < checkpointed_bytes_) checkpointed_bytes_ = 0;  // it began anew
+  if (log_bytes_ < kCheckpointBytes || log_bytes_ < checkpointed_bytes_ + kCheckpointStepBytes) return;
+  checkpointed_bytes_ = log_bytes_;
+  Checkpoint(log_bytes_ < kLogBytesMax ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART);
+}
+
+void Writer::Checkpoint(int mode) {
+  if (mode != SQLITE_CHECKPOINT_PASSIVE) sqlite3_busy_timeout(database_->handle(), kCheckpointWaitMs);
+  const int code = sqlite3_wal_checkpoint_v2(database_->handle(), "main", mode, nullptr, nullptr);
+  sqlite3_busy_timeout(database_->handle(), 0);
+  // Full or busy: the log stays as it is and the next checkpoint goes on.
+  if (code != SQLITE_OK && !IsSlowDisk(code)) {
+    Fail(absl::StrCat("a checkpoint failed: ", sqlite3_errmsg(database_->handle()), " (SQLite code ", code, ")"));
+  }
+}
+
+void Writer::SetWritable(bool writable, absl::string_view why) {
+  if (writable_.exchange(writable, std::memory_order_acq_rel) == writable) return;
+  if (writable) {
+    Log(LogLevel::kInfo, "the store writes again");
+  } else {
+    Log(LogLevel::kWarn, "the store cannot write, it tries again until it can", {{"why", std::string(why)}});
+  }
+  absl::AnyInvocable<void(bool)> listener;
+  {
+    MutexLock lock(mu_);
+    moved_.NotifyAll();
+    listener = std::move(listener_);
+  }
+  if (!listener) return;
+  listener(writable);
+  MutexLock lock(mu_);
+  listener_ = std::move(listener);
+}
+
+bool Writer::PauseUnlessStopping() {
+  MutexLock lock(mu_);
+  if (!stopping_) work_.WaitFor(mu_, kRetryPause);
+  return !stopping_;
+}
+
+void Writer::Fail(absl::string_view what) {
+  fail_(what);
+  std::abort();  // it promised not to return
+}
+
+}  // namespace agentruntime::sqlite

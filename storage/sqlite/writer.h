@@ -1,0 +1,96 @@
+// The one thread that writes: takes everything that is queued, commits it as one transaction with one sync, and tells who waits.
+//
+// There is no artificial delay: what arrives while one transaction syncs is the next one.
+// Source of the idea: group commit after LevelDB's write queue.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
+#include "proto/base/mutex.h"
+#include "storage/sqlite/batch.h"
+#include "storage/sqlite/database.h"
+#include "storage/sqlite/items.h"
+
+namespace agentruntime::sqlite {
+
+// One transaction.
+inline constexpr int64_t kBatchBytesMax = 4 << 20;
+inline constexpr size_t kBatchItemsMax = 1000;
+// All that may wait for the disk. Sessions wait for room long before; who comes after that blocks in Push until there is room.
+inline constexpr int64_t kQueueBytesMax = 256 << 20;
+// The log is copied into the database above this size.
+inline constexpr int64_t kCheckpointBytes = 16 << 20;
+// Above this size the writer waits for readers so that the log can begin anew.
+inline constexpr int64_t kLogBytesMax = 64 << 20;
+
+// Thread-safe.
+class Writer {
+ public:
+  // `fail` ends the process and does not return: called when nobody can say any more what the disk holds.
+  Writer(std::unique_ptr<Database> database, Epoch epoch, std::function<void(absl::string_view)> fail);
+  ~Writer();
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  // Queues. Completions come on the writer's thread, in the order of the calls.
+  void Push(std::unique_ptr<Item> item) ABSL_LOCKS_EXCLUDED(mu_);
+  // Runs `task` in a transaction and waits until it is durable. False if the disk does not take it now: whether it will is unknown.
+  // `task` owns what it needs: it may run again, also after this returned false.
+  bool RunTask(absl::AnyInvocable<void(Database&)> task) ABSL_LOCKS_EXCLUDED(mu_);
+  // Commits what is queued, unless the disk is full, and ends the thread. Later items are dropped. Not on the writer's thread.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+  bool writable() const { return writable_.load(std::memory_order_acquire); }
+  void SetWritableListener(absl::AnyInvocable<void(bool)> listener) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  using Items = std::vector<std::unique_ptr<Item>>;
+
+  void Loop();
+  Items TakeBatch() ABSL_LOCKS_EXCLUDED(mu_);
+  bool Commit(Items& items);     // false: given up, because Stop was called while the disk was full
+  bool TryCommit(Items& items);  // false: see the database's error
+  void Deliver(Items& items);
+  void RememberLost(const AppendItem& item) ABSL_LOCKS_EXCLUDED(mu_);
+  void ForgetLost(uint64_t first_number);
+  void CheckpointIfDue();
+  void Checkpoint(int mode);
+  void SetWritable(bool writable, absl::string_view why) ABSL_LOCKS_EXCLUDED(mu_);
+  bool PauseUnlessStopping() ABSL_LOCKS_EXCLUDED(mu_);
+  void Fail(absl::string_view what);
+
+  const std::unique_ptr<Database> database_;
+  const Epoch epoch_;
+  const int64_t page_bytes_;
+  const std::function<void(absl::string_view)> fail_;
+  std::atomic<bool> writable_ = true;
+
+  // Of the writer's thread.
+  LostRuns lost_;
+  int64_t log_bytes_ = 0;           // after the last commit
+  int64_t checkpointed_bytes_ = 0;  // of the log when it was last copied
+
+  Mutex mu_;
+  CondVar work_;   // something is queued, or Stop
+  CondVar room_;   // the queue is shorter
+  CondVar moved_;  // a task is done, or writable changed
+  std::deque<std::unique_ptr<Item>> queue_ ABSL_GUARDED_BY(mu_);
+  int64_t queue_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  absl::AnyInvocable<void(bool)> listener_ ABSL_GUARDED_BY(mu_);
+
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace agentruntime::sqlite
