@@ -105,6 +105,11 @@ absl::Status RunAnswered(const RunId& run) {
               absl::StrCat(RunName(run), " gave its final answer, which never changes; submit a new run to say more"), {{"run", RunName(run)}});
 }
 
+absl::Status RunNotResumable(const RunId& run, absl::string_view why) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_NOT_RESUMABLE,
+              absl::StrCat(RunName(run), " cannot go on: ", why, "; submit a new run"), {{"run", RunName(run)}});
+}
+
 absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_LIMIT_NOT_RAISED,
               absl::StrCat("limits.", limit.limit(), ": ", RunName(run), " was stopped by it at ", limit.count(), "; raise it above ", limit.count(),

@@ -38,6 +38,7 @@ absl::Status RequestIdOfDeletedRun(absl::string_view request_id, const RunId& ru
 absl::Status EtagStale(absl::string_view agent);
 absl::Status RunNotStopped(const RunId& run, v1::RunState state);
 absl::Status RunAnswered(const RunId& run);
+absl::Status RunNotResumable(const RunId& run, absl::string_view why);
 absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit);
 absl::Status AgentUnusable(absl::string_view agent, absl::string_view why);
 absl::Status SequenceBeyondEnd(const RunId& run, Sequence after, Sequence last);

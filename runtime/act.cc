@@ -1,0 +1,144 @@
+#include "runtime/act.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "proto/base/text.h"
+#include "proto/util/limits.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "runtime/backoff.h"
+#include "runtime/idempotency.h"
+
+namespace agentruntime {
+namespace {
+
+v1::Event FinishedWithText(const CallId& id, v1::CallOutcome outcome, std::string text) {
+  v1::Event fact;
+  fact.set_step(id.step);
+  v1::CallFinished* const finished = fact.mutable_call_finished();
+  finished->set_call_id(id.ToString());
+  finished->set_outcome(outcome);
+  finished->add_result()->set_text(std::move(text));
+  return fact;
+}
+
+std::string NoSuchTool(const RunPlan& plan, absl::string_view name) {
+  std::vector<std::string> names;
+  for (const auto& [known, planned] : plan.tools) names.push_back(known);
+  std::string text = absl::StrCat("there is no tool named \"", OneLine(name, 64), "\"");
+  const std::string nearest = NearestName(name, names);
+  if (!nearest.empty()) absl::StrAppend(&text, "; did you mean \"", nearest, "\"?");
+  return text;
+}
+
+bool IsRepeatable(v1::SideEffect side_effect) { return side_effect == v1::SIDE_EFFECT_READ_ONLY || side_effect == v1::SIDE_EFFECT_IDEMPOTENT; }
+
+// Text is cut at the bound; JSON that is over it becomes cut text, for half a JSON value is none.
+void AddBounded(std::vector<v1::Part> parts, v1::CallFinished& finished) {
+  int64_t left = kResultBytesMax;
+  for (v1::Part& part : parts) {
+    const bool is_json = part.kind_case() == v1::Part::kJson;
+    std::string text = is_json ? std::move(*part.mutable_json()) : MakeValidUtf8(part.text());
+    if (static_cast<int64_t>(text.size()) <= left) {
+      left -= static_cast<int64_t>(text.size());
+      v1::Part* const added = finished.add_result();
+      is_json ? added->set_json(std::move(text)) : added->set_text(std::move(text));
+      continue;
+    }
+    const std::string note = absl::StrCat("\n[cut: ", text.size(), " bytes, at most ", kResultBytesMax, " are kept]");
+    const int64_t room = std::max<int64_t>(0, left - static_cast<int64_t>(note.size()));
+    finished.add_result()->set_text(absl::StrCat(CutUtf8(text, static_cast<size_t>(room)), note));
+    return;
+  }
+}
+
+v1::Event Failed(const CallState& call, absl::string_view reason, std::string message, bool definite, std::optional<absl::Time> retry_time) {
+  v1::Event fact;
+  fact.set_step(call.id.step);
+  v1::CallFailed* const failed = fact.mutable_call_failed();
+  failed->set_call_id(call.id.ToString());
+  failed->set_attempt(call.attempts);
+  failed->mutable_error()->set_reason(std::string(reason));
+  failed->mutable_error()->set_message(std::move(message));
+  failed->mutable_error()->set_retryable(retry_time.has_value());
+  failed->mutable_error()->set_call_id(call.id.ToString());
+  failed->set_definite(definite);
+  if (retry_time) *failed->mutable_retry_time() = ToProto(*retry_time);
+  return fact;
+}
+
+}  // namespace
+
+v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepState& step, const CallState& call) {
+  const v1::ToolCall& request = RequestOf(step, call);
+  const auto planned = plan.tools.find(request.tool());
+  if (planned == plan.tools.end()) return FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, NoSuchTool(plan, request.tool()));
+  const ToolSpec& spec = *planned->second.spec;
+  v1::Event fact;
+  fact.set_step(call.id.step);
+  v1::CallStarted* const started = fact.mutable_call_started();
+  started->set_call_id(call.id.ToString());
+  started->set_attempt(call.attempts + 1);
+  started->set_idempotency_key(IdempotencyKey(state.id, call.id, request.tool(), request.arguments()));
+  started->set_side_effect(spec.side_effect);
+  *started->mutable_timeout() = ToProto(spec.timeout);
+  return fact;
+}
+
+std::optional<v1::Event> RefusalOfCall(const RunPlan& plan, const CallId& id, const v1::ToolCall& call) {
+  const auto planned = plan.tools.find(call.tool());
+  if (planned == plan.tools.end()) return FinishedWithText(id, v1::CALL_OUTCOME_ERROR, NoSuchTool(plan, call.tool()));
+  const absl::Status status = planned->second.check(call.arguments());
+  if (status.ok()) return std::nullopt;
+  return FinishedWithText(id, v1::CALL_OUTCOME_ERROR, absl::StrCat("invalid arguments: ", std::string(status.message())));
+}
+
+ToolRequest BuildToolRequest(const RunState& state, const RunPlan& plan, const StepState& step, const CallState& call) {
+  const v1::ToolCall& asked = RequestOf(step, call);
+  ToolRequest request;
+  request.run = state.id;
+  request.call = call.id;
+  request.attempt = call.attempts;
+  request.arguments = asked.arguments();
+  request.idempotency_key = IdempotencyKey(state.id, call.id, asked.tool(), asked.arguments());
+  request.timeout = plan.tools.at(asked.tool()).spec->timeout;
+  return request;
+}
+
+v1::Event FactOfOutcome(const CallState& call, const ToolSpec& spec, CallEnd end, absl::Time now, double random) {
+  if (auto* done = std::get_if<ToolDone>(&end.outcome)) {
+    v1::Event fact;
+    fact.set_step(call.id.step);
+    v1::CallFinished* const finished = fact.mutable_call_finished();
+    finished->set_call_id(call.id.ToString());
+    finished->set_outcome(v1::CALL_OUTCOME_OK);
+    AddBounded(std::move(done->parts), *finished);
+    *finished->mutable_duration() = ToProto(end.duration);
+    return fact;
+  }
+  const auto* failed = std::get_if<ToolFailed>(&end.outcome);
+  const auto* unknown = std::get_if<ToolUnknown>(&end.outcome);
+  std::string message(CutUtf8(MakeValidUtf8(failed != nullptr ? failed->message : unknown->message), kDescriptionBytesMax));
+  absl::string_view reason = "TOOL_FAILED";
+  if (end.timed_out) {
+    reason = "TOOL_TIMEOUT";
+    message = absl::StrCat("no result within ", absl::FormatDuration(spec.timeout));
+  }
+  // What certainly took no effect may always be repeated; what may have taken one only if repeating does no harm.
+  const bool definite = failed != nullptr && !end.timed_out;
+  const bool retryable = definite ? failed->retryable : IsRepeatable(call.side_effect);
+  if (retryable && call.attempts < spec.attempts_max) {
+    const auto wish = failed != nullptr ? failed->retry_after : std::nullopt;
+    return Failed(call, reason, std::move(message), definite, now + BackoffDelay(call.attempts, random, wish));
+  }
+  if (!definite && !IsRepeatable(call.side_effect)) return Failed(call, reason, std::move(message), /*definite=*/false, std::nullopt);
+  v1::Event fact = FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, std::move(message));
+  *fact.mutable_call_finished()->mutable_duration() = ToProto(end.duration);
+  return fact;
+}
+
+}  // namespace agentruntime

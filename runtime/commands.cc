@@ -1,0 +1,85 @@
+#include "runtime/commands.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/util/errors.h"
+#include "proto/util/time.h"
+#include "runtime/view.h"
+
+namespace agentruntime {
+namespace {
+
+void ReplyWhenDurable(Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+  session.WhenDurable([run = RunOf(session.state()), reply = std::move(reply)](bool durable) mutable {
+    if (durable) {
+      reply->Complete(std::move(run));
+    } else {
+      reply->Complete(StoreUnavailable("another server has taken the run over"));
+    }
+  });
+}
+
+// The limit's new value in the unit of LimitHit, or the present one.
+int64_t ValueOf(const v1::Limits& limits, const v1::Limits& present, const std::string& limit) {
+  if (limit == "max_steps") return limits.has_max_steps() ? limits.max_steps() : present.max_steps();
+  if (limit == "max_tool_calls") return limits.has_max_tool_calls() ? limits.max_tool_calls() : present.max_tool_calls();
+  if (limit == "max_tokens") return limits.has_max_tokens() ? limits.max_tokens() : present.max_tokens();
+  return absl::ToInt64Milliseconds(FromProto(limits.has_timeout() ? limits.timeout() : present.timeout()));
+}
+
+}  // namespace
+
+absl::Status CheckResume(const RunState& state, const v1::Limits& limits) {
+  if (!state.is_stopped()) return RunNotStopped(state.id, state.phase);
+  const v1::Stop& stop = state.stopped->run_stopped().stop();
+  if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER) return RunAnswered(state.id);
+  if (!stop.resumable()) return RunNotResumable(state.id, stop.detail());
+  if (stop.has_limit() && ValueOf(limits, state.limits, stop.limit().limit()) <= stop.limit().count()) return LimitNotRaised(state.id, stop.limit());
+  return absl::OkStatus();
+}
+
+void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply) {
+  if (!session.state().is_stopped() && !session.state().is_cancelling()) {
+    v1::Event fact;
+    fact.set_step(session.state().usage.steps());
+    *fact.mutable_cancel_requested()->mutable_cancellation() = cancellation;
+    *fact.mutable_cancel_requested()->mutable_grace() = ToProto(session.cancel_grace());
+    std::vector<v1::Event> facts;
+    facts.push_back(std::move(fact));
+    session.Record(std::move(facts));
+    session.AbortAttempts();
+  }
+  ReplyWhenDurable(session, std::move(reply));
+}
+
+void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1::Run>> reply) {
+  const RunState& state = session.state();
+  if (!command.request_id.empty()) {
+    const auto seen = std::find_if(state.seen_requests.begin(), state.seen_requests.end(),
+                                   [&](const SeenRequest& request) { return request.request_id == command.request_id; });
+    if (seen != state.seen_requests.end()) {
+      if (seen->request_hash == command.request_hash) return ReplyWhenDurable(session, std::move(reply));
+      reply->Complete(RequestIdReused(command.request_id, state.id));
+      return;
+    }
+  }
+  if (absl::Status status = CheckResume(state, command.limits); !status.ok()) {
+    reply->Complete(std::move(status));
+    return;
+  }
+  v1::Event fact;
+  fact.set_step(state.usage.steps());
+  v1::RunResumed* const resumed = fact.mutable_run_resumed();
+  *resumed->mutable_limits() = std::move(command.limits);
+  for (v1::Part& part : command.input) *resumed->add_input() = std::move(part);
+  resumed->set_request_id(std::move(command.request_id));
+  resumed->set_request_hash(std::move(command.request_hash));
+  resumed->set_principal(std::move(command.principal));
+  std::vector<v1::Event> facts;
+  facts.push_back(std::move(fact));
+  session.Record(std::move(facts));
+  ReplyWhenDurable(session, std::move(reply));
+}
+
+}  // namespace agentruntime

@@ -1,0 +1,30 @@
+// What callers may ask of a run that exists. Each is judged on the run's strand against its state, and becomes one event.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "agentruntime/v1/run.pb.h"
+#include "runtime/reply.h"
+#include "runtime/session.h"
+
+namespace agentruntime {
+
+struct ResumeCommand {
+  v1::Limits limits;
+  std::vector<v1::Part> input;
+  std::string request_id;
+  std::string request_hash;
+  std::string principal;
+};
+
+// OK unless the run cannot be resumed with these limits: RunNotStopped, RunAnswered, LimitNotRaised. Pure.
+absl::Status CheckResume(const RunState& state, const v1::Limits& limits);
+
+// Each answers `reply` with the run once its event is durable.
+void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply);
+void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1::Run>> reply);
+
+}  // namespace agentruntime

@@ -1,0 +1,21 @@
+// What the model reads: messages out of the state, and an estimate of their size in tokens.
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/models/model.h"
+#include "runtime/plan.h"
+#include "runtime/state.h"
+
+namespace agentruntime {
+
+// The request of the open model attempt. Points into the events of `state`; nothing is copied but the instructions.
+ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan);
+
+// Estimate of the next prompt: four bytes a token, plus what each message and tool costs. O(tools).
+int64_t EstimatePromptTokens(const RunState& state, const RunPlan& plan);
+
+// Most tokens the next decision may write, by the agent's setting and the model's window; at least 1.
+int64_t OutputTokensMax(const RunPlan& plan);
+
+}  // namespace agentruntime

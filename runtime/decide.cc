@@ -1,0 +1,108 @@
+#include "runtime/decide.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "proto/base/text.h"
+#include "proto/util/limits.h"
+#include "proto/util/time.h"
+#include "runtime/act.h"
+#include "runtime/backoff.h"
+
+namespace agentruntime {
+namespace {
+
+v1::RunError BadResponse(absl::string_view reason, std::string message, bool retryable) {
+  v1::RunError error;
+  error.set_reason(std::string(reason));
+  error.set_message(std::move(message));
+  error.set_retryable(retryable);
+  return error;
+}
+
+// What is booked: as reported, else the reservation.
+v1::Usage BookedUsage(const RunState& state, const ModelOutcome& outcome) {
+  if (outcome.usage) return *outcome.usage;
+  v1::Usage usage;
+  usage.set_input_tokens(state.model.reserved_tokens);
+  return usage;
+}
+
+v1::Event Failed(const RunState& state, const RunPlan& plan, v1::RunError error, const v1::Usage& booked, std::optional<absl::Duration> retry_after,
+                 absl::Time now, double random) {
+  v1::Event fact;
+  fact.set_step(state.next_step());
+  v1::ModelFailed* const failed = fact.mutable_model_failed();
+  failed->set_attempt(state.model.attempts);
+  *failed->mutable_usage() = booked;
+  const int32_t failures = state.model.failures + 1;
+  if (error.retryable() && failures < plan.model->info().attempts_max && !state.is_cancelling()) {
+    *failed->mutable_retry_time() = ToProto(now + BackoffDelay(failures, random, retry_after));
+  }
+  error.set_message(std::string(CutUtf8(MakeValidUtf8(error.message()), kDescriptionBytesMax)));
+  *failed->mutable_error() = std::move(error);
+  return fact;
+}
+
+// Why a decision cannot be kept, if it cannot.
+std::optional<v1::RunError> Unfit(const v1::Decision& decision) {
+  if (decision.tool_calls_size() > kCallsPerDecisionMax) {
+    return BadResponse("MODEL_INVALID_CALLS", absl::StrCat("the model asked for more than ", kCallsPerDecisionMax, " tool calls in one decision"), false);
+  }
+  for (const v1::ToolCall& call : decision.tool_calls()) {
+    if (static_cast<int64_t>(call.arguments().size()) > kArgumentsBytesMax) {
+      return BadResponse("MODEL_BAD_RESPONSE",
+                         absl::StrCat("the model's arguments for \"", OneLine(call.tool(), 64), "\" are ", call.arguments().size(),
+                                      " bytes, over the bound of ", kArgumentsBytesMax),
+                         true);
+    }
+  }
+  if (static_cast<int64_t>(decision.ByteSizeLong()) > kEventBytesMax - 1024) {
+    return BadResponse("MODEL_BAD_RESPONSE", absl::StrCat("the model's decision is ", decision.ByteSizeLong(), " bytes, over the bound of one event"), true);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<v1::Event> FactsOfOutcome(const RunState& state, const RunPlan& plan, ModelOutcome outcome, absl::Duration duration, absl::Time now,
+                                      double random) {
+  std::vector<v1::Event> facts;
+  const v1::Usage booked = BookedUsage(state, outcome);
+  if (outcome.decision) {
+    if (auto unfit = Unfit(*outcome.decision)) {
+      outcome.decision.reset();
+      outcome.error = *std::move(unfit);
+    }
+  }
+  if (!outcome.decision) {
+    facts.push_back(Failed(state, plan, std::move(outcome.error), booked, outcome.retry_after, now, random));
+    return facts;
+  }
+  v1::Event fact;
+  fact.set_step(state.next_step());
+  v1::Decision* const decision = fact.mutable_decision_made()->mutable_decision();
+  *decision = *std::move(outcome.decision);
+  *decision->mutable_usage() = booked;
+  decision->set_model(plan.agent->model());
+  *decision->mutable_duration() = ToProto(duration);
+  if (decision->tool_calls_size() > 0) {
+    decision->set_finish_reason(v1::FINISH_REASON_TOOL_CALLS);
+  } else if (decision->finish_reason() == v1::FINISH_REASON_TOOL_CALLS || decision->finish_reason() == v1::FINISH_REASON_UNSPECIFIED) {
+    decision->set_finish_reason(v1::FINISH_REASON_ANSWER);
+  }
+  for (int i = 0; i < decision->tool_calls_size(); ++i) {
+    decision->mutable_tool_calls(i)->set_call_id(CallId{state.next_step(), i + 1}.ToString());
+  }
+  std::vector<v1::Event> refusals;
+  for (int i = 0; i < decision->tool_calls_size(); ++i) {
+    if (auto refusal = RefusalOfCall(plan, CallId{state.next_step(), i + 1}, decision->tool_calls(i))) refusals.push_back(*std::move(refusal));
+  }
+  facts.push_back(std::move(fact));
+  for (v1::Event& refusal : refusals) facts.push_back(std::move(refusal));
+  return facts;
+}
+
+}  // namespace agentruntime

@@ -1,0 +1,95 @@
+#include "runtime/gate.h"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+namespace agentruntime {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr size_t kHeldDeltasMax = 64;
+
+}  // namespace
+
+Gate::Gate(RunId run, Sequence durable, asio::any_io_executor strand, std::shared_ptr<Publisher> publisher)
+    : run_(run), strand_(std::move(strand)), publisher_(std::move(publisher)), completed_(durable), durable_(durable) {}
+
+AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) {
+  const Sequence last = events.back()->sequence();
+  for (EventPtr& event : events) events_.push_back(std::move(event));
+  if (stopped != nullptr) stopped_ = std::move(stopped);
+  return [self = shared_from_this(), last](AppendResult result) { self->Complete(last, result); };
+}
+
+// One Pass serves all tickets that complete before it runs: a batch of the store costs one post a run, not one an event.
+void Gate::Complete(Sequence last, AppendResult result) {
+  if (result == AppendResult::kLost) {
+    failed_ = true;
+  } else {
+    completed_ = last;
+  }
+  if (!passing_.exchange(true)) asio::post(strand_, [self = shared_from_this()] { self->Pass(); });
+}
+
+void Gate::Pass() {
+  passing_ = false;  // before reading: what completes from here on posts again
+  durable_ = completed_;
+  std::vector<EventPtr> out;
+  while (!events_.empty() && events_.front()->sequence() <= durable_) {
+    out.push_back(std::move(events_.front()));
+    events_.pop_front();
+  }
+  if (!out.empty()) {
+    // The snapshot may already be of a later stop.
+    const bool fits = stopped_ != nullptr && stopped_->last_sequence() == out.back()->sequence();
+    publisher_->Publish(run_, std::move(out), fits ? std::exchange(stopped_, nullptr) : nullptr);
+  }
+  while (!deltas_.empty() && deltas_.front().after_sequence() <= durable_) {
+    publisher_->PublishDelta(run_, std::move(deltas_.front()));
+    deltas_.pop_front();
+  }
+  const bool newly_lost = failed_ && !lost_;
+  lost_ = failed_;
+  std::vector<Waiter> waiters;
+  waiters.swap(waiters_);
+  for (Waiter& waiter : waiters) {
+    if (waiter.sequence <= durable_) {
+      waiter.then(true);
+    } else if (lost_) {
+      waiter.then(false);
+    } else {
+      waiters_.push_back(std::move(waiter));
+    }
+  }
+  if (newly_lost && on_lost_) std::exchange(on_lost_, nullptr)();
+}
+
+void Gate::WhenDurable(Sequence sequence, absl::AnyInvocable<void(bool)> then) {
+  if (sequence <= durable_) return then(true);
+  if (lost_) return then(false);
+  waiters_.push_back({sequence, std::move(then)});
+}
+
+asio::awaitable<bool> Gate::Durable(Sequence sequence) {
+  if (sequence <= durable_) co_return true;
+  const auto self = shared_from_this();
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(bool)>(
+      [self, sequence](auto handler) {
+        self->WhenDurable(sequence, [self, shared = std::make_shared<decltype(handler)>(std::move(handler))](bool durable) mutable {
+          asio::post(self->strand_, [shared = std::move(shared), durable]() mutable { std::move (*shared)(durable); });
+        });
+      },
+      asio::use_awaitable);
+}
+
+void Gate::AddDelta(v1::Delta delta) {
+  if (lost_) return;
+  if (delta.after_sequence() <= durable_) return publisher_->PublishDelta(run_, std::move(delta));
+  if (deltas_.size() < kHeldDeltasMax) deltas_.push_back(std::move(delta));
+}
+
+}  // namespace agentruntime

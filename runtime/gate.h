@@ -1,0 +1,81 @@
+// The output gate of one run: sessions run ahead of the disk, and whatever leaves the process waits here until everything before it is durable.
+// The one object that owns this rule (external synchrony). Replies, non-local attempts, events and deltas to watchers all pass here.
+//
+// Source of the idea: Nightingale et al., "Rethink the Sync" (OSDI 2006); cloudflare/workerd's output gates.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "agentruntime/v1/event.pb.h"
+#include "agentruntime/v1/run.pb.h"
+#include "storage/store.h"
+
+namespace agentruntime {
+
+// Takes what is durable and hands it on: watchers, logs, metrics. Thread-safe; must not block.
+class Publisher {
+ public:
+  virtual ~Publisher() = default;
+  // Events of one run in order. `stopped` is the run as of the last event, if that is a stop.
+  virtual void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) = 0;
+  virtual void PublishDelta(const RunId& run, v1::Delta delta) = 0;
+};
+
+// Lives on the session's strand, except for the tickets, which the store completes on its own thread. Outlives the session while tickets are open.
+class Gate : public std::enable_shared_from_this<Gate> {
+ public:
+  // `durable`: the last event that the store already has.
+  Gate(RunId run, Sequence durable, boost::asio::any_io_executor strand, std::shared_ptr<Publisher> publisher);
+
+  // Events that were handed to the store just now; the ticket is what to complete the append with.
+  AppendDone Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped);
+
+  // Calls `then(true)` once everything up to `sequence` is durable, on the strand, perhaps at once; `then(false)` if the run was lost to another owner.
+  void WhenDurable(Sequence sequence, absl::AnyInvocable<void(bool)> then);
+  // The same for a coroutine on the strand.
+  boost::asio::awaitable<bool> Durable(Sequence sequence);
+
+  // Held back until `after_sequence` is durable; dropped where more than kHeldDeltasMax are held: no delta is promised.
+  void AddDelta(v1::Delta delta);
+
+  bool lost() const { return lost_; }
+  // Called once on the strand when the run is lost.
+  void OnLost(absl::AnyInvocable<void()> then) { on_lost_ = std::move(then); }
+  // Events that are not durable yet.
+  size_t held() const { return events_.size(); }
+
+ private:
+  struct Waiter {
+    Sequence sequence;
+    absl::AnyInvocable<void(bool)> then;
+  };
+
+  void Complete(Sequence last, AppendResult result);  // on the store's thread
+  void Pass();                                        // on the strand
+
+  const RunId run_;
+  const boost::asio::any_io_executor strand_;
+  const std::shared_ptr<Publisher> publisher_;
+
+  // Written by the store's thread.
+  std::atomic<Sequence> completed_;
+  std::atomic<bool> failed_ = false;
+  std::atomic<bool> passing_ = false;  // a Pass is posted
+
+  Sequence durable_;
+  bool lost_ = false;
+  std::deque<EventPtr> events_;
+  std::shared_ptr<const v1::Run> stopped_;
+  std::deque<v1::Delta> deltas_;
+  std::vector<Waiter> waiters_;
+  absl::AnyInvocable<void()> on_lost_;
+};
+
+}  // namespace agentruntime

@@ -1,0 +1,191 @@
+#include "runtime/hub.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/wire_format_lite.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "agentruntime/v1/run_service.pb.h"
+#include "proto/util/errors.h"
+#include "proto/util/limits.h"
+#include "runtime/journal_watch.h"
+
+namespace agentruntime {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// A WatchRunResponse with one field, without copying the message into one.
+EncodedResponse EncodeField(int field, const google::protobuf::Message& message) {
+  auto bytes = std::make_shared<std::string>();
+  const size_t size = message.ByteSizeLong();
+  bytes->reserve(size + 8);
+  {
+    google::protobuf::io::StringOutputStream stream(bytes.get());
+    google::protobuf::io::CodedOutputStream out(&stream);
+    out.WriteTag(google::protobuf::internal::WireFormatLite::MakeTag(field, google::protobuf::internal::WireFormatLite::WIRETYPE_LENGTH_DELIMITED));
+    out.WriteVarint32(static_cast<uint32_t>(size));
+    message.SerializeWithCachedSizes(&out);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+EncodedResponse EncodeEvent(const v1::Event& event) { return EncodeField(v1::WatchRunResponse::kEventFieldNumber, event); }
+EncodedResponse EncodeRun(const v1::Run& run) { return EncodeField(v1::WatchRunResponse::kRunFieldNumber, run); }
+EncodedResponse EncodeDelta(const v1::Delta& delta) { return EncodeField(v1::WatchRunResponse::kDeltaFieldNumber, delta); }
+
+void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& stopped) {
+  {
+    MutexLock lock(mu_);
+    mail_.deltas.clear();  // void, or at least told again by the events
+    mail_.stopped = stopped;
+    if (!mail_.overflowed && mail_.events.size() + events.size() > static_cast<size_t>(kWatchBufferEventsMax)) {
+      mail_.overflowed = true;
+      mail_.events.clear();
+    }
+    if (!mail_.overflowed) mail_.events.insert(mail_.events.end(), events.begin(), events.end());
+  }
+  Notify();
+}
+
+void Mailbox::PutDelta(EncodedResponse delta) {
+  {
+    MutexLock lock(mu_);
+    if (mail_.overflowed || mail_.deltas.size() >= static_cast<size_t>(kWatchBufferDeltasMax)) return;
+    mail_.deltas.push_back(std::move(delta));
+  }
+  Notify();
+}
+
+void Mailbox::Drain() {
+  {
+    MutexLock lock(mu_);
+    mail_.draining = true;
+  }
+  Notify();
+}
+
+void Mailbox::Close() {
+  {
+    MutexLock lock(mu_);
+    mail_.closed = true;
+  }
+  Notify();
+}
+
+void Mailbox::Notify() {
+  std::shared_ptr<Wake> waiting;
+  {
+    MutexLock lock(mu_);
+    waiting = std::exchange(waiting_, nullptr);
+  }
+  if (waiting != nullptr) waiting->Complete(true);
+}
+
+// Draining and closing stay: every later look sees them too.
+Mailbox::Mail Mailbox::TakeNow() {
+  MutexLock lock(mu_);
+  Mail mail = std::move(mail_);
+  mail_ = Mail();
+  mail_.draining = mail.draining;
+  mail_.closed = mail.closed;
+  return mail;
+}
+
+asio::awaitable<Mailbox::Mail> Mailbox::Take(Timers& timers, absl::Duration timeout) {
+  auto wake = std::make_shared<Wake>();
+  bool wait = false;
+  {
+    MutexLock lock(mu_);
+    wait = mail_.empty();
+    if (wait) waiting_ = wake;
+  }
+  if (wait) {
+    const auto executor = co_await asio::this_coro::executor;
+    const auto timer = timers.After(timeout, executor, [wake] { wake->Complete(false); });
+    co_await wake->Wait();
+  }
+  co_return TakeNow();
+}
+
+Hub::Hub(Store& store, Timers& timers, asio::any_io_executor blocking_pool) : store_(store), timers_(timers), blocking_pool_(std::move(blocking_pool)) {}
+
+std::vector<std::shared_ptr<Mailbox>> Hub::MailboxesOf(const RunId& run) {
+  std::vector<std::shared_ptr<Mailbox>> found;
+  MutexLock lock(mu_);
+  const auto at = mailboxes_.find(run);
+  if (at == mailboxes_.end()) return found;
+  for (const auto& weak : at->second) {
+    if (auto mailbox = weak.lock()) found.push_back(std::move(mailbox));
+  }
+  return found;
+}
+
+void Hub::Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) {
+  const auto mailboxes = MailboxesOf(run);
+  if (mailboxes.empty()) return;
+  std::vector<PublishedEvent> published;
+  published.reserve(events.size());
+  for (const EventPtr& event : events) published.push_back({event->sequence(), event->has_run_stopped(), EncodeEvent(*event)});
+  for (const auto& mailbox : mailboxes) mailbox->Put(published, stopped);
+}
+
+void Hub::PublishDelta(const RunId& run, v1::Delta delta) {
+  EncodedResponse encoded;
+  for (const auto& mailbox : MailboxesOf(run)) {
+    if (!mailbox->wants_deltas()) continue;
+    if (encoded == nullptr) encoded = EncodeDelta(delta);
+    mailbox->PutDelta(encoded);
+  }
+}
+
+std::shared_ptr<Mailbox> Hub::Subscribe(const RunId& run, bool wants_deltas) {
+  auto self = shared_from_this();
+  auto mailbox = std::shared_ptr<Mailbox>(new Mailbox(wants_deltas), [self, run](Mailbox* gone) {
+    delete gone;
+    self->Remove(run);
+  });
+  MutexLock lock(mu_);
+  mailboxes_[run].push_back(mailbox);
+  if (draining_) mailbox->Drain();
+  return mailbox;
+}
+
+void Hub::Remove(const RunId& run) {
+  MutexLock lock(mu_);
+  const auto at = mailboxes_.find(run);
+  if (at == mailboxes_.end()) return;
+  auto& list = at->second;
+  list.erase(std::remove_if(list.begin(), list.end(), [](const auto& weak) { return weak.expired(); }), list.end());
+  if (list.empty()) mailboxes_.erase(at);
+}
+
+absl::StatusOr<std::unique_ptr<Watch>> Hub::Follow(const RunId& run, Sequence after, bool include_deltas, std::shared_ptr<const v1::Run> known) {
+  if (watchers_.fetch_add(1) >= kWatchersMax) {
+    --watchers_;
+    return QueueFull("watchers", kWatchersMax);
+  }
+  return std::make_unique<JournalWatch>(shared_from_this(), Subscribe(run, include_deltas), run, after, std::move(known));
+}
+
+void Hub::Drain() {
+  std::vector<std::shared_ptr<Mailbox>> all;
+  {
+    MutexLock lock(mu_);
+    draining_ = true;
+    for (const auto& [run, list] : mailboxes_) {
+      for (const auto& weak : list) {
+        if (auto mailbox = weak.lock()) all.push_back(std::move(mailbox));
+      }
+    }
+  }
+  for (const auto& mailbox : all) mailbox->Drain();
+}
+
+}  // namespace agentruntime

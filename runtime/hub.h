@@ -1,0 +1,109 @@
+// Durable events on their way to whoever follows a run.
+//
+// A watcher subscribes first, then reads the journal from its cursor, then goes on with what was published meanwhile: it needs no agreement with the
+// session about where live begins. A watcher that does not read holds a bounded buffer; when that is full it is dropped whole, and the watcher reads the
+// journal again. So slowness harms the slow one only.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "proto/base/mutex.h"
+#include "runtime/completion.h"
+#include "runtime/gate.h"
+#include "runtime/timers.h"
+#include "runtime/watch.h"
+#include "storage/store.h"
+
+namespace agentruntime {
+
+// An event as it goes to watchers. Encoded by the first watcher's publish, shared by all.
+struct PublishedEvent {
+  Sequence sequence = 0;
+  bool is_stop = false;
+  EncodedResponse encoded;
+};
+
+// The mailbox of one follower. Thread-safe.
+class Mailbox {
+ public:
+  explicit Mailbox(bool wants_deltas) : wants_deltas_(wants_deltas) {}
+
+  struct Mail {
+    std::vector<PublishedEvent> events;
+    std::vector<EncodedResponse> deltas;  // that came after the events
+    bool overflowed = false;              // events were dropped: read the journal
+    bool draining = false;
+    bool closed = false;
+    std::shared_ptr<const v1::Run> stopped;  // as of the last event, if that is a stop and it is known
+    bool empty() const { return events.empty() && deltas.empty() && !overflowed && !draining && !closed; }
+  };
+
+  bool wants_deltas() const { return wants_deltas_; }
+  void Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& stopped);
+  void PutDelta(EncodedResponse delta);
+  void Drain();
+  void Close();
+  // Everything there is; if there is nothing, what comes within `timeout`, or nothing.
+  boost::asio::awaitable<Mail> Take(Timers& timers, absl::Duration timeout);
+
+ private:
+  using Wake = Completion<bool>;
+  Mail TakeNow() ABSL_LOCKS_EXCLUDED(mu_);
+  void Notify() ABSL_LOCKS_EXCLUDED(mu_);
+
+  const bool wants_deltas_;
+  Mutex mu_;
+  Mail mail_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<Wake> waiting_ ABSL_GUARDED_BY(mu_);
+};
+
+class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
+ public:
+  // Borrowed; they outlive the hub.
+  Hub(Store& store, Timers& timers, boost::asio::any_io_executor blocking_pool);
+
+  void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) override;
+  void PublishDelta(const RunId& run, v1::Delta delta) override;
+
+  // A mailbox that gets everything published from now on; unsubscribed when the last reference goes.
+  std::shared_ptr<Mailbox> Subscribe(const RunId& run, bool wants_deltas);
+
+  // Follows `run` from `after`. `known`: the run as of just now, if the caller has it, else the store is read. QueueFull over kWatchersMax.
+  absl::StatusOr<std::unique_ptr<Watch>> Follow(const RunId& run, Sequence after, bool include_deltas, std::shared_ptr<const v1::Run> known);
+
+  // Ends every watch with ServerDraining, later ones too.
+  void Drain();
+  int32_t watchers() const { return watchers_; }
+
+ private:
+  friend class JournalWatch;
+
+  void Remove(const RunId& run);
+  std::vector<std::shared_ptr<Mailbox>> MailboxesOf(const RunId& run) ABSL_LOCKS_EXCLUDED(mu_);
+
+  Store& store_;
+  Timers& timers_;
+  const boost::asio::any_io_executor blocking_pool_;
+  std::atomic<int32_t> watchers_ = 0;
+
+  Mutex mu_;
+  absl::flat_hash_map<RunId, std::vector<std::weak_ptr<Mailbox>>> mailboxes_ ABSL_GUARDED_BY(mu_);  // looked up only, never walked but to drain
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+// A WatchRunResponse that holds `event`, `run` or `delta`, on the wire.
+EncodedResponse EncodeEvent(const v1::Event& event);
+EncodedResponse EncodeRun(const v1::Run& run);
+EncodedResponse EncodeDelta(const v1::Delta& delta);
+
+}  // namespace agentruntime

@@ -1,0 +1,15 @@
+// The key by which a tool recognises a repeated attempt.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "proto/base/id.h"
+
+namespace agentruntime {
+
+// 32 hex digits: the first 128 bits of SHA-256 over run, step, call index, tool and arguments, these with sorted keys and without white space.
+// The same in every attempt, on every machine.
+std::string IdempotencyKey(const RunId& run, const CallId& call, absl::string_view tool, absl::string_view arguments);
+
+}  // namespace agentruntime

@@ -1,0 +1,41 @@
+#include "runtime/inbox.h"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+namespace agentruntime {
+
+namespace asio = boost::asio;
+
+void Inbox::Push(Item item) {
+  items_.push_back(std::move(item));
+  if (auto resume = std::exchange(resume_, nullptr)) resume();
+}
+
+asio::awaitable<std::optional<Inbox::Item>> Inbox::Next(std::optional<absl::Duration> wake) {
+  if (items_.empty()) {
+    const auto executor = co_await asio::this_coro::executor;
+    std::unique_ptr<Timers::Wait> timer;
+    if (wake) {
+      timer = timers_.After(*wake, executor, [this] {
+        if (auto resume = std::exchange(resume_, nullptr)) resume();
+      });
+    }
+    co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+        [this, executor](auto handler) {
+          resume_ = [executor, shared = std::make_shared<decltype(handler)>(std::move(handler))]() mutable {
+            asio::post(executor, [shared = std::move(shared)]() mutable { std::move (*shared)(); });
+          };
+        },
+        asio::use_awaitable);
+  }
+  if (items_.empty()) co_return std::nullopt;
+  Item item = std::move(items_.front());
+  items_.pop_front();
+  co_return item;
+}
+
+}  // namespace agentruntime

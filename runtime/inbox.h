@@ -1,0 +1,34 @@
+// What reaches a session: outcomes of attempts and commands, one after the other. Lives on the session's strand.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+#include "runtime/timers.h"
+
+namespace agentruntime {
+
+// Bounded by what fills it: one outcome for each attempt under way (at most kCallsPerDecisionMax), and commands, which the scheduler counts.
+class Inbox {
+ public:
+  using Item = absl::AnyInvocable<void()>;
+
+  explicit Inbox(Timers& timers) : timers_(timers) {}
+
+  void Push(Item item);
+  // The next item, or nullopt once `wake` has passed, if it is given.
+  boost::asio::awaitable<std::optional<Item>> Next(std::optional<absl::Duration> wake);
+  bool empty() const { return items_.empty(); }
+
+ private:
+  Timers& timers_;
+  std::deque<Item> items_;
+  absl::AnyInvocable<void()> resume_;  // of the waiting coroutine
+};
+
+}  // namespace agentruntime

@@ -1,0 +1,129 @@
+#include "runtime/journal_watch.h"
+
+#include <utility>
+#include <vector>
+
+#include "proto/base/status.h"
+#include "proto/util/errors.h"
+#include "proto/util/limits.h"
+#include "runtime/blocking_pool.h"
+#include "runtime/load.h"
+
+namespace agentruntime {
+
+namespace asio = boost::asio;
+
+JournalWatch::JournalWatch(std::shared_ptr<Hub> hub, std::shared_ptr<Mailbox> mailbox, RunId run, Sequence after, std::shared_ptr<const v1::Run> known)
+    : hub_(std::move(hub)), mailbox_(std::move(mailbox)), run_(run), cursor_(after), known_(std::move(known)) {}
+
+JournalWatch::~JournalWatch() { --hub_->watchers_; }
+
+asio::awaitable<absl::StatusOr<EncodedResponse>> JournalWatch::Next() {
+  while (out_.empty()) {
+    absl::Status status;
+    switch (phase_) {
+      case Phase::kBegin: status = co_await Begin(); break;
+      case Phase::kReading: status = co_await Read(); break;
+      case Phase::kLive: status = co_await Listen(); break;
+      case Phase::kLast: status = co_await End(); break;
+      case Phase::kEnded: co_return EncodedResponse();
+    }
+    if (!status.ok()) co_return status;
+  }
+  EncodedResponse next = std::move(out_.front());
+  out_.pop_front();
+  co_return next;
+}
+
+asio::awaitable<absl::StatusOr<v1::Run>> JournalWatch::Load() {
+  co_return co_await RunBlocking(hub_->blocking_pool_, [&store = hub_->store_, run = run_] { return LoadRun(store, run); });
+}
+
+void JournalWatch::Say(v1::Run run) {
+  run.clear_input();
+  run.clear_limits();
+  out_.push_back(EncodeRun(run));
+}
+
+asio::awaitable<absl::Status> JournalWatch::Begin() {
+  if (known_ == nullptr) {
+    CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
+    known_ = std::make_shared<const v1::Run>(std::move(run));
+  }
+  if (cursor_ > known_->last_sequence()) co_return SequenceBeyondEnd(run_, cursor_, known_->last_sequence());
+  out_.push_back(EncodeRun(*known_));
+  stopped_ = cursor_ == known_->last_sequence() && known_->state() == v1::RUN_STATE_STOPPED;
+  phase_ = Phase::kReading;
+  co_return absl::OkStatus();
+}
+
+// One page; at the end of the journal what came by mail meanwhile goes on from the cursor.
+asio::awaitable<absl::Status> JournalWatch::Read() {
+  CO_ASSIGN_OR_RETURN(const std::vector<EventPtr> events, co_await RunBlocking(hub_->blocking_pool_, [&store = hub_->store_, run = run_, after = cursor_] {
+                        return store.ReadEvents(run, after, ReadLimit{.events_max = kWatchBufferEventsMax});
+                      }));
+  for (const EventPtr& event : events) Deliver({event->sequence(), event->has_run_stopped(), EncodeEvent(*event)});
+  if (!events.empty()) co_return absl::OkStatus();
+  if (stopped_) {
+    phase_ = Phase::kLast;
+    co_return absl::OkStatus();
+  }
+  phase_ = Phase::kLive;
+  if (known_->last_sequence() != cursor_) {
+    CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
+    known_ = std::make_shared<const v1::Run>(std::move(run));
+  }
+  Say(*known_);
+  co_return absl::OkStatus();
+}
+
+void JournalWatch::Deliver(const PublishedEvent& event) {
+  cursor_ = event.sequence;
+  stopped_ = event.is_stop;
+  out_.push_back(event.encoded);
+}
+
+asio::awaitable<absl::Status> JournalWatch::Listen() {
+  Mailbox::Mail mail = co_await mailbox_->Take(hub_->timers_, kWatchIdleInterval);
+  if (mail.closed) co_return absl::CancelledError("the watch was closed");
+  for (const PublishedEvent& event : mail.events) {
+    if (event.sequence <= cursor_) continue;  // read from the journal before
+    if (event.sequence != cursor_ + 1) {
+      mail.overflowed = true;
+      break;
+    }
+    Deliver(event);
+  }
+  if (mail.overflowed) {
+    phase_ = Phase::kReading;
+    co_return absl::OkStatus();
+  }
+  if (stopped_) {
+    if (mail.stopped != nullptr && mail.stopped->last_sequence() == cursor_) known_ = std::move(mail.stopped);
+    phase_ = Phase::kLast;
+    co_return absl::OkStatus();
+  }
+  for (EncodedResponse& delta : mail.deltas) out_.push_back(std::move(delta));
+  if (mail.draining && out_.empty()) co_return ServerDraining(cursor_);
+  if (out_.empty()) {  // idle: the bookmark shows that the stream lives
+    CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
+    Say(std::move(run));
+  }
+  co_return absl::OkStatus();
+}
+
+asio::awaitable<absl::Status> JournalWatch::End() {
+  if (known_->last_sequence() != cursor_) {
+    CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
+    known_ = std::make_shared<const v1::Run>(std::move(run));
+    if (known_->last_sequence() != cursor_) {  // resumed meanwhile
+      phase_ = Phase::kReading;
+      co_return absl::OkStatus();
+    }
+  }
+  Say(*known_);
+  phase_ = Phase::kEnded;
+  co_return absl::OkStatus();
+}
+
+}  // namespace agentruntime

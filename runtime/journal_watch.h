@@ -1,0 +1,47 @@
+// A Watch over the store and the hub: snapshot, journal from the cursor, then live.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "runtime/hub.h"
+
+namespace agentruntime {
+
+class JournalWatch final : public Watch {
+ public:
+  JournalWatch(std::shared_ptr<Hub> hub, std::shared_ptr<Mailbox> mailbox, RunId run, Sequence after, std::shared_ptr<const v1::Run> known);
+  ~JournalWatch() override;
+
+  boost::asio::awaitable<absl::StatusOr<EncodedResponse>> Next() override;
+  void Close() override { mailbox_->Close(); }
+
+ private:
+  enum class Phase {
+    kBegin,    // the snapshot comes first
+    kReading,  // from the store
+    kLive,     // from the mailbox
+    kLast,     // the snapshot comes last
+    kEnded,
+  };
+
+  boost::asio::awaitable<absl::Status> Begin();
+  boost::asio::awaitable<absl::Status> Read();
+  boost::asio::awaitable<absl::Status> Listen();
+  boost::asio::awaitable<absl::Status> End();
+  boost::asio::awaitable<absl::StatusOr<v1::Run>> Load();
+  // The run without what only the first snapshot has.
+  void Say(v1::Run run);
+  void Deliver(const PublishedEvent& event);
+
+  const std::shared_ptr<Hub> hub_;
+  const std::shared_ptr<Mailbox> mailbox_;
+  const RunId run_;
+  Sequence cursor_;
+  std::shared_ptr<const v1::Run> known_;  // the run as of some event; may be old
+  Phase phase_ = Phase::kBegin;
+  bool stopped_ = false;  // the last event delivered is a stop
+  std::deque<EncodedResponse> out_;
+};
+
+}  // namespace agentruntime

@@ -1,0 +1,52 @@
+#include "runtime/load.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/status.h"
+#include "proto/util/errors.h"
+#include "runtime/view.h"
+
+namespace agentruntime {
+
+absl::StatusOr<RunState> LoadState(Store& store, const RunId& run) {
+  ASSIGN_OR_RETURN(const RunRecord record, store.GetRun(run));
+  RunState state;
+  state.id = run;
+  while (state.last_sequence < record.projection.last_sequence) {
+    ASSIGN_OR_RETURN(const std::vector<EventPtr> events, store.ReadEvents(run, state.last_sequence, ReadLimit()));
+    if (events.empty()) return RunDamaged(run, absl::StrCat("events after ", state.last_sequence, " are missing"));
+    for (const EventPtr& event : events) {
+      if (event->sequence() != state.last_sequence + 1) return RunDamaged(run, absl::StrCat("event ", state.last_sequence + 1, " is missing"));
+      Apply(state, event);
+    }
+  }
+  // A batch may have been committed between the two reads: then the fold is ahead of the columns that were read, and there is nothing to compare.
+  if (state.last_sequence == record.projection.last_sequence) {
+    const RunProjection folded = ProjectionOf(state);
+    if (folded.state != record.projection.state || folded.last_step != record.projection.last_step ||
+        folded.answer_sequence != record.projection.answer_sequence) {
+      return RunDamaged(run, "its journal and its columns differ");
+    }
+  }
+  return state;
+}
+
+absl::StatusOr<v1::Run> LoadRun(Store& store, const RunId& run) {
+  ASSIGN_OR_RETURN(const RunRecord record, store.GetRun(run));
+  v1::Run loaded = SummaryOf(record);
+  *loaded.mutable_limits() = record.projection.limits;
+  const ReadLimit one{.events_max = 1};
+  ASSIGN_OR_RETURN(const std::vector<EventPtr> first, store.ReadEvents(run, 0, one));
+  if (first.empty() || !first.front()->has_run_created()) return RunDamaged(run, "event 1 is missing");
+  *loaded.mutable_input() = first.front()->run_created().input();
+  if (const Sequence answer = record.projection.answer_sequence; answer > 0) {
+    ASSIGN_OR_RETURN(const std::vector<EventPtr> events, store.ReadEvents(run, answer - 1, one));
+    if (events.empty() || events.front()->sequence() != answer) return RunDamaged(run, absl::StrCat("event ", answer, " is missing"));
+    *loaded.mutable_answer() = AnswerIn(*events.front());
+  }
+  return loaded;
+}
+
+}  // namespace agentruntime

@@ -1,0 +1,23 @@
+// Where durable events go: to watchers, and one log line for each stop.
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "runtime/gate.h"
+#include "runtime/hub.h"
+
+namespace agentruntime {
+
+class Outlet final : public Publisher {
+ public:
+  explicit Outlet(std::shared_ptr<Hub> hub) : hub_(std::move(hub)) {}
+  void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) override;
+  void PublishDelta(const RunId& run, v1::Delta delta) override { hub_->PublishDelta(run, std::move(delta)); }
+
+ private:
+  const std::shared_ptr<Hub> hub_;
+};
+
+}  // namespace agentruntime

@@ -1,0 +1,373 @@
+#include "runtime/runtime.h"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/status.h"
+#include "proto/util/errors.h"
+#include "proto/util/limits.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "runtime/agent_catalog.h"
+#include "runtime/blocking_pool.h"
+#include "runtime/commands.h"
+#include "runtime/hub.h"
+#include "runtime/limits.h"
+#include "runtime/load.h"
+#include "runtime/outlet.h"
+#include "runtime/reply.h"
+#include "runtime/scheduler.h"
+#include "runtime/steps.h"
+#include "runtime/view.h"
+
+namespace agentruntime {
+
+namespace asio = boost::asio;
+
+class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
+ public:
+  Impl(Environment environment, RuntimeOptions options) : environment_(std::move(environment)), options_(std::move(options)) {}
+
+  absl::Status Start();
+  template <typename Work>
+  asio::awaitable<std::invoke_result_t<Work>> Blocking(Work work) {
+    return RunBlocking(environment_.blocking_pool, std::move(work));
+  }
+
+  asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> FindPlan(std::string agent);
+  asio::awaitable<absl::StatusOr<v1::Run>> Load(RunId run) {
+    return Blocking([store = environment_.store, run] { return LoadRun(*store, run); });
+  }
+  asio::awaitable<absl::StatusOr<CreateOutcome>> Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan);
+  asio::awaitable<absl::StatusOr<v1::Run>> Command(RunId run, std::function<void(Session&, std::shared_ptr<Reply<v1::Run>>)> command);
+  void OnWritable(bool writable);
+  void TellServing();
+
+  const Environment environment_;
+  const RuntimeOptions options_;
+  std::unique_ptr<AgentCatalog> catalog_;
+  std::shared_ptr<Hub> hub_;
+  std::shared_ptr<Scheduler> scheduler_;
+  PendingReplies<CreateOutcome> creates_;
+  PendingReplies<v1::Run> commands_;
+  PendingReplies<bool> deletes_;
+
+  Mutex mu_;
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  absl::AnyInvocable<void(bool)> serving_listener_ ABSL_GUARDED_BY(mu_);
+};
+
+absl::Status Runtime::Impl::Start() {
+  ASSIGN_OR_RETURN(catalog_, AgentCatalog::Make(environment_));
+  hub_ = std::make_shared<Hub>(*environment_.store, *environment_.timers, environment_.blocking_pool);
+  scheduler_ = std::make_shared<Scheduler>(environment_, options_, *catalog_, std::make_shared<Outlet>(hub_));
+  environment_.store->SetWritableListener([weak = weak_from_this()](bool writable) {
+    if (const auto self = weak.lock()) self->OnWritable(writable);
+  });
+  asio::post(environment_.blocking_pool, [self = shared_from_this()] { self->scheduler_->Recover(); });
+  return absl::OkStatus();
+}
+
+void Runtime::Impl::OnWritable(bool writable) {
+  creates_.SetWritable(writable);
+  commands_.SetWritable(writable);
+  deletes_.SetWritable(writable);
+  TellServing();
+}
+
+void Runtime::Impl::TellServing() {
+  MutexLock lock(mu_);
+  if (serving_listener_) serving_listener_(commands_.writable() && !draining_);
+}
+
+asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> Runtime::Impl::FindPlan(std::string agent) {
+  const auto name = ParseAgentName(agent);
+  if (!name) co_return InvalidField("run.agent", "give it as agents/{agent} or agents/{agent}/revisions/{revision}");
+  std::shared_ptr<const RunPlan> plan = catalog_->Find(*name);
+  if (plan == nullptr) {
+    CO_ASSIGN_OR_RETURN(plan, co_await Blocking([catalog = catalog_.get(), name = *name] { return catalog->Load(name); }));
+  }
+  CO_RETURN_IF_ERROR(catalog_->CheckUsable(*plan->agent));
+  co_return plan;
+}
+
+asio::awaitable<absl::StatusOr<CreateOutcome>> Runtime::Impl::Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan) {
+  auto reply = creates_.Make();
+  environment_.store->Create(
+      std::move(run), [self = shared_from_this(), reply, state = std::move(state), plan = std::move(plan)](CreateOutcome outcome) mutable {
+        // On the store's thread. The run is durable whether or not anybody still waits for the reply.
+        asio::post(self->environment_.pool,
+                   [self, created = outcome.kind == CreateOutcome::Kind::kCreated, state = std::move(state), plan = std::move(plan)]() mutable {
+                     created ? self->scheduler_->Created(std::move(state), std::move(plan)) : self->scheduler_->NotCreated();
+                   });
+        reply->Complete(outcome);
+      });
+  co_return co_await reply->Wait();
+}
+
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::Impl::Command(RunId run, std::function<void(Session&, std::shared_ptr<Reply<v1::Run>>)> command) {
+  auto reply = commands_.Make();
+  scheduler_->Send(
+      run, [command = std::move(command), reply](Session& session) { command(session, reply); },
+      [reply](absl::Status status) { reply->Complete(std::move(status)); });
+  co_return co_await reply->Wait();
+}
+
+absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(Environment environment, RuntimeOptions options) {
+  auto impl = std::make_shared<Impl>(std::move(environment), std::move(options));
+  RETURN_IF_ERROR(impl->Start());
+  return std::unique_ptr<Runtime>(new Runtime(std::move(impl)));
+}
+
+Runtime::Runtime(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Runtime::~Runtime() = default;
+
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CreateRun(CreateRequest request, Caller caller) {
+  const auto impl = impl_;
+  CO_ASSIGN_OR_RETURN(const std::shared_ptr<const RunPlan> plan, co_await impl->FindPlan(request.run.agent()));
+  CO_ASSIGN_OR_RETURN(v1::Limits limits,
+                      EffectiveLimits(impl->options_.default_limits, plan->agent->limits(), request.run.limits(), impl->options_.maximum_limits));
+  CO_RETURN_IF_ERROR(impl->scheduler_->Admit());
+
+  const absl::Time now = absl::FromUnixMicros(absl::ToUnixMicros(impl->environment_.clock->Now()));
+  auto event = std::make_shared<v1::Event>();
+  event->set_sequence(1);
+  *event->mutable_time() = ToProto(now);
+  event->set_epoch(impl->environment_.store->epoch());
+  v1::RunCreated* const created = event->mutable_run_created();
+  created->set_agent(plan->agent->revision());
+  *created->mutable_input() = std::move(*request.run.mutable_input());
+  *created->mutable_limits() = std::move(limits);
+  *created->mutable_labels() = std::move(*request.run.mutable_labels());
+  created->set_principal(caller.principal);
+  created->set_traceparent(caller.traceparent);
+  created->set_request_id(request.request_id);
+
+  RunState state;
+  state.id = RunId::New(now, impl->environment_.random->Next(), impl->environment_.random->Next());
+  Apply(state, event);
+  v1::Run run = RunOf(state);
+  NewRun made;
+  made.id = state.id;
+  made.tenant = caller.tenant;
+  made.request_id = request.request_id;
+  made.request_hash = request.request_hash;
+  made.created = event;
+  made.title = run.title();
+  made.projection = ProjectionOf(state);
+  CO_ASSIGN_OR_RETURN(const CreateOutcome outcome, co_await impl->Create(std::move(made), std::move(state), plan));
+  switch (outcome.kind) {
+    case CreateOutcome::Kind::kCreated: co_return run;
+    case CreateOutcome::Kind::kExists: co_return co_await impl->Load(outcome.run);
+    case CreateOutcome::Kind::kReused: co_return RequestIdReused(request.request_id, outcome.run);
+    case CreateOutcome::Kind::kDeleted: co_return RequestIdOfDeletedRun(request.request_id, outcome.run);
+  }
+}
+
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Duration wait) {
+  const auto impl = impl_;
+  const auto settled = [](const v1::Run& seen) { return seen.state() == v1::RUN_STATE_STOPPED || seen.state() == v1::RUN_STATE_WAITING; };
+  if (wait <= absl::ZeroDuration()) co_return co_await impl->Load(run);
+  const absl::Duration until = impl->environment_.clock->Monotonic() + wait;
+  const auto mailbox = impl->hub_->Subscribe(run, /*wants_deltas=*/false);
+  for (;;) {
+    CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
+    if (settled(loaded)) co_return loaded;
+    for (bool look_again = false; !look_again;) {
+      const absl::Duration left = until - impl->environment_.clock->Monotonic();
+      if (left <= absl::ZeroDuration()) co_return co_await impl->Load(run);
+      const Mailbox::Mail mail = co_await mailbox->Take(*impl->environment_.timers, left);
+      if (mail.stopped != nullptr) co_return *mail.stopped;
+      if (mail.draining) co_return loaded;
+      look_again = mail.overflowed || (!mail.events.empty() && mail.events.back().is_stop);
+    }
+  }
+}
+
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, std::string cause, Caller caller) {
+  const auto impl = impl_;
+  CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
+  if (loaded.state() == v1::RUN_STATE_STOPPED) co_return loaded;
+  v1::Cancellation cancellation;
+  cancellation.set_principal(caller.principal);
+  cancellation.set_cause(cause);
+  co_return co_await impl->Command(
+      run, [cancellation](Session& session, std::shared_ptr<Reply<v1::Run>> reply) { agentruntime::CancelRun(session, cancellation, std::move(reply)); });
+}
+
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeRequest request, Caller caller) {
+  const auto impl = impl_;
+  CO_RETURN_IF_ERROR(CheckLimits(request.limits, impl->options_.maximum_limits, "limits"));
+  ResumeCommand command{std::move(request.limits), std::move(request.input), std::move(request.request_id), std::move(request.request_hash), caller.principal};
+  co_return co_await impl->Command(
+      run, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) { agentruntime::ResumeRun(session, command, std::move(reply)); });
+}
+
+asio::awaitable<absl::Status> Runtime::DeleteRun(RunId run) {
+  const auto impl = impl_;
+  auto reply = impl->deletes_.Make();
+  impl->environment_.store->Delete(run, [reply](absl::Status status) {
+    if (status.ok()) {
+      reply->Complete(true);
+    } else {
+      reply->Complete(std::move(status));
+    }
+  });
+  auto deleted = co_await reply->Wait();
+  co_return std::move(deleted).status();
+}
+
+asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Run>, bool>>> Runtime::ListRuns(RunQuery query) {
+  const auto impl = impl_;
+  CO_ASSIGN_OR_RETURN(const RunPage page,
+                      co_await impl->Blocking([store = impl->environment_.store, query = std::move(query)] { return store->ListRuns(query); }));
+  std::pair<std::vector<v1::Run>, bool> listed;
+  listed.first.reserve(page.runs.size());
+  for (const RunRecord& record : page.runs) listed.first.push_back(SummaryOf(record));
+  listed.second = page.more;
+  co_return listed;
+}
+
+asio::awaitable<absl::StatusOr<std::vector<EventPtr>>> Runtime::ListEvents(RunId run, Sequence after, ReadLimit limit) {
+  const auto impl = impl_;
+  co_return co_await impl->Blocking([store = impl->environment_.store, run, after, limit]() -> absl::StatusOr<std::vector<EventPtr>> {
+    ASSIGN_OR_RETURN(std::vector<EventPtr> events, store->ReadEvents(run, after, limit));
+    if (events.empty()) {
+      ASSIGN_OR_RETURN(const RunRecord record, store->GetRun(run));
+      if (after > record.projection.last_sequence) return SequenceBeyondEnd(run, after, record.projection.last_sequence);
+    }
+    return events;
+  });
+}
+
+asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> Runtime::ListSteps(RunId run, int32_t after, ReadLimit limit) {
+  const auto impl = impl_;
+  using Listed = std::pair<std::vector<v1::Step>, bool>;
+  co_return co_await impl->Blocking([store = impl->environment_.store, run, after, limit]() -> absl::StatusOr<Listed> {
+    StepFolder folder(run);
+    Listed listed;
+    int64_t bytes = 0;
+    // False when the page is full.
+    const auto take = [&](std::vector<v1::Step> steps) {
+      for (v1::Step& step : steps) {
+        if (step.number() <= after) continue;
+        bytes += static_cast<int64_t>(step.ByteSizeLong());
+        if (!listed.first.empty() && (static_cast<int32_t>(listed.first.size()) >= limit.events_max || bytes > limit.bytes_max)) {
+          listed.second = true;
+          return false;
+        }
+        listed.first.push_back(std::move(step));
+      }
+      return true;
+    };
+    Sequence cursor = 0;
+    for (;;) {
+      ASSIGN_OR_RETURN(const std::vector<EventPtr> events, store->ReadEvents(run, cursor, ReadLimit()));
+      if (events.empty()) break;
+      for (const EventPtr& event : events) folder.Add(*event);
+      cursor = events.back()->sequence();
+      if (!take(folder.TakeComplete())) return listed;
+    }
+    take(folder.Finish());
+    return listed;
+  });
+}
+
+asio::awaitable<absl::StatusOr<v1::Step>> Runtime::GetStep(RunId run, int32_t number) {
+  CO_ASSIGN_OR_RETURN(auto listed, co_await ListSteps(run, number - 1, ReadLimit{.events_max = 1}));
+  if (listed.first.empty() || listed.first.front().number() != number) co_return StepNotFound(run, number);
+  co_return std::move(listed.first.front());
+}
+
+asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::WatchRun(RunId run, Sequence after, bool include_deltas) {
+  co_return impl_->hub_->Follow(run, after, include_deltas, nullptr);
+}
+
+asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::CreateAgent(v1::Agent agent) {
+  const auto impl = impl_;
+  CO_RETURN_IF_ERROR(CheckLimits(agent.limits(), impl->options_.maximum_limits, "agent.limits"));
+  co_return co_await impl->Blocking([catalog = impl->catalog_.get(), agent = std::move(agent)] { return catalog->Create(agent); });
+}
+
+asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::UpdateAgent(v1::Agent agent, bool allow_missing) {
+  const auto impl = impl_;
+  CO_RETURN_IF_ERROR(CheckLimits(agent.limits(), impl->options_.maximum_limits, "agent.limits"));
+  co_return co_await impl->Blocking(
+      [catalog = impl->catalog_.get(), agent = std::move(agent), allow_missing] { return catalog->Update(agent, allow_missing); });
+}
+
+asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::GetAgent(std::string agent_id, int32_t revision) {
+  const auto impl = impl_;
+  co_return co_await impl->Blocking([agents = impl->environment_.agents, agent_id = std::move(agent_id), revision] { return agents->Get(agent_id, revision); });
+}
+
+asio::awaitable<absl::StatusOr<std::vector<v1::Agent>>> Runtime::ListAgents(std::string after, int32_t limit) {
+  const auto impl = impl_;
+  co_return co_await impl->Blocking([agents = impl->environment_.agents, after = std::move(after), limit] { return agents->List(after, limit); });
+}
+
+std::vector<v1::Tool> Runtime::ListTools() const {
+  std::vector<v1::Tool> listed;
+  for (const auto& [name, tool] : impl_->environment_.tools) {
+    const ToolSpec& spec = tool->spec();
+    v1::Tool& shown = listed.emplace_back();
+    shown.set_name(name);
+    shown.set_description(spec.description);
+    shown.set_input_schema(spec.input_schema);
+    shown.set_side_effect(spec.side_effect);
+    *shown.mutable_timeout() = ToProto(spec.timeout);
+    shown.set_origin(spec.origin);
+    shown.set_max_attempts(spec.attempts_max);
+  }
+  return listed;
+}
+
+std::vector<v1::Model> Runtime::ListModels() const {
+  std::vector<v1::Model> listed;
+  for (const auto& [name, model] : impl_->environment_.models) {
+    const ModelInfo& info = model->info();
+    v1::Model& shown = listed.emplace_back();
+    shown.set_name(name);
+    shown.set_provider(info.provider);
+    shown.set_provider_model(info.provider_model);
+    shown.set_context_tokens(info.context_tokens);
+    shown.set_description(info.description);
+  }
+  return listed;
+}
+
+asio::awaitable<absl::StatusOr<RuntimeInfo>> Runtime::GetInfo() {
+  const auto impl = impl_;
+  RuntimeInfo info;
+  CO_ASSIGN_OR_RETURN(info.store, co_await impl->Blocking([store = impl->environment_.store] { return store->Info(); }));
+  info.writable = impl->environment_.store->writable();
+  {
+    MutexLock lock(impl->mu_);
+    info.draining = impl->draining_;
+  }
+  info.sessions = impl->scheduler_->sessions();
+  info.watchers = impl->hub_->watchers();
+  co_return info;
+}
+
+void Runtime::SetServingListener(absl::AnyInvocable<void(bool serving)> listener) {
+  {
+    MutexLock lock(impl_->mu_);
+    impl_->serving_listener_ = std::move(listener);
+  }
+  impl_->TellServing();
+}
+
+asio::awaitable<void> Runtime::Drain(absl::Duration grace) {
+  const auto impl = impl_;
+  {
+    MutexLock lock(impl->mu_);
+    impl->draining_ = true;
+  }
+  impl->TellServing();
+  impl->hub_->Drain();
+  co_await impl->scheduler_->Drain(grace);
+}
+
+}  // namespace agentruntime

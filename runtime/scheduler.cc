@@ -1,0 +1,263 @@
+#include "runtime/scheduler.h"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "proto/base/log.h"
+#include "proto/base/status.h"
+#include "proto/util/errors.h"
+#include "proto/util/limits.h"
+#include "runtime/load.h"
+
+namespace agentruntime {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr int32_t kLoadsMax = 64;               // runs that are loaded at once, so that a restart does not stampede
+constexpr int32_t kCommandsPerSessionMax = 64;  // on their way to one session
+constexpr int32_t kRecoveryPage = 1000;
+
+}  // namespace
+
+Scheduler::Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher)
+    : environment_(environment), options_(options), catalog_(catalog), publisher_(std::move(publisher)) {}
+
+std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<const RunPlan> plan) {
+  return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, *this);
+}
+
+bool Scheduler::HasRoom() const { return static_cast<int64_t>(entries_.size()) < options_.running_max; }
+
+absl::Status Scheduler::Admit() {
+  MutexLock lock(mu_);
+  if (draining_) return ServerDraining(std::nullopt);
+  const auto queued = static_cast<int64_t>(waiting_.size() + suspects_.size()) + creating_;
+  if (queued >= options_.queued_max) return QueueFull("queued runs", options_.queued_max);
+  ++creating_;
+  return absl::OkStatus();
+}
+
+void Scheduler::NotCreated() {
+  MutexLock lock(mu_);
+  --creating_;
+}
+
+void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
+  std::shared_ptr<Session> session;
+  {
+    MutexLock lock(mu_);
+    --creating_;
+    if (draining_ || entries_.contains(state.id)) return;  // durable: the next start, or the command that came first, takes it up
+    if (!HasRoom() || !waiting_.empty()) {
+      waiting_.push_back(state.id);
+      return;
+    }
+    const RunId run = state.id;
+    session = MakeSession(std::move(state), std::move(plan));
+    entries_[run].session = session;
+    ++alive_;
+  }
+  session->Start();
+}
+
+void Scheduler::Recover() {
+  std::optional<RunId> after;
+  int64_t found = 0;
+  for (;;) {
+    auto page = environment_.store->UnfinishedRuns(after, kRecoveryPage);
+    if (!page.ok()) {
+      Log(LogLevel::kError, "unfinished runs cannot be read; they wait for the next start", {{"reason", std::string(page.status().message())}});
+      return;
+    }
+    if (page->empty()) break;
+    {
+      MutexLock lock(mu_);
+      for (const UnfinishedRun& unfinished : *page) {
+        (unfinished.barren_starts >= kBarrenStartsSuspect ? suspects_ : waiting_).push_back(unfinished.id);
+      }
+    }
+    found += static_cast<int64_t>(page->size());
+    after = page->back().id;
+    StartMore();
+  }
+  if (found > 0) Log(LogLevel::kInfo, "unfinished runs are taken up", {{"runs", found}});
+}
+
+void Scheduler::StartMore() {
+  MutexLock lock(mu_);
+  if (draining_) return;
+  while (!waiting_.empty() && HasRoom() && loading_ < kLoadsMax) {
+    const RunId run = waiting_.front();
+    waiting_.pop_front();
+    if (!entries_.contains(run)) BeginLoad(run);
+  }
+  while (!suspect_ && !suspects_.empty() && HasRoom()) {
+    const RunId run = suspects_.front();
+    suspects_.pop_front();
+    if (entries_.contains(run)) continue;
+    suspect_ = run;
+    BeginLoad(run);
+  }
+}
+
+void Scheduler::BeginLoad(const RunId& run) {
+  entries_[run];
+  ++loading_;
+  asio::post(environment_.blocking_pool, [self = shared_from_this(), run] { self->Load(run); });
+}
+
+void Scheduler::Load(RunId run) {
+  auto state = LoadState(*environment_.store, run);
+  if (!state.ok()) return LoadFailed(run, std::move(state).status());
+  const auto name = ParseAgentName(state->created->run_created().agent());
+  auto plan = name ? catalog_.Load(*name) : AgentNotFound(state->created->run_created().agent());
+  if (!plan.ok()) return LoadFailed(run, std::move(plan).status());
+  Loaded(*std::move(state), *std::move(plan));
+}
+
+void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
+  const RunId run = state.id;
+  std::shared_ptr<Session> session = MakeSession(std::move(state), std::move(plan));
+  {
+    MutexLock lock(mu_);
+    --loading_;
+    Entry& entry = entries_[run];
+    entry.session = session;
+    ++alive_;
+    if (draining_) session->Park();
+    for (Mail& mail : std::exchange(entry.mail, {})) Deliver(run, *session, std::move(mail));
+  }
+  session->Start();
+  StartMore();
+}
+
+void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
+  if (!absl::IsNotFound(status)) {
+    Log(LogLevel::kError, "a run cannot be loaded; it is set aside", {{"run", run.ToString()}, {"reason", std::string(status.message())}});
+  }
+  std::vector<Mail> mail;
+  std::vector<std::shared_ptr<Completion<bool>>> drained;
+  {
+    MutexLock lock(mu_);
+    --loading_;
+    mail = std::move(entries_[run].mail);
+    entries_.erase(run);
+    ReleaseSuspect(run);
+    drained = TakeDrained();
+  }
+  for (Mail& each : mail) each.failed(CloneStatus(status));
+  for (const auto& completion : drained) completion->Complete(true);
+  StartMore();
+}
+
+void Scheduler::Deliver(const RunId& run, Session& session, Mail mail) {
+  ++entries_[run].undelivered;
+  session.Send([self = shared_from_this(), run, command = std::move(mail.command)](Session& target) mutable {
+    {
+      MutexLock lock(self->mu_);
+      --self->entries_[run].undelivered;
+    }
+    command(target);
+  });
+}
+
+void Scheduler::Send(const RunId& run, Session::Command command, Failed failed) {
+  absl::Status refused;
+  {
+    MutexLock lock(mu_);
+    const auto at = entries_.find(run);
+    if (draining_) {
+      refused = ServerDraining(std::nullopt);
+    } else if (at == entries_.end()) {
+      BeginLoad(run);
+      entries_[run].mail.push_back({std::move(command), std::move(failed)});
+      return;
+    } else if (at->second.undelivered + static_cast<int32_t>(at->second.mail.size()) >= kCommandsPerSessionMax) {
+      refused = QueueFull("commands for this run", kCommandsPerSessionMax);
+    } else if (at->second.session == nullptr) {
+      at->second.mail.push_back({std::move(command), std::move(failed)});
+      return;
+    } else {
+      Deliver(run, *at->second.session, {std::move(command), std::move(failed)});
+      return;
+    }
+  }
+  failed(std::move(refused));
+}
+
+int32_t Scheduler::sessions() {
+  MutexLock lock(mu_);
+  return alive_;
+}
+
+// Leaving and delivering mail are one critical section, so no command reaches a session that is gone.
+bool Scheduler::TryLeave(const RunId& run) {
+  MutexLock lock(mu_);
+  const auto at = entries_.find(run);
+  if (at->second.undelivered > 0) return false;
+  entries_.erase(at);
+  ReleaseSuspect(run);
+  return true;
+}
+
+void Scheduler::OnEnded(const RunId&) {
+  std::vector<std::shared_ptr<Completion<bool>>> drained;
+  {
+    MutexLock lock(mu_);
+    --alive_;
+    drained = TakeDrained();
+  }
+  for (const auto& completion : drained) completion->Complete(true);
+  StartMore();
+}
+
+std::vector<std::shared_ptr<Completion<bool>>> Scheduler::TakeDrained() {
+  if (!draining_ || alive_ > 0 || loading_ > 0) return {};
+  return std::exchange(drained_, {});
+}
+
+void Scheduler::OnProgress(const RunId& run) {
+  {
+    MutexLock lock(mu_);
+    if (suspect_ != run) return;
+    ReleaseSuspect(run);
+  }
+  StartMore();
+}
+
+void Scheduler::ReleaseSuspect(const RunId& run) {
+  if (suspect_ == run) suspect_.reset();
+}
+
+asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
+  auto drained = std::make_shared<Completion<bool>>();
+  std::vector<std::shared_ptr<Session>> sessions;
+  bool idle = false;
+  {
+    MutexLock lock(mu_);
+    draining_ = true;
+    for (auto& [run, entry] : entries_) {
+      if (entry.session != nullptr) sessions.push_back(entry.session);
+    }
+    idle = alive_ == 0 && loading_ == 0;
+    if (!idle) drained_.push_back(drained);
+  }
+  if (idle) co_return;
+  for (const auto& session : sessions) session->Park();
+  const auto executor = co_await asio::this_coro::executor;
+  const auto deadline = environment_.timers->After(grace, executor, [self = shared_from_this()] {
+    std::vector<std::shared_ptr<Session>> late;
+    {
+      MutexLock lock(self->mu_);
+      for (auto& [run, entry] : self->entries_) {
+        if (entry.session != nullptr) late.push_back(entry.session);
+      }
+    }
+    for (const auto& session : late) session->Abandon();
+  });
+  co_await drained->Wait();
+}
+
+}  // namespace agentruntime

@@ -1,0 +1,96 @@
+// Which runs have a session. The scheduler alone owns run -> session: it admits, queues, recovers, loads, parks and forgets.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "proto/base/mutex.h"
+#include "runtime/agent_catalog.h"
+#include "runtime/completion.h"
+#include "runtime/environment.h"
+#include "runtime/gate.h"
+#include "runtime/session.h"
+
+namespace agentruntime {
+
+// Thread-safe.
+class Scheduler final : public SessionOwner, public std::enable_shared_from_this<Scheduler> {
+ public:
+  // Borrowed; they outlive the scheduler.
+  Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher);
+
+  // OK if one more run may be accepted; then Created or NotCreated follows. QueueFull, ServerDraining.
+  absl::Status Admit();
+  void NotCreated();
+  // A run that is durable and has no session yet.
+  void Created(RunState state, std::shared_ptr<const RunPlan> plan);
+
+  // Finds unfinished runs in the store and takes them up, oldest first. Blocks; call it on the blocking pool.
+  void Recover();
+
+  // A command for a run, executed by its session; the session is made if there is none. `failed` is called instead, on some thread, where the run cannot
+  // be loaded (NOT_FOUND, DATA_LOSS), has too many commands waiting, or the server drains.
+  using Failed = absl::AnyInvocable<void(absl::Status)>;
+  void Send(const RunId& run, Session::Command command, Failed failed);
+
+  int32_t sessions();
+
+  // Starts nothing any more, parks every session, cuts off after `grace` what is still under way. Returns when no session is left.
+  boost::asio::awaitable<void> Drain(absl::Duration grace);
+
+  // SessionOwner.
+  bool TryLeave(const RunId& run) override;
+  void OnEnded(const RunId& run) override;
+  void OnProgress(const RunId& run) override;
+
+ private:
+  struct Mail {
+    Session::Command command;
+    Failed failed;
+  };
+  struct Entry {
+    std::shared_ptr<Session> session;  // null while it is loaded
+    std::vector<Mail> mail;            // that came meanwhile
+    int32_t undelivered = 0;           // commands on their way to the session
+  };
+
+  std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan);
+  void Deliver(const RunId& run, Session& session, Mail mail) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void BeginLoad(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Load(RunId run);  // on the blocking pool
+  void Loaded(RunState state, std::shared_ptr<const RunPlan> plan);
+  void LoadFailed(const RunId& run, absl::Status status);
+  // Takes waiting runs up while there is room.
+  void StartMore() ABSL_LOCKS_EXCLUDED(mu_);
+  bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Who waits for the drain, if it is over.
+  std::vector<std::shared_ptr<Completion<bool>>> TakeDrained() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ReleaseSuspect(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const Environment& environment_;
+  const RuntimeOptions& options_;
+  AgentCatalog& catalog_;
+  const std::shared_ptr<Publisher> publisher_;
+
+  Mutex mu_;
+  absl::flat_hash_map<RunId, Entry> entries_ ABSL_GUARDED_BY(mu_);  // looked up; walked to park only
+  std::deque<RunId> waiting_ ABSL_GUARDED_BY(mu_);                  // accepted, without a session, oldest first
+  std::deque<RunId> suspects_ ABSL_GUARDED_BY(mu_);                 // the same, but one at a time: each may be what ends the server
+  std::optional<RunId> suspect_ ABSL_GUARDED_BY(mu_);               // the one under way
+  int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                       // admitted, not yet durable
+  int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
+  int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::shared_ptr<Completion<bool>>> drained_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace agentruntime

@@ -1,0 +1,302 @@
+#include "runtime/session.h"
+
+#include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/util/time.h"
+#include "runtime/context.h"
+#include "runtime/decide.h"
+#include "runtime/view.h"
+
+namespace agentruntime {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// A session that is so far ahead of the disk waits for it.
+constexpr size_t kHeldEventsMax = 256;
+
+bool IsProgress(const v1::Event& event) {
+  return event.has_decision_made() || event.has_call_finished() || event.has_model_failed() || event.has_call_failed() || event.has_run_stopped();
+}
+
+ModelOutcome ModelThrew(absl::string_view what) {
+  ModelOutcome outcome;
+  outcome.error.set_reason("MODEL_BAD_RESPONSE");
+  outcome.error.set_message(absl::StrCat("the model's connector failed: ", what));
+  return outcome;
+}
+
+}  // namespace
+
+// What a model or tool says while it works, on its way through the gate.
+class Session::Deltas final : public DeltaSink, public ProgressSink {
+ public:
+  Deltas(std::shared_ptr<Gate> gate, const Effect& effect, int32_t step) : gate_(std::move(gate)), effect_(effect), step_(step) {}
+
+  void Text(absl::string_view text) override { Next().set_text(std::string(text)), Send(); }
+  void Reasoning(absl::string_view text) override { Next().set_reasoning(std::string(text)), Send(); }
+  void ToolCall(int32_t call_index, absl::string_view tool, absl::string_view arguments) override {
+    v1::ToolCallDelta* const call = Next().mutable_tool_call();
+    call->set_call_index(call_index);
+    call->set_tool(std::string(tool));
+    call->set_arguments(std::string(arguments));
+    Send();
+  }
+  void Progress(absl::string_view message, std::optional<double> fraction) override {
+    v1::ToolProgress* const progress = Next().mutable_tool_progress();
+    progress->set_call_id(effect_.call.ToString());
+    progress->set_message(std::string(message));
+    if (fraction) progress->set_fraction(*fraction);
+    Send();
+  }
+
+ private:
+  v1::Delta& Next() {
+    delta_.Clear();
+    delta_.set_step(step_);
+    delta_.set_attempt(effect_.attempt);
+    delta_.set_after_sequence(effect_.sequence);
+    delta_.set_index(index_++);
+    return delta_;
+  }
+  void Send() { gate_->AddDelta(std::move(delta_)); }
+
+  const std::shared_ptr<Gate> gate_;
+  const Effect effect_;
+  const int32_t step_;
+  int32_t index_ = 0;
+  v1::Delta delta_;
+};
+
+Session::Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
+                 std::shared_ptr<Publisher> publisher, SessionOwner& owner)
+    : environment_(environment),
+      options_(options),
+      strand_(asio::make_strand(environment.pool)),
+      run_(state.id),
+      plan_(std::move(plan)),
+      owner_(owner),
+      gate_(std::make_shared<Gate>(state.id, state.last_sequence, strand_, std::move(publisher))),
+      state_(std::move(state)),
+      active_since_(environment.clock->Monotonic()),
+      inbox_(*environment.timers) {}
+
+void Session::Start() {
+  gate_->OnLost([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->inbox_.Push([] {});
+  });
+  asio::co_spawn(
+      strand_, [self = shared_from_this()] { return self->Run(); },
+      [self = shared_from_this()](std::exception_ptr error) {
+        if (error != nullptr) std::rethrow_exception(error);  // a broken invariant of ours: ends the process
+        self->owner_.OnEnded(self->run_);
+      });
+}
+
+void Session::Send(Command command) {
+  asio::post(strand_, [self = shared_from_this(), command = std::move(command)]() mutable {
+    self->inbox_.Push([self = self.get(), command = std::move(command)]() mutable { command(*self); });
+  });
+}
+
+void Session::Park() {
+  asio::post(strand_, [self = shared_from_this()] {
+    self->parking_ = true;
+    self->inbox_.Push([] {});
+  });
+}
+
+void Session::Abandon() {
+  asio::post(strand_, [self = shared_from_this()] {
+    self->parking_ = true;
+    self->abandoned_ = true;
+    self->DropAttempts();
+    self->inbox_.Push([] {});
+  });
+}
+
+Instant Session::Now() const {
+  Instant now{environment_.clock->Now(), state_.active};
+  if (state_.is_live()) now.active += environment_.clock->Monotonic() - active_since_;
+  return now;
+}
+
+// The order of effects is written here and nowhere else.
+asio::awaitable<void> Session::Run() {
+  while (!gate_->lost() && !(parking_ && attempts_.empty())) {
+    std::optional<absl::Duration> wake;
+    if (!parking_) {
+      const Next next = WhatNext(state_, *plan_, environment_.store->epoch(), Now());
+      if (!next.facts.empty()) {
+        Record(next.facts);
+        if (gate_->held() > kHeldEventsMax) co_await gate_->Durable(state_.last_sequence);
+        if (state_.is_stopped()) DropAttempts();
+        continue;
+      }
+      if (state_.is_stopped() && attempts_.empty() && inbox_.empty()) {
+        // Whoever loads the run next must find its stop in the store.
+        if (!co_await gate_->Durable(state_.last_sequence)) continue;
+        if (inbox_.empty() && owner_.TryLeave(run_)) co_return;
+      }
+      for (const Effect& effect : next.effects) StartOnce(effect);
+      wake = next.wake;
+    }
+    auto item = co_await inbox_.Next(wake);
+    if (item) (*item)();
+  }
+  DropAttempts();
+  while (!attempts_.empty()) {
+    auto item = co_await inbox_.Next(std::nullopt);
+    if (item) (*item)();
+  }
+  while (!owner_.TryLeave(run_)) {
+    auto item = co_await inbox_.Next(std::nullopt);
+    if (item) (*item)();
+  }
+}
+
+void Session::Record(std::vector<v1::Event> facts) {
+  const Instant now = Now();
+  // Wall time may jump back; a run's own time does not. Cut to what the journal keeps.
+  const absl::Time time = absl::FromUnixMicros(absl::ToUnixMicros(std::max(now.wall, state_.last_time)));
+  AppendRequest request;
+  request.run = run_;
+  request.epoch = environment_.store->epoch();
+  request.expected_last_sequence = state_.last_sequence;
+  for (v1::Event& fact : facts) {
+    fact.set_sequence(state_.last_sequence + 1);
+    *fact.mutable_time() = ToProto(time);
+    fact.set_active_us(absl::ToInt64Microseconds(now.active));
+    fact.set_epoch(request.epoch);
+    if (fact.has_run_started()) fact.mutable_run_started()->set_node(options_.node);
+    auto event = std::make_shared<const v1::Event>(std::move(fact));
+    Apply(state_, event);
+    if (!progressed_ && IsProgress(*event)) {
+      progressed_ = true;
+      owner_.OnProgress(run_);
+    }
+    request.events.push_back(std::move(event));
+  }
+  active_since_ = environment_.clock->Monotonic();
+  request.projection = ProjectionOf(state_);
+  auto stopped = state_.is_stopped() ? std::make_shared<const v1::Run>(RunOf(state_)) : nullptr;
+  AppendDone done = gate_->Add(request.events, std::move(stopped));
+  environment_.store->Append(std::move(request), std::move(done));
+}
+
+void Session::StartOnce(const Effect& effect) {
+  if (attempts_.contains(effect.sequence)) return;
+  Attempt* const started = attempts_.emplace(effect.sequence, std::make_unique<Attempt>()).first->second.get();
+  const auto ended = [self = shared_from_this(), sequence = effect.sequence](std::exception_ptr error) {
+    if (error != nullptr) std::rethrow_exception(error);
+    self->inbox_.Push([self = self.get(), sequence] { self->attempts_.erase(sequence); });
+  };
+  if (effect.is_model()) {
+    asio::co_spawn(strand_, RunModel(effect, BuildModelRequest(state_, *plan_), plan_->model->info().local),
+                   asio::bind_cancellation_slot(started->signal.slot(), ended));
+    return;
+  }
+  const StepState& step = *state_.last_step();
+  const CallState& call = *state_.FindCall(effect.call);
+  const PlannedTool& planned = plan_->tools.at(RequestOf(step, call).tool());
+  started->timeout = environment_.timers->After(planned.spec->timeout, strand_, [started] {
+    started->timed_out = true;
+    started->signal.emit(asio::cancellation_type::terminal);
+  });
+  asio::co_spawn(strand_, RunCall(effect, BuildToolRequest(state_, *plan_, step, call), planned.tool, planned.spec->local),
+                 asio::bind_cancellation_slot(started->signal.slot(), ended));
+}
+
+asio::awaitable<void> Session::RunModel(Effect effect, ModelRequest request, bool local) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  const auto self = shared_from_this();
+  if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
+  const absl::Duration began = environment_.clock->Monotonic();
+  Deltas deltas(gate_, effect, request.step);
+  ModelOutcome outcome;
+  std::string thrown;
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
+  if (cancellation.cancelled() == asio::cancellation_type::none) {
+    try {
+      outcome = co_await plan_->model->Decide(std::move(request), deltas);
+    } catch (const std::exception& error) {
+      thrown = error.what();
+    }
+    if (!thrown.empty()) outcome = ModelThrew(thrown);
+  } else {
+    outcome.usage = v1::Usage();  // it was never asked
+  }
+  if (!outcome.decision && outcome.error.reason().empty()) {
+    outcome.error.set_reason("INTERRUPTED");
+    outcome.error.set_message("the attempt was cut off");
+  }
+  if (!outcome.usage && (local || !plan_->model->info().counts_tokens)) outcome.usage = v1::Usage();
+  const absl::Duration duration = environment_.clock->Monotonic() - began;
+  inbox_.Push([this, effect, outcome = std::move(outcome), duration]() mutable { OnModelEnded(effect, std::move(outcome), duration); });
+}
+
+asio::awaitable<void> Session::RunCall(Effect effect, ToolRequest request, std::shared_ptr<Tool> tool, bool local) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  const auto self = shared_from_this();
+  if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
+  const absl::Duration began = environment_.clock->Monotonic();
+  Deltas progress(gate_, effect, effect.call.step);
+  ToolOutcome outcome = ToolFailed{"cancelled before it was sent", /*retryable=*/true, std::nullopt};
+  std::string thrown;
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
+  if (cancellation.cancelled() == asio::cancellation_type::none) {
+    try {
+      outcome = co_await tool->Call(std::move(request), progress);
+    } catch (const std::exception& error) {
+      thrown = error.what();
+    }
+    if (!thrown.empty()) outcome = ToolUnknown{absl::StrCat("the tool's connector failed: ", thrown)};
+  }
+  const absl::Duration duration = environment_.clock->Monotonic() - began;
+  inbox_.Push([this, effect, outcome = std::move(outcome), duration]() mutable { OnCallEnded(effect, std::move(outcome), duration); });
+}
+
+void Session::OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration) {
+  const auto attempt = attempts_.find(effect.sequence);
+  if (attempt == attempts_.end() || attempt->second->dropped || !state_.model.open || state_.model.attempts != effect.attempt) return;
+  Record(FactsOfOutcome(state_, *plan_, std::move(outcome), duration, environment_.clock->Now(), environment_.random->NextDouble()));
+}
+
+void Session::OnCallEnded(const Effect& effect, ToolOutcome outcome, absl::Duration duration) {
+  const auto attempt = attempts_.find(effect.sequence);
+  if (attempt == attempts_.end() || attempt->second->dropped) return;
+  attempt->second->timeout.reset();
+  const CallState* const call = state_.FindCall(effect.call);
+  if (call == nullptr || call->phase != CallPhase::kOpen || call->attempts != effect.attempt) return;
+  const ToolSpec& spec = *plan_->tools.at(RequestOf(*state_.last_step(), *call).tool()).spec;
+  CallEnd end{std::move(outcome), attempt->second->timed_out, duration};
+  // A result that came in spite of the timeout is a result.
+  if (std::holds_alternative<ToolDone>(end.outcome)) end.timed_out = false;
+  std::vector<v1::Event> facts;
+  facts.push_back(FactOfOutcome(*call, spec, std::move(end), environment_.clock->Now(), environment_.random->NextDouble()));
+  Record(std::move(facts));
+}
+
+void Session::AbortAttempts() {
+  for (auto& [sequence, attempt] : attempts_) attempt->signal.emit(asio::cancellation_type::terminal);
+}
+
+void Session::DropAttempts() {
+  for (auto& [sequence, attempt] : attempts_) {
+    attempt->dropped = true;
+    attempt->timeout.reset();
+    attempt->signal.emit(asio::cancellation_type::terminal);
+  }
+}
+
+}  // namespace agentruntime

@@ -1,0 +1,103 @@
+// The live object that executes one run: the small shell around the pure core. Everything but `Send` and `Park` happens on its strand.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "runtime/act.h"
+#include "runtime/environment.h"
+#include "runtime/gate.h"
+#include "runtime/inbox.h"
+#include "runtime/plan.h"
+#include "runtime/state.h"
+#include "runtime/stop.h"
+
+namespace agentruntime {
+
+class Session;
+
+// Who owns sessions. Called on the session's strand.
+class SessionOwner {
+ public:
+  virtual ~SessionOwner() = default;
+  // The session has nothing to do. True: it is forgotten, and no mail will come. False: mail is on its way.
+  virtual bool TryLeave(const RunId& run) = 0;
+  // The session's coroutine has ended.
+  virtual void OnEnded(const RunId& run) = 0;
+  // The run made progress since it was taken up.
+  virtual void OnProgress(const RunId& run) = 0;
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  // `environment`, `owner` outlive the session. `state` is durable as a whole.
+  Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
+          std::shared_ptr<Publisher> publisher, SessionOwner& owner);
+
+  const RunId& run() const { return run_; }
+
+  // Starts the coroutine. Once.
+  void Start();
+
+  // A command from outside, run on the strand between two steps of the loop. Thread-safe.
+  using Command = absl::AnyInvocable<void(Session&)>;
+  void Send(Command command);
+
+  // Leave at the next journaled point: start nothing new, wait for attempts under way. Thread-safe.
+  void Park();
+  // Cut attempts under way off, recording nothing of them. Thread-safe. After Park.
+  void Abandon();
+
+  // For commands, on the strand:
+  const RunState& state() const { return state_; }
+  // Appends facts as one item, and applies them.
+  void Record(std::vector<v1::Event> facts);
+  // Calls `then(true)` once everything recorded so far is durable; `then(false)` if the run was lost.
+  void WhenDurable(absl::AnyInvocable<void(bool)> then) { gate_->WhenDurable(state_.last_sequence, std::move(then)); }
+  // Aborts every attempt under way; their outcomes are still recorded.
+  void AbortAttempts();
+  absl::Duration cancel_grace() const { return options_.cancel_grace; }
+
+ private:
+  // One attempt under way. Removed when its coroutine has ended.
+  struct Attempt {
+    boost::asio::cancellation_signal signal;
+    std::unique_ptr<Timers::Wait> timeout;
+    bool timed_out = false;
+    bool dropped = false;  // its outcome is not wanted any more
+  };
+  class Deltas;
+
+  boost::asio::awaitable<void> Run();
+  void StartOnce(const Effect& effect);
+  boost::asio::awaitable<void> RunModel(Effect effect, ModelRequest request, bool local);
+  boost::asio::awaitable<void> RunCall(Effect effect, ToolRequest request, std::shared_ptr<Tool> tool, bool local);
+  void OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration);
+  void OnCallEnded(const Effect& effect, ToolOutcome outcome, absl::Duration duration);
+  void DropAttempts();
+  Instant Now() const;
+
+  const Environment& environment_;
+  const RuntimeOptions& options_;
+  const boost::asio::any_io_executor strand_;
+  const RunId run_;
+  const std::shared_ptr<const RunPlan> plan_;
+  SessionOwner& owner_;
+  const std::shared_ptr<Gate> gate_;
+
+  RunState state_;
+  absl::Duration active_since_;  // monotonic time of the last event
+  Inbox inbox_;
+  std::map<Sequence, std::unique_ptr<Attempt>> attempts_;  // by the sequence of their intent
+  bool parking_ = false;
+  bool abandoned_ = false;
+  bool progressed_ = false;
+};
+
+}  // namespace agentruntime

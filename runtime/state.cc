@@ -1,0 +1,234 @@
+#include "runtime/state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/util/limits.h"
+#include "proto/util/time.h"
+
+namespace agentruntime {
+namespace {
+
+int64_t TextBytes(const google::protobuf::RepeatedPtrField<v1::Part>& parts) {
+  int64_t bytes = 0;
+  for (const v1::Part& part : parts) bytes += static_cast<int64_t>(part.text().size() + part.json().size());
+  return bytes;
+}
+
+void AddTokens(v1::Usage& total, const v1::Usage& more) {
+  total.set_input_tokens(total.input_tokens() + more.input_tokens());
+  total.set_cached_input_tokens(total.cached_input_tokens() + more.cached_input_tokens());
+  total.set_output_tokens(total.output_tokens() + more.output_tokens());
+}
+
+void Raise(v1::Limits& limits, const v1::Limits& by) {
+  limits.MergeFrom(by);  // set fields replace, unset ones stay; a Duration that is set is replaced whole
+  if (by.has_timeout()) *limits.mutable_timeout() = by.timeout();
+}
+
+void ApplyCreated(RunState& state, const EventPtr& event) {
+  state.created = event;
+  state.phase = v1::RUN_STATE_QUEUED;
+  state.limits = event->run_created().limits();
+  state.history.push_back(InputItem{event});
+  state.history_bytes += TextBytes(event->run_created().input());
+}
+
+// Attempts that an earlier epoch left open: repeatable ones are ready again, the model's reservation is booked, UNSAFE calls are uncertain.
+void ApplyStarted(RunState& state, const EventPtr& event) {
+  state.phase = v1::RUN_STATE_RUNNING;
+  if (!state.start_time) state.start_time = state.last_time;
+  if (event->run_started().cause() == v1::START_CAUSE_RECOVERED) ++state.barren_starts;
+  if (state.model.open) {
+    state.model.open = false;
+    state.usage.set_input_tokens(state.usage.input_tokens() + state.model.reserved_tokens);
+    state.model.reserved_tokens = 0;
+  }
+  StepState* const step = state.last_step();
+  if (step == nullptr) return;
+  for (CallState& call : step->calls) {
+    if (call.phase != CallPhase::kOpen) continue;
+    const bool repeatable = call.side_effect == v1::SIDE_EFFECT_READ_ONLY || call.side_effect == v1::SIDE_EFFECT_IDEMPOTENT;
+    call.phase = repeatable ? CallPhase::kReady : CallPhase::kUncertain;
+    call.retry_time = absl::InfinitePast();
+  }
+}
+
+void ApplyModelCalled(RunState& state, const EventPtr& event) {
+  const v1::ModelCalled& called = event->model_called();
+  ModelState& model = state.model;
+  model.open = true;
+  model.attempts = called.attempt();
+  model.reserved_tokens = called.reserved_tokens();
+  model.open_epoch = event->epoch();
+  model.open_sequence = event->sequence();
+  model.attempt_time = state.last_time;
+}
+
+void ApplyModelFailed(RunState& state, const EventPtr& event) {
+  const v1::ModelFailed& failed = event->model_failed();
+  AddTokens(state.usage, failed.usage());
+  ModelState& model = state.model;
+  model.open = false;
+  model.reserved_tokens = 0;
+  ++model.failures;
+  model.last_error = failed.error();
+  model.gave_up = !failed.has_retry_time();
+  model.retry_time = failed.has_retry_time() ? FromProto(failed.retry_time()) : absl::InfinitePast();
+  state.barren_starts = 0;
+}
+
+void ApplyDecision(RunState& state, const EventPtr& event) {
+  const v1::Decision& decision = event->decision_made().decision();
+  state.model = ModelState();
+  AddTokens(state.usage, decision.usage());
+  StepState step;
+  step.number = event->step();
+  step.decision = event;
+  step.calls.reserve(decision.tool_calls_size());
+  for (int i = 0; i < decision.tool_calls_size(); ++i) {
+    CallState call;
+    call.id = CallId{step.number, i + 1};
+    call.ordinal = state.usage.tool_calls() + i + 1;
+    step.calls.push_back(std::move(call));
+    state.history_bytes += static_cast<int64_t>(decision.tool_calls(i).tool().size() + decision.tool_calls(i).arguments().size());
+  }
+  state.history_bytes += TextBytes(decision.content());
+  state.usage.set_steps(state.usage.steps() + 1);
+  state.usage.set_tool_calls(state.usage.tool_calls() + decision.tool_calls_size());
+  state.finish_reason = decision.finish_reason();
+  if (step.calls.empty()) {
+    state.invalid_decisions = 0;
+    state.answer_sequence = event->sequence();
+  }
+  state.history.push_back(std::move(step));
+  state.barren_starts = 0;
+}
+
+CallState* Find(RunState& state, const std::string& call_id) {
+  const auto id = CallId::Parse(call_id);
+  if (!id) return nullptr;
+  return const_cast<CallState*>(std::as_const(state).FindCall(*id));
+}
+
+void ApplyCallStarted(RunState& state, const EventPtr& event) {
+  CallState* const call = Find(state, event->call_started().call_id());
+  if (call == nullptr) return;
+  call->phase = CallPhase::kOpen;
+  call->attempts = event->call_started().attempt();
+  call->open_epoch = event->epoch();
+  call->open_sequence = event->sequence();
+  call->side_effect = event->call_started().side_effect();
+  call->attempt_time = state.last_time;
+}
+
+void ApplyCallFailed(RunState& state, const EventPtr& event) {
+  const v1::CallFailed& failed = event->call_failed();
+  CallState* const call = Find(state, failed.call_id());
+  if (call == nullptr) return;
+  call->phase = failed.has_retry_time() ? CallPhase::kReady : CallPhase::kUncertain;
+  call->retry_time = failed.has_retry_time() ? FromProto(failed.retry_time()) : absl::InfinitePast();
+  state.barren_starts = 0;
+}
+
+// A decision counts as invalid if all its calls ended in errors before any was attempted.
+bool IsInvalid(const StepState& step) {
+  return std::all_of(step.calls.begin(), step.calls.end(),
+                     [](const CallState& call) { return call.attempts == 0 && call.finished->call_finished().outcome() == v1::CALL_OUTCOME_ERROR; });
+}
+
+void ApplyCallFinished(RunState& state, const EventPtr& event) {
+  const v1::CallFinished& finished = event->call_finished();
+  CallState* const call = Find(state, finished.call_id());
+  if (call == nullptr) return;
+  call->phase = CallPhase::kSettled;
+  call->finished = event;
+  if (finished.outcome() == v1::CALL_OUTCOME_UNCERTAIN) state.call_uncertain = true;
+  state.history_bytes += TextBytes(finished.result());
+  state.barren_starts = 0;
+  const StepState& step = *state.last_step();
+  if (std::all_of(step.calls.begin(), step.calls.end(), [](const CallState& other) { return other.phase == CallPhase::kSettled; })) {
+    state.invalid_decisions = IsInvalid(step) ? state.invalid_decisions + 1 : 0;
+  }
+}
+
+void ApplyCancelRequested(RunState& state, const EventPtr& event) {
+  state.cancel_requested = event;
+  state.cancel_deadline = state.last_time + FromProto(event->cancel_requested().grace());
+}
+
+void ApplyStopped(RunState& state, const EventPtr& event) {
+  state.phase = v1::RUN_STATE_STOPPED;
+  state.stopped = event;
+  state.cancel_requested = nullptr;
+  state.cancel_deadline = absl::InfiniteFuture();
+  if (event->run_stopped().answer_size() > 0) state.answer_sequence = event->sequence();
+}
+
+void ApplyResumed(RunState& state, const EventPtr& event) {
+  const v1::RunResumed& resumed = event->run_resumed();
+  state.phase = v1::RUN_STATE_QUEUED;
+  Raise(state.limits, resumed.limits());
+  if (resumed.input_size() > 0) {
+    state.history.push_back(InputItem{event});
+    state.history_bytes += TextBytes(resumed.input());
+  }
+  state.finish_reason = v1::FINISH_REASON_UNSPECIFIED;
+  state.call_uncertain = false;
+  state.invalid_decisions = 0;
+  state.model.failures = 0;
+  state.model.gave_up = false;
+  state.model.last_error.reset();
+  state.model.retry_time = absl::InfinitePast();
+  state.answer_sequence = 0;
+  state.barren_starts = 0;
+  if (!resumed.request_id().empty()) {
+    state.seen_requests.push_back({resumed.request_id(), resumed.request_hash()});
+    if (static_cast<int32_t>(state.seen_requests.size()) > kRequestIdsPerRunMax) state.seen_requests.pop_front();
+  }
+}
+
+}  // namespace
+
+const StepState* RunState::last_step() const { return const_cast<RunState*>(this)->last_step(); }
+
+StepState* RunState::last_step() {
+  for (auto item = history.rbegin(); item != history.rend(); ++item) {
+    if (auto* step = std::get_if<StepState>(&*item)) return step;
+  }
+  return nullptr;
+}
+
+const CallState* RunState::FindCall(const CallId& call) const {
+  const StepState* const step = last_step();
+  if (step == nullptr || step->number != call.step || call.index > static_cast<int32_t>(step->calls.size())) return nullptr;
+  return &step->calls[call.index - 1];
+}
+
+void Apply(RunState& state, const EventPtr& event) {
+  state.last_sequence = event->sequence();
+  state.epoch = event->epoch();
+  state.last_time = FromProto(event->time());
+  state.active = absl::Microseconds(event->active_us());
+  state.journal_bytes += static_cast<int64_t>(event->ByteSizeLong());
+  switch (event->kind_case()) {
+    case v1::Event::kRunCreated: return ApplyCreated(state, event);
+    case v1::Event::kRunStarted: return ApplyStarted(state, event);
+    case v1::Event::kModelCalled: return ApplyModelCalled(state, event);
+    case v1::Event::kModelFailed: return ApplyModelFailed(state, event);
+    case v1::Event::kDecisionMade: return ApplyDecision(state, event);
+    case v1::Event::kCallStarted: return ApplyCallStarted(state, event);
+    case v1::Event::kCallFailed: return ApplyCallFailed(state, event);
+    case v1::Event::kCallFinished: return ApplyCallFinished(state, event);
+    case v1::Event::kCancelRequested: return ApplyCancelRequested(state, event);
+    case v1::Event::kRunStopped: return ApplyStopped(state, event);
+    case v1::Event::kRunResumed: return ApplyResumed(state, event);
+    case v1::Event::KIND_NOT_SET: return;
+  }
+}
+
+const v1::ToolCall& RequestOf(const StepState& step, const CallState& call) { return step.decision->decision_made().decision().tool_calls(call.id.index - 1); }
+
+int64_t BookedTokens(const RunState& state) { return state.usage.input_tokens() + state.usage.output_tokens(); }
+
+}  // namespace agentruntime

@@ -1,0 +1,127 @@
+// The state of a run: a fold of its journal. Pure: no clock, no I/O, no randomness.
+//
+// QUEUED -> RUNNING <-> WAITING -> STOPPED -> QUEUED (resume); QUEUED -> STOPPED (cancel).
+//
+// A call of the open step:   ready -> open -> settled          an attempt of the model:   none -> open -> decided
+//                            open -> ready (definite failure, or repeatable)              open -> none (failed, or repeated after a crash)
+//                            open -> uncertain -> settled (UNSAFE without a definite outcome)
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agentruntime/v1/event.pb.h"
+#include "agentruntime/v1/run.pb.h"
+#include "proto/base/id.h"
+#include "storage/types.h"
+
+namespace agentruntime {
+
+enum class CallPhase {
+  kReady,      // to be started, or to be tried again at `retry_time`
+  kOpen,       // an attempt is under way
+  kUncertain,  // an UNSAFE attempt ended, nobody knows how
+  kSettled,    // `finished` is there, for ever
+};
+
+struct CallState {
+  CallId id;
+  CallPhase phase = CallPhase::kReady;
+  int32_t attempts = 0;                                      // started
+  int32_t ordinal = 0;                                       // of all calls of the run, from 1: what max_tool_calls counts
+  Epoch open_epoch = 0;                                      // of the open attempt
+  Sequence open_sequence = 0;                                // its call_started
+  v1::SideEffect side_effect = v1::SIDE_EFFECT_UNSPECIFIED;  // as of the last call_started
+  absl::Time retry_time = absl::InfinitePast();
+  absl::Time attempt_time = absl::InfinitePast();  // when the open attempt began
+  EventPtr finished;                               // call_finished
+};
+
+struct StepState {
+  int32_t number = 0;
+  EventPtr decision;  // decision_made
+  std::vector<CallState> calls;
+};
+
+// What was said, in the order of the journal: input from outside, or a step.
+struct InputItem {
+  EventPtr event;  // run_created or run_resumed
+};
+using HistoryItem = std::variant<InputItem, StepState>;
+
+// The attempts of the model at the next step.
+struct ModelState {
+  bool open = false;
+  int32_t attempts = 0;         // started at this step, over all legs: the number of the last one
+  int32_t failures = 0;         // at this step in this leg: what attempts_max counts
+  int64_t reserved_tokens = 0;  // by the open attempt
+  Epoch open_epoch = 0;
+  Sequence open_sequence = 0;  // its model_called
+  absl::Time attempt_time = absl::InfinitePast();
+  absl::Time retry_time = absl::InfinitePast();
+  std::optional<v1::RunError> last_error;  // of the last attempt, if it failed
+  bool gave_up = false;                    // `last_error` is final
+};
+
+// One ResumeRun that took effect: its retry is recognised.
+struct SeenRequest {
+  std::string request_id;
+  std::string request_hash;
+};
+
+struct RunState {
+  RunId id;
+  Sequence last_sequence = 0;
+  Epoch epoch = 0;
+  absl::Time last_time = absl::InfinitePast();
+  absl::Duration active;  // at the last event
+  int64_t journal_bytes = 0;
+
+  v1::RunState phase = v1::RUN_STATE_UNSPECIFIED;
+  EventPtr created;
+  v1::Limits limits;  // effective
+  v1::Usage usage;    // active_time is kept in `active`
+  std::vector<HistoryItem> history;
+  int64_t history_bytes = 0;  // of what the model reads: for the estimate of a prompt
+  ModelState model;
+
+  // Of the present leg.
+  v1::FinishReason finish_reason = v1::FINISH_REASON_UNSPECIFIED;  // of the last decision; unspecified before the first
+  bool call_uncertain = false;                                     // a call was settled UNCERTAIN
+  int32_t invalid_decisions = 0;                                   // in a row, with invalid calls only
+  EventPtr cancel_requested;                                       // null: not cancelling
+  absl::Time cancel_deadline = absl::InfiniteFuture();             // end of the grace
+
+  EventPtr stopped;  // the last run_stopped
+  Sequence answer_sequence = 0;
+  int32_t barren_starts = 0;  // recoveries since the last progress
+  std::optional<absl::Time> start_time;
+  std::deque<SeenRequest> seen_requests;  // at most kRequestIdsPerRunMax
+
+  bool is_stopped() const { return phase == v1::RUN_STATE_STOPPED; }
+  bool is_live() const { return phase == v1::RUN_STATE_RUNNING || phase == v1::RUN_STATE_WAITING; }
+  bool is_cancelling() const { return cancel_requested != nullptr; }
+  int32_t next_step() const { return usage.steps() + 1; }
+  // The last step, or null before the first.
+  const StepState* last_step() const;
+  StepState* last_step();
+  // A call of the last step, or null.
+  const CallState* FindCall(const CallId& call) const;
+};
+
+// Takes in the next event of the journal. Cannot fail: what the store returns was checked when it was recorded.
+void Apply(RunState& state, const EventPtr& event);
+
+// What the model asked for in `call`, which is of `step`.
+const v1::ToolCall& RequestOf(const StepState& step, const CallState& call);
+
+// Tokens booked so far: what max_tokens counts.
+int64_t BookedTokens(const RunState& state);
+
+}  // namespace agentruntime

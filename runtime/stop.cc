@@ -1,0 +1,324 @@
+#include "runtime/stop.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "proto/util/limits.h"
+#include "proto/util/time.h"
+#include "runtime/act.h"
+#include "runtime/context.h"
+
+namespace agentruntime {
+namespace {
+
+// Room that a stop and the settlements before it may need beyond the bounds: one step with every call attempted and answered.
+constexpr int64_t kJournalBytesReserve = kEventBytesMax + kCallsPerDecisionMax * (kResultBytesMax + 1024);
+constexpr int64_t kEventsReserve = 2 + kCallsPerDecisionMax * (2 * kToolAttemptsMax + 1) + 2 * kModelAttemptsMax;
+
+v1::Event FactOfRun(const RunState& state) {
+  v1::Event fact;
+  fact.set_step(state.usage.steps());
+  return fact;
+}
+
+v1::Event Finished(const CallState& call, v1::CallOutcome outcome, absl::string_view text) {
+  v1::Event fact;
+  fact.set_step(call.id.step);
+  v1::CallFinished* const finished = fact.mutable_call_finished();
+  finished->set_call_id(call.id.ToString());
+  finished->set_outcome(outcome);
+  finished->add_result()->set_text(std::string(text));
+  return fact;
+}
+
+v1::Event SettledByStop(const CallState& call) {
+  const bool unsafe = call.side_effect != v1::SIDE_EFFECT_READ_ONLY && call.side_effect != v1::SIDE_EFFECT_IDEMPOTENT;
+  switch (call.phase) {
+    case CallPhase::kReady:
+      if (call.attempts == 0) return Finished(call, v1::CALL_OUTCOME_NOT_RUN, "not run: the run stopped first");
+      return Finished(call, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped before it was tried again");
+    case CallPhase::kOpen:
+      if (!unsafe) return Finished(call, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped while it was under way");
+      [[fallthrough]];
+    case CallPhase::kUncertain: return Finished(call, v1::CALL_OUTCOME_UNCERTAIN, "uncertain: it was started, and nobody knows whether it took effect");
+    case CallPhase::kSettled: break;
+  }
+  return v1::Event();
+}
+
+v1::Stop MakeStop(v1::StopReason reason, std::string detail, bool resumable) {
+  v1::Stop stop;
+  stop.set_reason(reason);
+  stop.set_detail(std::move(detail));
+  stop.set_resumable(resumable);
+  return stop;
+}
+
+v1::Stop LimitStop(v1::StopReason reason, absl::string_view limit, int64_t value, int64_t count, std::string detail) {
+  v1::Stop stop = MakeStop(reason, std::move(detail), /*resumable=*/true);
+  stop.mutable_limit()->set_limit(std::string(limit));
+  stop.mutable_limit()->set_value(value);
+  stop.mutable_limit()->set_count(count);
+  return stop;
+}
+
+v1::Stop ErrorStop(v1::RunError error, bool resumable) {
+  v1::Stop stop = MakeStop(v1::STOP_REASON_ERROR, error.message(), resumable);
+  *stop.mutable_error() = std::move(error);
+  return stop;
+}
+
+v1::Stop ErrorStop(absl::string_view reason, std::string message, bool resumable) {
+  v1::RunError error;
+  error.set_reason(std::string(reason));
+  error.set_message(std::move(message));
+  return ErrorStop(std::move(error), resumable);
+}
+
+v1::Stop CancelStop(const RunState& state) {
+  const v1::Cancellation& cancellation = state.cancel_requested->cancel_requested().cancellation();
+  std::string detail = absl::StrCat("cancelled by ", cancellation.principal());
+  if (!cancellation.cause().empty()) absl::StrAppend(&detail, ": ", cancellation.cause());
+  v1::Stop stop = MakeStop(v1::STOP_REASON_CANCELLED, std::move(detail), /*resumable=*/true);
+  *stop.mutable_cancellation() = cancellation;
+  return stop;
+}
+
+v1::Stop TimeoutStop(const RunState& state, absl::Duration active) {
+  const absl::Duration timeout = FromProto(state.limits.timeout());
+  return LimitStop(v1::STOP_REASON_TIMEOUT, "timeout", absl::ToInt64Milliseconds(timeout), absl::ToInt64Milliseconds(active),
+                   absl::StrCat("the run was active for ", absl::FormatDuration(absl::Trunc(active, absl::Milliseconds(1))), ", its timeout is ",
+                                absl::FormatDuration(timeout)));
+}
+
+// The stop that the last decision asks for by itself, if any.
+std::optional<v1::Stop> DecidedStop(const RunState& state) {
+  const StepState* const step = state.last_step();
+  if (step == nullptr || !step->calls.empty()) return std::nullopt;
+  switch (state.finish_reason) {
+    case v1::FINISH_REASON_ANSWER:
+      return MakeStop(v1::STOP_REASON_FINAL_ANSWER, absl::StrCat("the model answered at step ", step->number), /*resumable=*/false);
+    case v1::FINISH_REASON_LENGTH:
+      return ErrorStop("MODEL_OUTPUT_TRUNCATED", "the model's answer was cut at its output limit; raise model_settings.max_output_tokens", /*resumable=*/true);
+    case v1::FINISH_REASON_FILTERED: return ErrorStop("MODEL_FILTERED", "the provider withheld the model's answer", /*resumable=*/true);
+    case v1::FINISH_REASON_TOOL_CALLS:
+    case v1::FINISH_REASON_UNSPECIFIED:
+    default: return std::nullopt;
+  }
+}
+
+// The first limit that forbids another decision.
+std::optional<v1::Stop> LimitBeforeDecision(const RunState& state, const RunPlan& plan) {
+  const v1::Limits& limits = state.limits;
+  const bool counts_tokens = plan.model->info().counts_tokens;
+  const int64_t booked = BookedTokens(state);
+  const int64_t needed = counts_tokens ? EstimatePromptTokens(state, plan) + 1 : 0;
+  if (booked + needed > limits.max_tokens()) {
+    return LimitStop(v1::STOP_REASON_TOKEN_BUDGET, "max_tokens", limits.max_tokens(), booked + needed,
+                     absl::StrCat(booked, " tokens are used and the next decision needs about ", needed, " more; the budget is ", limits.max_tokens()));
+  }
+  if (state.usage.tool_calls() > limits.max_tool_calls()) {
+    return LimitStop(v1::STOP_REASON_MAX_TOOL_CALLS, "max_tool_calls", limits.max_tool_calls(), state.usage.tool_calls(),
+                     absl::StrCat("the model asked for ", state.usage.tool_calls(), " tool calls, the limit is ", limits.max_tool_calls()));
+  }
+  if (state.usage.steps() >= limits.max_steps()) {
+    return LimitStop(v1::STOP_REASON_MAX_STEPS, "max_steps", limits.max_steps(), state.usage.steps(),
+                     absl::StrCat("the model decided ", state.usage.steps(), " times without an answer, the limit is ", limits.max_steps()));
+  }
+  return std::nullopt;
+}
+
+// What of our own forbids another decision.
+std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan& plan) {
+  if (state.model.gave_up) return ErrorStop(*state.model.last_error, /*resumable=*/true);
+  if (state.call_uncertain && plan.agent->on_uncertain_call() == v1::UNCERTAIN_CALL_ACTION_STOP) {
+    return ErrorStop("CALL_UNCERTAIN", "nobody knows whether a call took effect, and the agent stops then; check it, then resume", /*resumable=*/true);
+  }
+  if (state.invalid_decisions >= kInvalidDecisionsMax) {
+    return ErrorStop("MODEL_INVALID_CALLS", absl::StrCat("the model made ", kInvalidDecisionsMax, " decisions in a row with invalid calls only"),
+                     /*resumable=*/true);
+  }
+  if (plan.model == nullptr) {
+    return ErrorStop("MODEL_MISSING", absl::StrCat("model \"", plan.agent->model(), "\" is not configured on this server any more"), /*resumable=*/true);
+  }
+  if (state.last_sequence + kEventsReserve > kEventsMax || state.journal_bytes + kJournalBytesReserve > kJournalBytesMax) {
+    return ErrorStop("JOURNAL_FULL",
+                     absl::StrCat("the journal holds ", state.last_sequence, " events and ", state.journal_bytes, " bytes; at most ", kEventsMax,
+                                  " events and ", kJournalBytesMax, " bytes are kept"),
+                     /*resumable=*/false);
+  }
+  if (plan.model->info().counts_tokens) {
+    const int64_t prompt = EstimatePromptTokens(state, plan);
+    if (prompt >= plan.model->info().context_tokens) {
+      return ErrorStop("CONTEXT_TOO_LARGE",
+                       absl::StrCat("the conversation is about ", prompt, " tokens, the window of model \"", plan.agent->model(), "\" holds ",
+                                    plan.model->info().context_tokens),
+                       /*resumable=*/true);
+    }
+  }
+  return std::nullopt;
+}
+
+v1::Event ModelCalled(const RunState& state, const RunPlan& plan) {
+  v1::Event fact;
+  fact.set_step(state.next_step());
+  v1::ModelCalled* const called = fact.mutable_model_called();
+  called->set_attempt(state.model.attempts + 1);
+  called->set_model(plan.agent->model());
+  if (plan.model->info().counts_tokens) {
+    const int64_t left = state.limits.max_tokens() - BookedTokens(state);
+    called->set_reserved_tokens(std::min(left, EstimatePromptTokens(state, plan) + OutputTokensMax(plan)));
+  }
+  return fact;
+}
+
+void WakeAt(Next& next, absl::Duration delay) {
+  delay = std::max(delay, absl::ZeroDuration());
+  if (!next.wake || delay < *next.wake) next.wake = delay;
+}
+
+// What the calls of the last step need; an empty Next when all are settled.
+Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
+  Next next;
+  const StepState* const step = state.last_step();
+  if (step == nullptr) return next;
+  for (const CallState& call : step->calls) {
+    switch (call.phase) {
+      case CallPhase::kSettled: break;
+      case CallPhase::kUncertain:
+        next.facts.push_back(Finished(call, v1::CALL_OUTCOME_UNCERTAIN,
+                                      "uncertain: the call was started and its outcome is unknown; it may have taken effect. Check before you repeat it."));
+        break;
+      case CallPhase::kOpen: next.effects.push_back(Effect{call.id, call.attempts, call.open_sequence}); break;
+      case CallPhase::kReady:
+        if (call.attempts == 0 && call.ordinal > state.limits.max_tool_calls()) {
+          next.facts.push_back(
+              Finished(call, v1::CALL_OUTCOME_NOT_RUN, absl::StrCat("not run: the run's limit of ", state.limits.max_tool_calls(), " tool calls is reached")));
+        } else if (call.retry_time > now.wall) {
+          WakeAt(next, call.retry_time - now.wall);
+        } else {
+          next.facts.push_back(StartOfCall(state, plan, *step, call));
+        }
+        break;
+    }
+  }
+  return next;
+}
+
+bool AnythingOpen(const RunState& state) {
+  if (state.model.open) return true;
+  const StepState* const step = state.last_step();
+  return step != nullptr && std::any_of(step->calls.begin(), step->calls.end(), [](const CallState& call) { return call.phase == CallPhase::kOpen; });
+}
+
+Next OpenAttempts(const RunState& state) {
+  Next next;
+  if (state.model.open) next.effects.push_back(Effect{CallId{}, state.model.attempts, state.model.open_sequence});
+  if (const StepState* const step = state.last_step()) {
+    for (const CallState& call : step->calls) {
+      if (call.phase == CallPhase::kOpen) next.effects.push_back(Effect{call.id, call.attempts, call.open_sequence});
+    }
+  }
+  return next;
+}
+
+}  // namespace
+
+std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop) {
+  std::vector<v1::Event> facts;
+  if (state.model.open) {
+    v1::Event fact;
+    fact.set_step(state.next_step());
+    v1::ModelFailed* const failed = fact.mutable_model_failed();
+    failed->set_attempt(state.model.attempts);
+    failed->mutable_error()->set_reason("INTERRUPTED");
+    failed->mutable_error()->set_message("the run stopped while the model was asked");
+    failed->mutable_usage()->set_input_tokens(state.model.reserved_tokens);
+    facts.push_back(std::move(fact));
+  }
+  if (const StepState* const step = state.last_step()) {
+    for (const CallState& call : step->calls) {
+      if (call.phase != CallPhase::kSettled) facts.push_back(SettledByStop(call));
+    }
+  }
+  v1::Event fact = FactOfRun(state);
+  *fact.mutable_run_stopped()->mutable_stop() = std::move(stop);
+  facts.push_back(std::move(fact));
+  return facts;
+}
+
+Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now) {
+  Next next;
+  if (state.is_stopped()) return next;
+  if (state.phase == v1::RUN_STATE_QUEUED && state.is_cancelling()) {
+    next.facts = StopFacts(state, CancelStop(state));
+    return next;
+  }
+  if (state.phase == v1::RUN_STATE_QUEUED || state.epoch < epoch) {
+    v1::Event fact = FactOfRun(state);
+    fact.mutable_run_started()->set_cause(state.phase == v1::RUN_STATE_QUEUED ? v1::START_CAUSE_FIRST : v1::START_CAUSE_RECOVERED);
+    next.facts.push_back(std::move(fact));
+    return next;
+  }
+  if (state.barren_starts > kBarrenStartsMax) {
+    next.facts =
+        StopFacts(state, ErrorStop("RECOVERY_LIMIT",
+                                   absl::StrCat("the run was taken up ", state.barren_starts, " times without progress; it may be what ends the server"),
+                                   /*resumable=*/true));
+    return next;
+  }
+  if (state.is_cancelling()) {
+    if (!AnythingOpen(state) || now.wall >= state.cancel_deadline) {
+      next.facts = StopFacts(state, CancelStop(state));
+      return next;
+    }
+    next = OpenAttempts(state);
+    WakeAt(next, state.cancel_deadline - now.wall);
+    return next;
+  }
+  if (auto stop = DecidedStop(state)) {
+    next.facts = StopFacts(state, *std::move(stop));
+    return next;
+  }
+  const absl::Duration timeout = FromProto(state.limits.timeout());
+  if (now.active >= timeout) {
+    next.facts = StopFacts(state, TimeoutStop(state, now.active));
+    return next;
+  }
+  next = NextOfCalls(state, plan, now);
+  if (!next.facts.empty()) {
+    next.effects.clear();
+    next.wake.reset();
+    return next;
+  }
+  if (!next.effects.empty() || next.wake) {
+    WakeAt(next, timeout - now.active);
+    return next;
+  }
+  if (state.model.open) {
+    next = OpenAttempts(state);
+    WakeAt(next, timeout - now.active);
+    return next;
+  }
+  if (state.model.retry_time > now.wall && !state.model.gave_up) {
+    WakeAt(next, state.model.retry_time - now.wall);
+    WakeAt(next, timeout - now.active);
+    return next;
+  }
+  if (auto stop = ErrorBeforeDecision(state, plan)) {
+    next.facts = StopFacts(state, *std::move(stop));
+    return next;
+  }
+  if (auto stop = LimitBeforeDecision(state, plan)) {
+    next.facts = StopFacts(state, *std::move(stop));
+    return next;
+  }
+  next.facts.push_back(ModelCalled(state, plan));
+  return next;
+}
+
+}  // namespace agentruntime

@@ -1,0 +1,43 @@
+// What is next: stop, decide, act on these calls, or wait. A pure function of the state and of the time; recovery and live running share it.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agentruntime/v1/event.pb.h"
+#include "runtime/plan.h"
+#include "runtime/state.h"
+
+namespace agentruntime {
+
+// A moment in the life of one run.
+struct Instant {
+  absl::Time wall;
+  absl::Duration active;  // of the run, up to now
+};
+
+// An attempt whose intent is recorded and which is to be under way.
+struct Effect {
+  CallId call;  // {0, 0}: the model
+  int32_t attempt = 0;
+  Sequence sequence = 0;  // of its intent: an attempt that is not local starts when this is durable
+
+  bool is_model() const { return call.step == 0; }
+};
+
+// Either facts to record at once, as one append, or effects to keep under way and a time to look again. Facts have their kind and step only.
+struct Next {
+  std::vector<v1::Event> facts;
+  std::vector<Effect> effects;
+  std::optional<absl::Duration> wake;  // from now
+};
+
+// `epoch` is that of this server's store. Tests in this order, and the first that holds decides: start, cancel, final answer, timeout, open calls, open
+// model attempt, tokens, tool calls, steps, bounds of the journal; else the model is called.
+Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now);
+
+// Facts that settle everything open and stop the run, as one append.
+std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop);
+
+}  // namespace agentruntime

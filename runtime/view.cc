@@ -1,0 +1,144 @@
+#include "runtime/view.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/text.h"
+#include "proto/util/limits.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+
+namespace agentruntime {
+namespace {
+
+v1::Activity ModelActivity(const RunState& state) {
+  const ModelState& model = state.model;
+  v1::Activity activity;
+  activity.set_attempt(model.attempts);
+  if (model.open) {
+    activity.set_detail(absl::StrCat("asking the model, attempt ", model.attempts));
+    *activity.mutable_since_time() = ToProto(model.attempt_time);
+  } else {
+    activity.set_detail(absl::StrCat(model.last_error->message(), "; attempt ", model.attempts, " failed, trying again"));
+    *activity.mutable_since_time() = ToProto(state.last_time);
+    *activity.mutable_next_try_time() = ToProto(model.retry_time);
+  }
+  return activity;
+}
+
+v1::Activity CallActivity(const StepState& step, const CallState& call) {
+  v1::Activity activity;
+  activity.set_call_id(call.id.ToString());
+  activity.set_attempt(call.attempts);
+  *activity.mutable_since_time() = ToProto(call.attempt_time);
+  const std::string& tool = RequestOf(step, call).tool();
+  if (call.phase == CallPhase::kOpen) {
+    activity.set_detail(absl::StrCat("tool ", tool, ", attempt ", call.attempts));
+  } else {
+    activity.set_detail(absl::StrCat("tool ", tool, " failed, trying again"));
+    *activity.mutable_next_try_time() = ToProto(call.retry_time);
+  }
+  return activity;
+}
+
+std::optional<v1::Activity> ActivityOf(const RunState& state) {
+  if (!state.is_live()) return std::nullopt;
+  if (state.is_cancelling()) {
+    v1::Activity activity;
+    activity.set_detail("cancelling");
+    *activity.mutable_since_time() = ToProto(FromProto(state.cancel_requested->time()));
+    return activity;
+  }
+  if (state.model.open || (state.model.last_error && !state.model.gave_up)) return ModelActivity(state);
+  const StepState* const step = state.last_step();
+  if (step == nullptr) return std::nullopt;
+  const CallState* waiting = nullptr;
+  for (const CallState& call : step->calls) {
+    if (call.phase == CallPhase::kOpen) return CallActivity(*step, call);
+    if (call.phase == CallPhase::kReady && call.attempts > 0 && call.retry_time > absl::InfinitePast()) waiting = &call;
+  }
+  if (waiting == nullptr) return std::nullopt;
+  return CallActivity(*step, *waiting);
+}
+
+void SetCommon(v1::Run& run, const RunProjection& projection) {
+  run.set_state(projection.state);
+  if (projection.stop) *run.mutable_stop() = *projection.stop;
+  *run.mutable_usage() = projection.usage;
+  if (projection.activity) *run.mutable_activity() = *projection.activity;
+  run.set_last_sequence(projection.last_sequence);
+  run.set_last_step(projection.last_step);
+  *run.mutable_update_time() = ToProto(projection.update_time);
+  if (projection.start_time) *run.mutable_start_time() = ToProto(*projection.start_time);
+  if (projection.stop_time) *run.mutable_stop_time() = ToProto(*projection.stop_time);
+}
+
+}  // namespace
+
+RunProjection ProjectionOf(const RunState& state) {
+  RunProjection projection;
+  projection.state = state.phase;
+  if (state.stopped != nullptr) projection.stop = state.stopped->run_stopped().stop();
+  projection.usage = state.usage;
+  *projection.usage.mutable_active_time() = ToProto(state.active);
+  projection.limits = state.limits;
+  projection.activity = ActivityOf(state);
+  projection.last_sequence = state.last_sequence;
+  projection.answer_sequence = state.answer_sequence;
+  projection.last_step = state.usage.steps();
+  projection.barren_starts = state.barren_starts;
+  projection.update_time = state.last_time;
+  projection.start_time = state.start_time;
+  if (state.is_stopped()) projection.stop_time = state.last_time;
+  return projection;
+}
+
+std::string TitleOf(const v1::RunCreated& created) {
+  for (const v1::Part& part : created.input()) {
+    const std::string& text = part.kind_case() == v1::Part::kJson ? part.json() : part.text();
+    // Characters, not bytes; the cut in front keeps the work small for a large input.
+    std::string title = OneLine(CutUtf8(text, 8 * kTitleCharactersMax), kTitleCharactersMax - 1);
+    if (!title.empty()) return title;
+  }
+  return "";
+}
+
+const google::protobuf::RepeatedPtrField<v1::Part>& AnswerIn(const v1::Event& event) {
+  return event.has_run_stopped() ? event.run_stopped().answer() : event.decision_made().decision().content();
+}
+
+v1::Run RunOf(const RunState& state) {
+  const v1::RunCreated& created = state.created->run_created();
+  v1::Run run;
+  run.set_name(RunName(state.id));
+  run.set_agent(created.agent());
+  *run.mutable_input() = created.input();
+  *run.mutable_limits() = state.limits;
+  *run.mutable_labels() = created.labels();
+  run.set_title(TitleOf(created));
+  *run.mutable_create_time() = state.created->time();
+  SetCommon(run, ProjectionOf(state));
+  if (state.answer_sequence > 0) {
+    if (state.stopped != nullptr && state.stopped->sequence() == state.answer_sequence) {
+      *run.mutable_answer() = AnswerIn(*state.stopped);
+    } else if (const StepState* step = state.last_step(); step != nullptr && step->decision->sequence() == state.answer_sequence) {
+      *run.mutable_answer() = AnswerIn(*step->decision);
+    }
+  }
+  return run;
+}
+
+v1::Run SummaryOf(const RunRecord& record) {
+  v1::Run run;
+  run.set_name(RunName(record.id));
+  run.set_agent(record.agent);
+  for (const auto& [key, value] : record.labels) (*run.mutable_labels())[key] = value;
+  run.set_title(record.title);
+  *run.mutable_create_time() = ToProto(record.create_time);
+  SetCommon(run, record.projection);
+  return run;
+}
+
+}  // namespace agentruntime
