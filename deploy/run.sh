@@ -56,7 +56,7 @@ if [[ "$script" != /* ]]; then script="./$script"; fi
 
 # --- the documents and the port, as agentd.yaml has them -----------------------------------------
 
-count_documents() { find -L "$1" -type f \( -iname '*.md' -o -iname '*.markdown' -o -iname '*.txt' \) -not -path '*/.*' 2>/dev/null | wc -l; }
+count_documents() { find -L "$1" -type f \( -iname '*.md' -o -iname '*.txt' \) -not -path '*/.*' 2>/dev/null | wc -l; }
 
 # set_in_config KEY VALUE: gives every `KEY: ...` of the file, in a line of its own or within braces, the value, as YAML text.
 set_in_config() {
@@ -201,7 +201,7 @@ fi
 if [[ -n "$docs" ]]; then
   if [[ ! -d "$docs" || ! -r "$docs" ]]; then fail 2 "--docs: $docs is not a folder that can be read"; fi
   docs="$(cd "$docs" && pwd -P)"
-  if (($(count_documents "$docs") == 0)); then fail 2 "--docs: $docs holds no Markdown or text file (.md, .markdown, .txt)"; fi
+  if (($(count_documents "$docs") == 0)); then fail 2 "--docs: $docs holds no Markdown or text file (.md, .txt)"; fi
 fi
 
 printf 'Agent Runtime, %s, %s cores\n' "$(. /etc/os-release 2>/dev/null && echo "${ID^} ${VERSION_ID:-}")" "$cores"

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# deploy/run.sh as a newcomer types it, with a state folder and a port of its own: run_sh_test.sh SOURCE_DIR BIN_DIR
+set -euo pipefail
+source="$1"
+export AGENTRUNTIME_BIN="$2"
+scratch="$(mktemp -d)"
+export AGENTRUNTIME_STATE="$scratch/state of a test" # a name with spaces on purpose
+export AGENTRUNTIME_PORT=0
+run="$source/deploy/run.sh"
+cd "$scratch" # from anywhere
+
+# Nothing that this test started outlives it; a failure shows what was said last.
+ended() {
+  local code=$?
+  if ((code != 0)); then
+    echo "--- failed; last output:"
+    cat "$scratch/out" 2>/dev/null || true
+    echo "--- agentd.log:"
+    tail -n 20 "$AGENTRUNTIME_STATE/agentd.log" 2>/dev/null || true
+  fi
+  "$run" --stop >/dev/null 2>&1 || true
+  rm -rf "$scratch"
+  exit "$code"
+}
+trap ended EXIT
+
+checks=0
+# says TEXT: the last output has it.
+says() {
+  if ! grep -qF -- "$1" "$scratch/out"; then echo "not said: $1" && exit 1; fi
+  checks=$((checks + 1))
+}
+never_says() {
+  if grep -qF -- "$1" "$scratch/out"; then echo "said, but should not be: $1" && exit 1; fi
+  checks=$((checks + 1))
+}
+# expect CODE COMMAND...: its exit code; output in $scratch/out.
+expect() {
+  local wanted="$1" code=0
+  shift
+  "$@" >"$scratch/out" 2>&1 </dev/null || code=$?
+  if ((code != wanted)); then echo "exit code $code instead of $wanted: $*" && exit 1; fi
+  checks=$((checks + 1))
+}
+pid() { cat "$AGENTRUNTIME_STATE/agentd.pid"; }
+
+echo "the example: its answer is quoted from the shipped documents"
+expect 0 "$run"
+says "[3/4] agentd    listening on 127.0.0.1:"
+says "Find current API rate limit requirements and summarize briefly"
+says FINAL_ANSWER
+says search_docs
+citation="$(grep -oE '\[[A-Za-z0-9_./-]+\.md:[0-9]+\]' "$scratch/out" | head -n 1)"
+file="${citation#[}" file="${file%:*}"
+line="${citation##*:}" line="${line%]}"
+cited="$(sed -n "${line}p" "$source/deploy/examples/docs/$file")"
+if [[ -z "$cited" ]]; then echo "the cited place $citation is empty" && exit 1; fi
+first="$(pid)"
+
+echo "another question over another folder gets another answer, from a server that restarted for it"
+mkdir -p "$scratch/my docs"
+printf '# Kitchen\n\nThe kettle in the kitchen holds exactly 17 litres of water.\n' >"$scratch/my docs/kitchen.md"
+expect 0 "$run" "How much water does the kettle hold?" --docs "my docs"
+says "restarted for a changed agentd.yaml"
+says "The kettle in the kitchen holds exactly 17 litres of water."
+says "kitchen.md:3"
+never_says "${citation%:*}"
+second="$(pid)"
+if [[ "$second" == "$first" ]]; then echo "the server did not restart" && exit 1; fi
+
+echo "a server that runs already is used again"
+expect 0 "$run" "How much water does the kettle hold?"
+says "already listening on"
+says "17 litres"
+if [[ "$(pid)" != "$second" ]]; then echo "the server restarted without a reason" && exit 1; fi
+
+echo "the commands that it names work, and the journal has all three runs"
+port="$(cat "$AGENTRUNTIME_STATE/port")"
+expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "127.0.0.1:$port" watch last
+says "17 litres"
+expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "127.0.0.1:$port" runs
+if (($(grep -c FINAL_ANSWER "$scratch/out") != 3)); then echo "not three runs" && exit 1; fi
+
+echo "a taken port is named with its owner, who stays alive"
+AGENTRUNTIME_STATE="$scratch/second" expect 1 "$run" --port "$port"
+says "port $port is taken by agentd (pid $second)"
+kill -0 "$second"
+
+echo "a configuration that does not hold is refused, and the server that runs stays"
+cp "$AGENTRUNTIME_STATE/agentd.yaml" "$scratch/good.yaml"
+echo 'nonsense: 1' >>"$AGENTRUNTIME_STATE/agentd.yaml"
+expect 1 "$run" "How much water does the kettle hold?"
+says nonsense
+kill -0 "$second"
+cp "$scratch/good.yaml" "$AGENTRUNTIME_STATE/agentd.yaml"
+
+echo "wrong use says what is right"
+expect 2 "$run" "one" "two"
+says "put quotes around it"
+expect 2 "$run" "a question" --docs "$scratch/no such folder"
+says "is not a folder"
+mkdir "$scratch/empty"
+expect 2 "$run" "a question" --docs "$scratch/empty"
+says "holds no Markdown or text file"
+
+echo "--stop ends it, twice does no harm"
+expect 0 "$run" --stop
+says "stopped (pid $second)"
+if kill -0 "$second" 2>/dev/null; then echo "agentd still runs" && exit 1; fi
+expect 0 "$run" --stop
+says "nothing to stop"
+
+echo "run_sh_test: $checks checks passed"
