@@ -28,6 +28,7 @@ struct IndexedDocument {
 
 struct SearchHit {
   std::string document;
+  int32_t number = 0;  // of the passage in its document, from 0
   Passage passage;
   double score = 0;                // BM25, higher is better; comparable within one search only
   std::string snippet;             // the part of the text around the words found, each in [brackets], at most 32 words

@@ -40,6 +40,7 @@ std::string Result(DocumentSearch search) {
     for (const SearchHit& hit : search.hits) {
       result["hits"].push_back({{"document", hit.document},
                                 {"line", hit.passage.line},
+                                {"number", hit.number},
                                 {"heading", hit.passage.heading},
                                 {"text", hit.passage.text},
                                 {"score", hit.score},

@@ -12,7 +12,7 @@ namespace agentruntime {
 // Arguments: {"query": text of 1-1,000 characters, "limit": 1-50, default 8}.
 // Result, one JSON part:
 //   {"summary": "8 passages from 4 documents",
-//    "hits": [{"document", "line", "heading", "text", "score", "words": [those found]}, ...],      best first
+//    "hits": [{"document", "line", "number": in the document from 0, "heading", "text", "score", "words": [those found]}, ...],      best first
 //    "words": [{"word", "passages": how many contain it}, ...],                                    of the query, without stop words
 //    "documents": n, "passages": n,                                                                in the folder
 //    "skipped": [{"document", "why"}, ...]}                                                        only if there are any, at most 10

@@ -62,7 +62,7 @@ constexpr const char* kSql[] = {
     "DELETE FROM documents WHERE id = ?1",
     "INSERT INTO passages(rowid, text, heading, scope, line) VALUES(?1, ?2, ?3, ?4, ?5)",
     "DELETE FROM passages WHERE rowid BETWEEN ?1 AND ?2",
-    R"sql(SELECT d.name, p.line, p.heading, p.text, -p.rank FROM passages p CROSS JOIN documents d ON d.id = p.rowid >> 24
+    R"sql(SELECT d.name, p.line, p.heading, p.text, -p.rank, p.rowid FROM passages p CROSS JOIN documents d ON d.id = p.rowid >> 24
           WHERE passages MATCH ?1 AND p.rank MATCH 'bm25(1.0, 0.5, 0.0)' ORDER BY p.rank LIMIT ?2)sql",
     "SELECT count(*) FROM passages WHERE passages MATCH ?1",
     "SELECT coalesce(sum(passages), 0) FROM documents WHERE collection = ?1",
@@ -398,7 +398,12 @@ class SqliteTextIndex final : public TextIndex {
     query.Bind(match).Bind(int64_t{limit});
     int code;
     while ((code = query.Step()) == SQLITE_ROW) {
-      SearchHit hit{query.Text(0), {static_cast<int32_t>(query.Int(1)), query.Text(2), query.Text(3)}, query.Double(4), "", {}};
+      SearchHit hit{query.Text(0),
+                    static_cast<int32_t>(query.Int(5) & (kPassagesMax - 1)),
+                    {static_cast<int32_t>(query.Int(1)), query.Text(2), query.Text(3)},
+                    query.Double(4),
+                    "",
+                    {}};
       const std::vector<Token> text = tokenizer.Split(hit.passage.text);
       const std::vector<Token> heading = tokenizer.Split(hit.passage.heading);
       std::vector<bool> marked(text.size());
