@@ -63,7 +63,7 @@ constexpr const char* kSql[] = {
     "INSERT INTO passages(rowid, text, heading, scope, line) VALUES(?1, ?2, ?3, ?4, ?5)",
     "DELETE FROM passages WHERE rowid BETWEEN ?1 AND ?2",
     R"sql(SELECT d.name, p.line, p.heading, p.text, -p.rank, p.rowid FROM passages p CROSS JOIN documents d ON d.id = p.rowid >> 24
-          WHERE passages MATCH ?1 AND p.rank MATCH 'bm25(1.0, 0.5, 0.0)' ORDER BY p.rank LIMIT ?2)sql",
+          WHERE p.passages MATCH ?1 AND p.rank MATCH 'bm25(1.0, 0.5, 0.0)' ORDER BY p.rank LIMIT ?2)sql",
     "SELECT count(*) FROM passages WHERE passages MATCH ?1",
     "SELECT coalesce(sum(passages), 0) FROM documents WHERE collection = ?1",
 };
@@ -192,7 +192,7 @@ class Connection {
     if (check != "ok") return absl::DataLossError(absl::StrCat("text index ", path_, ": ", check));
     for (const char* sql : kSql) {
       const int code = sqlite3_prepare_v3(connection_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statements_.emplace_back(), nullptr);
-      if (code == SQLITE_ERROR) return absl::DataLossError(absl::StrCat("text index ", path_, ": other tables than expected"));
+      if (code == SQLITE_ERROR) return absl::DataLossError(absl::StrCat("text index ", path_, ": other tables than expected: ", sqlite3_errmsg(connection_)));
       if (code != SQLITE_OK) return Fail(code);
     }
     ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(connection_));
