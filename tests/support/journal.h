@@ -1,0 +1,74 @@
+// Journals built by hand, for tests of the pure core.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "proto/util/time.h"
+#include "runtime/environment.h"
+#include "runtime/plan.h"
+#include "runtime/state.h"
+#include "runtime/stop.h"
+#include "tests/support/fake_model.h"
+#include "tests/support/fake_tool.h"
+
+namespace agentruntime::testing {
+
+// A state and the journal it was folded from. Facts are stamped as a session stamps them.
+class Journal {
+ public:
+  explicit Journal(v1::Limits limits = PublishedDefaultLimits()) {
+    state.id = RunId::New(now, 1, 2);
+    v1::Event created;
+    created.mutable_run_created()->set_agent("agents/test/revisions/1");
+    created.mutable_run_created()->add_input()->set_text("the question");
+    *created.mutable_run_created()->mutable_limits() = std::move(limits);
+    Add(std::move(created));
+  }
+
+  void Add(v1::Event fact) {
+    fact.set_sequence(state.last_sequence + 1);
+    *fact.mutable_time() = ToProto(now);
+    fact.set_active_us(absl::ToInt64Microseconds(active));
+    fact.set_epoch(epoch);
+    auto event = std::make_shared<const v1::Event>(std::move(fact));
+    Apply(state, event);
+    events.push_back(event);
+  }
+  void AddAll(std::vector<v1::Event> facts) {
+    for (v1::Event& fact : facts) Add(std::move(fact));
+  }
+  Next WhatNext(const RunPlan& plan) const { return agentruntime::WhatNext(state, plan, epoch, Instant{now, active}); }
+  // Records facts until there are none.
+  void Settle(const RunPlan& plan) {
+    for (Next next = WhatNext(plan); !next.facts.empty(); next = WhatNext(plan)) AddAll(std::move(next.facts));
+  }
+
+  absl::Time now = absl::FromUnixSeconds(1'800'000'000);
+  absl::Duration active;
+  Epoch epoch = 1;
+  RunState state;
+  std::vector<EventPtr> events;
+};
+
+// A plan with `model` and `tools`, whose checks accept everything.
+inline std::shared_ptr<RunPlan> MakePlan(std::shared_ptr<Model> model, std::vector<std::shared_ptr<Tool>> tools = {}) {
+  auto agent = std::make_shared<v1::Agent>();
+  agent->set_name("agents/test");
+  agent->set_revision("agents/test/revisions/1");
+  agent->set_model(model->info().name);
+  auto plan = std::make_shared<RunPlan>();
+  plan->model = std::move(model);
+  for (auto& tool : tools) {
+    agent->add_tools(tool->spec().name);
+    plan->tools[tool->spec().name] =
+        PlannedTool{tool, std::shared_ptr<const ToolSpec>(tool, &tool->spec()), [](absl::string_view) { return absl::OkStatus(); }};
+  }
+  plan->agent = std::move(agent);
+  return plan;
+}
+
+}  // namespace agentruntime::testing

@@ -1,0 +1,377 @@
+// WhatNext over journals built by hand: every limit, every phase of a call, and recovery, asserted as data.
+#include "runtime/stop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "proto/util/limits.h"
+#include "runtime/act.h"
+#include "runtime/decide.h"
+#include "runtime/view.h"
+#include "tests/support/journal.h"
+
+namespace agentruntime {
+namespace {
+
+using testing::Answer;
+using testing::Calls;
+using testing::FakeModel;
+using testing::FakeTool;
+using testing::Journal;
+using testing::MakePlan;
+using testing::ModelError;
+
+class StopTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
+  std::shared_ptr<FakeTool> safe = std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY);
+  std::shared_ptr<FakeTool> unsafe = std::make_shared<FakeTool>("unsafe", v1::SIDE_EFFECT_UNSAFE);
+  std::shared_ptr<RunPlan> plan = MakePlan(model, {safe, unsafe});
+
+  // Up to the next open attempts, and the model's outcome after them.
+  void Decide(Journal& journal, ModelOutcome outcome) {
+    journal.Settle(*plan);
+    ASSERT_TRUE(journal.state.model.open);
+    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
+  }
+  // The only open call of the run ends.
+  void EndCall(Journal& journal, ToolOutcome outcome, bool timed_out = false) {
+    journal.Settle(*plan);
+    for (const CallState& call : journal.state.last_step()->calls) {
+      if (call.phase != CallPhase::kOpen) continue;
+      const ToolSpec& spec = *plan->tools.at(RequestOf(*journal.state.last_step(), call).tool()).spec;
+      journal.Add(FactOfOutcome(call, spec, CallEnd{std::move(outcome), timed_out, absl::Milliseconds(1)}, journal.now, 0.5));
+      return;
+    }
+    FAIL() << "no open call";
+  }
+  const v1::Stop& StopOf(Journal& journal) {
+    journal.Settle(*plan);
+    EXPECT_TRUE(journal.state.is_stopped());
+    return journal.state.stopped->run_stopped().stop();
+  }
+  static v1::Limits Limits(int32_t steps, int32_t calls, int64_t tokens = 1'000'000) {
+    v1::Limits limits = PublishedDefaultLimits();
+    limits.set_max_steps(steps);
+    limits.set_max_tool_calls(calls);
+    limits.set_max_tokens(tokens);
+    return limits;
+  }
+};
+
+TEST_F(StopTest, AnswerIsFinal) {
+  Journal journal;
+  Decide(journal, Answer("42"));
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_FALSE(stop.resumable());
+  EXPECT_EQ(RunOf(journal.state).answer(0).text(), "42");
+  EXPECT_EQ(journal.state.usage.input_tokens(), 10);
+}
+
+TEST_F(StopTest, CutAnswerIsAnErrorThatKeepsTheText) {
+  Journal journal;
+  ModelOutcome outcome = Answer("half an ans");
+  outcome.decision->set_finish_reason(v1::FINISH_REASON_LENGTH);
+  Decide(journal, std::move(outcome));
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_ERROR);
+  EXPECT_EQ(stop.error().reason(), "MODEL_OUTPUT_TRUNCATED");
+  EXPECT_EQ(RunOf(journal.state).answer(0).text(), "half an ans");
+}
+
+TEST_F(StopTest, CallsOfOneStepStartTogether) {
+  Journal journal;
+  Decide(journal, Calls({{"safe", "{}"}, {"unsafe", "{}"}}));
+  journal.Settle(*plan);
+  const Next next = journal.WhatNext(*plan);
+  ASSERT_EQ(next.effects.size(), 2u);
+  EXPECT_EQ(next.effects[0].call, (CallId{1, 1}));
+  EXPECT_EQ(next.effects[1].call, (CallId{1, 2}));
+  EXPECT_EQ(next.wake, kTimeoutDefault);
+}
+
+TEST_F(StopTest, MaxStepsCountsDecisions) {
+  Journal journal(Limits(1, 10));
+  Decide(journal, Calls({{"safe", "{}"}}));
+  EndCall(journal, testing::Done("x"));
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_MAX_STEPS);
+  EXPECT_EQ(stop.limit().value(), 1);
+  EXPECT_EQ(stop.limit().count(), 1);
+  EXPECT_TRUE(stop.resumable());
+}
+
+TEST_F(StopTest, CallsOverTheLimitAreSettledNotRun) {
+  Journal journal(Limits(10, 1));
+  Decide(journal, Calls({{"safe", "{}"}, {"safe", "{}"}, {"safe", "{}"}}));
+  EndCall(journal, testing::Done("x"));
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_MAX_TOOL_CALLS);
+  EXPECT_EQ(stop.limit().value(), 1);
+  EXPECT_EQ(stop.limit().count(), 3);
+  const auto& calls = journal.state.last_step()->calls;
+  EXPECT_EQ(calls[0].finished->call_finished().outcome(), v1::CALL_OUTCOME_OK);
+  EXPECT_EQ(calls[1].finished->call_finished().outcome(), v1::CALL_OUTCOME_NOT_RUN);
+  EXPECT_EQ(calls[2].finished->call_finished().outcome(), v1::CALL_OUTCOME_NOT_RUN);
+}
+
+TEST_F(StopTest, ExactlyTheLimitOfCallsIsAllowed) {
+  Journal journal(Limits(10, 1));
+  Decide(journal, Calls({{"safe", "{}"}}));
+  EndCall(journal, testing::Done("x"));
+  Decide(journal, Answer("done"));
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_FINAL_ANSWER);
+}
+
+TEST_F(StopTest, ReservationsNeverExceedTheTokenBudget) {
+  Journal journal(Limits(10, 10, 100));
+  journal.Settle(*plan);
+  ASSERT_TRUE(journal.state.model.open);
+  EXPECT_LE(journal.state.model.reserved_tokens, 100);
+  ModelOutcome outcome = Calls({{"safe", "{}"}});
+  outcome.usage->set_input_tokens(90);
+  Decide(journal, std::move(outcome));
+  EndCall(journal, testing::Done("x"));
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_TOKEN_BUDGET);
+  EXPECT_GT(stop.limit().count(), stop.limit().value());
+}
+
+TEST_F(StopTest, UnreportedUsageIsBookedAtItsReservation) {
+  Journal journal;
+  journal.Settle(*plan);
+  const int64_t reserved = journal.state.model.reserved_tokens;
+  ASSERT_GT(reserved, 0);
+  ModelOutcome outcome = ModelError("MODEL_UNAVAILABLE", true);
+  outcome.usage.reset();
+  Decide(journal, std::move(outcome));
+  EXPECT_EQ(BookedTokens(journal.state), reserved);
+}
+
+TEST_F(StopTest, TimeoutSettlesWhatIsOpen) {
+  Journal journal;
+  Decide(journal, Calls({{"safe", "{}"}, {"unsafe", "{}"}}));
+  journal.Settle(*plan);
+  journal.active = kTimeoutDefault;
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_TIMEOUT);
+  EXPECT_EQ(stop.limit().value(), absl::ToInt64Milliseconds(kTimeoutDefault));
+  const auto& calls = journal.state.last_step()->calls;
+  EXPECT_EQ(calls[0].finished->call_finished().outcome(), v1::CALL_OUTCOME_CANCELLED);
+  EXPECT_EQ(calls[1].finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+}
+
+TEST_F(StopTest, ModelIsTriedAgainThenGivenUp) {
+  Journal journal;
+  for (int attempt = 1; attempt < model->info().attempts_max; ++attempt) {
+    Decide(journal, ModelError("MODEL_UNAVAILABLE", true));
+    const Next next = journal.WhatNext(*plan);
+    ASSERT_TRUE(next.facts.empty());
+    ASSERT_TRUE(next.wake.has_value());
+    journal.now += *next.wake;
+  }
+  Decide(journal, ModelError("MODEL_UNAVAILABLE", true));
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.error().reason(), "MODEL_UNAVAILABLE");
+  EXPECT_TRUE(stop.resumable());
+  EXPECT_EQ(journal.state.model.attempts, model->info().attempts_max);
+}
+
+TEST_F(StopTest, RefusalOfTheModelIsNotRepeated) {
+  Journal journal;
+  Decide(journal, ModelError("MODEL_REFUSED", false));
+  EXPECT_EQ(StopOf(journal).error().reason(), "MODEL_REFUSED");
+}
+
+TEST_F(StopTest, UnknownToolGoesBackToTheModelAndThreeInARowStop) {
+  Journal journal;
+  for (int i = 0; i < kInvalidDecisionsMax; ++i) {
+    ASSERT_FALSE(journal.state.is_stopped());
+    Decide(journal, Calls({{"sfae", "{}"}}));
+    const v1::CallFinished& finished = journal.state.last_step()->calls[0].finished->call_finished();
+    EXPECT_EQ(finished.outcome(), v1::CALL_OUTCOME_ERROR);
+    EXPECT_THAT(finished.result(0).text(), ::testing::HasSubstr("did you mean \"safe\"?"));
+  }
+  EXPECT_EQ(StopOf(journal).error().reason(), "MODEL_INVALID_CALLS");
+  EXPECT_EQ(journal.state.usage.tool_calls(), kInvalidDecisionsMax) << "each requested call counts once, valid or not";
+}
+
+TEST_F(StopTest, OneValidDecisionBeginsTheCountOfInvalidOnesAgain) {
+  Journal journal;
+  for (const char* tool : {"nope", "nope", "safe", "nope", "nope"}) {
+    Decide(journal, Calls({{tool, "{}"}}));
+    if (std::string(tool) == "safe") EndCall(journal, testing::Done("x"));
+  }
+  Decide(journal, Answer("done"));
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_FINAL_ANSWER);
+}
+
+TEST_F(StopTest, MoreThan64CallsInOneDecisionStop) {
+  Journal journal;
+  Decide(journal, Calls(std::vector<std::pair<std::string, std::string>>(kCallsPerDecisionMax + 1, {"safe", "{}"})));
+  EXPECT_EQ(StopOf(journal).error().reason(), "MODEL_INVALID_CALLS");
+}
+
+TEST_F(StopTest, FailedReadOnlyCallIsTriedThreeTimes) {
+  Journal journal;
+  Decide(journal, Calls({{"safe", "{}"}}));
+  for (int attempt = 1; attempt < 3; ++attempt) {
+    EndCall(journal, ToolFailed{"no", /*retryable=*/true, std::nullopt});
+    const Next next = journal.WhatNext(*plan);
+    ASSERT_TRUE(next.wake.has_value());
+    journal.now += *next.wake;
+  }
+  EndCall(journal, ToolFailed{"no", /*retryable=*/true, std::nullopt});
+  EXPECT_EQ(journal.state.last_step()->calls[0].attempts, 3);
+  EXPECT_EQ(journal.state.last_step()->calls[0].finished->call_finished().outcome(), v1::CALL_OUTCOME_ERROR);
+}
+
+TEST_F(StopTest, UnsafeCallWithoutADefiniteOutcomeIsReportedNotRepeated) {
+  Journal journal;
+  Decide(journal, Calls({{"unsafe", "{}"}}));
+  EndCall(journal, ToolFailed{"no", /*retryable=*/true, std::nullopt}, /*timed_out=*/true);
+  journal.Settle(*plan);
+  const CallState& call = journal.state.last_step()->calls[0];
+  EXPECT_EQ(call.attempts, 1);
+  EXPECT_EQ(call.finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+  EXPECT_TRUE(journal.state.model.open) << "the model decides what to do";
+}
+
+TEST_F(StopTest, UncertainCallStopsAnAgentThatAsksForIt) {
+  auto agent = std::make_shared<v1::Agent>(*plan->agent);
+  agent->set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_STOP);
+  plan->agent = agent;
+  Journal journal;
+  Decide(journal, Calls({{"unsafe", "{}"}}));
+  EndCall(journal, ToolUnknown{"connection lost"});
+  EXPECT_EQ(StopOf(journal).error().reason(), "CALL_UNCERTAIN");
+}
+
+TEST_F(StopTest, ANewEpochRepeatsWhatIsSafeAndReportsWhatIsNot) {
+  Journal journal;
+  Decide(journal, Calls({{"safe", "{}"}, {"unsafe", "{}"}}));
+  journal.Settle(*plan);
+  journal.epoch = 2;
+  Next next = journal.WhatNext(*plan);
+  ASSERT_EQ(next.facts.size(), 1u);
+  EXPECT_EQ(next.facts[0].run_started().cause(), v1::START_CAUSE_RECOVERED);
+  journal.Settle(*plan);
+  const auto& calls = journal.state.last_step()->calls;
+  EXPECT_EQ(calls[0].phase, CallPhase::kOpen);
+  EXPECT_EQ(calls[0].attempts, 2);
+  EXPECT_EQ(calls[1].finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+}
+
+TEST_F(StopTest, ANewEpochBooksTheReservationOfAnOpenModelAttempt) {
+  Journal journal;
+  journal.Settle(*plan);
+  const int64_t reserved = journal.state.model.reserved_tokens;
+  journal.epoch = 2;
+  journal.Settle(*plan);
+  EXPECT_EQ(BookedTokens(journal.state), reserved);
+  EXPECT_EQ(journal.state.model.attempts, 2);
+}
+
+TEST_F(StopTest, RecoveriesWithoutProgressAreBounded) {
+  Journal journal;
+  journal.Settle(*plan);
+  for (int i = 0; i <= kBarrenStartsMax; ++i) {
+    ASSERT_FALSE(journal.state.is_stopped()) << i;
+    ++journal.epoch;
+    journal.Settle(*plan);
+  }
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.error().reason(), "RECOVERY_LIMIT");
+  EXPECT_TRUE(stop.resumable());
+}
+
+v1::Event CancelRequest() {
+  v1::Event fact;
+  fact.mutable_cancel_requested()->mutable_cancellation()->set_principal("local");
+  fact.mutable_cancel_requested()->mutable_cancellation()->set_cause("enough");
+  *fact.mutable_cancel_requested()->mutable_grace() = ToProto(kCancelGrace);
+  return fact;
+}
+
+TEST_F(StopTest, CancelOfAQueuedRunStopsItWithoutAStart) {
+  Journal journal;
+  journal.Add(CancelRequest());
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_CANCELLED);
+  EXPECT_EQ(stop.cancellation().cause(), "enough");
+  EXPECT_EQ(journal.state.start_time, std::nullopt);
+}
+
+TEST_F(StopTest, CancelWaitsForOpenAttemptsUntilTheGraceEnds) {
+  Journal journal;
+  Decide(journal, Calls({{"safe", "{}"}, {"unsafe", "{}"}}));
+  journal.Settle(*plan);
+  journal.Add(CancelRequest());
+  const Next next = journal.WhatNext(*plan);
+  EXPECT_TRUE(next.facts.empty());
+  EXPECT_EQ(next.wake, kCancelGrace);
+  journal.now += kCancelGrace;
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_CANCELLED);
+  const auto& calls = journal.state.last_step()->calls;
+  EXPECT_EQ(calls[0].finished->call_finished().outcome(), v1::CALL_OUTCOME_CANCELLED);
+  EXPECT_EQ(calls[1].finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+}
+
+TEST_F(StopTest, NothingStartsAfterACancel) {
+  Journal journal;
+  Decide(journal, Calls({{"safe", "{}"}}));
+  journal.Add(CancelRequest());
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_CANCELLED);
+  EXPECT_EQ(journal.state.last_step()->calls[0].finished->call_finished().outcome(), v1::CALL_OUTCOME_NOT_RUN);
+}
+
+TEST_F(StopTest, ResumeGoesOnWithTheRaisedLimit) {
+  Journal journal(Limits(1, 10));
+  Decide(journal, Calls({{"safe", "{}"}}));
+  EndCall(journal, testing::Done("x"));
+  ASSERT_EQ(StopOf(journal).reason(), v1::STOP_REASON_MAX_STEPS);
+  v1::Event resumed;
+  resumed.mutable_run_resumed()->mutable_limits()->set_max_steps(2);
+  resumed.mutable_run_resumed()->add_input()->set_text("more");
+  journal.Add(std::move(resumed));
+  Decide(journal, Answer("done"));
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(journal.state.limits.max_tool_calls(), 10) << "what is not raised stays";
+  EXPECT_EQ(journal.state.history.size(), 4u) << "input, step, input, step";
+}
+
+// Every prefix of a journal is a legal journal: recovering at each cut ends in the same way, and repeats no settled call and no decision.
+TEST_F(StopTest, EveryPrefixRecovers) {
+  Journal whole;
+  Decide(whole, Calls({{"safe", "{\"n\":1}"}, {"safe", "{\"n\":2}"}}));
+  EndCall(whole, testing::Done("one"));
+  EndCall(whole, testing::Done("two"));
+  Decide(whole, Answer("done"));
+  whole.Settle(*plan);
+  ASSERT_TRUE(whole.state.is_stopped());
+  for (size_t cut = 1; cut <= whole.events.size(); ++cut) {
+    Journal journal;
+    journal.events.clear();
+    journal.state = RunState();
+    journal.state.id = whole.state.id;
+    for (size_t i = 0; i < cut; ++i) Apply(journal.state, whole.events[i]);
+    journal.epoch = 2;
+    const int32_t decided = journal.state.usage.steps();
+    for (int guard = 0; !journal.state.is_stopped() && guard < 20; ++guard) {
+      journal.Settle(*plan);
+      if (journal.state.is_stopped()) break;
+      if (journal.state.model.open) {
+        Decide(journal, journal.state.usage.steps() == 0 ? Calls({{"safe", "{\"n\":1}"}, {"safe", "{\"n\":2}"}}) : Answer("done"));
+      } else {
+        EndCall(journal, testing::Done("again"));
+      }
+    }
+    ASSERT_TRUE(journal.state.is_stopped()) << "cut after " << cut;
+    EXPECT_EQ(journal.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << "cut after " << cut;
+    EXPECT_EQ(journal.state.usage.steps(), 2) << "cut after " << cut << " with " << decided << " decisions";
+  }
+}
+
+}  // namespace
+}  // namespace agentruntime
