@@ -1,0 +1,455 @@
+// The whole runtime over a real store: the loop, control, recovery and watching.
+#include "runtime/runtime.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <boost/asio/this_coro.hpp>
+#include <set>
+
+#include "absl/time/clock.h"
+#include "agentruntime/v1/run_service.pb.h"
+#include "proto/util/errors.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "tests/support/test_runtime.h"
+
+namespace agentruntime {
+namespace {
+
+namespace asio = boost::asio;
+using testing::Answer;
+using testing::Calls;
+using testing::Done;
+using testing::FakeModel;
+using testing::FakeTool;
+using testing::ModelError;
+using testing::TestRuntime;
+
+asio::awaitable<ModelOutcome> Immediately(ModelOutcome outcome) { co_return outcome; }
+asio::awaitable<ToolOutcome> Immediately(ToolOutcome outcome) { co_return outcome; }
+
+// Until the attempt is cancelled.
+asio::awaitable<void> Forever() {
+  SystemTimers timers;
+  co_await timers.Sleep(absl::Hours(1));
+}
+
+asio::awaitable<ModelOutcome> NeverDecides() {
+  co_await Forever();
+  co_return ModelError("INTERRUPTED", false);
+}
+
+asio::awaitable<ModelOutcome> DecidesAfter(absl::Duration delay, ModelOutcome outcome) {
+  SystemTimers timers;
+  co_await timers.Sleep(delay);
+  co_return outcome;
+}
+
+// `steps` decisions with one call of `tool` each, then the answer.
+FakeModel::Behaviour Steps(int steps, std::string tool) {
+  return [steps, tool](ModelRequest request, DeltaSink&) { return Immediately(request.step <= steps ? Calls({{tool, "{}"}}) : Answer("done")); };
+}
+
+class RuntimeTest : public ::testing::Test {
+ protected:
+  TestRuntime::Config Config(FakeModel::Behaviour behaviour, std::vector<std::shared_ptr<Tool>> tools = {}) {
+    TestRuntime::Config config;
+    config.models.push_back(std::make_shared<FakeModel>(std::move(behaviour)));
+    config.tools = std::move(tools);
+    config.path = dir_.File("test.db");
+    return config;
+  }
+  static std::shared_ptr<FakeTool> Echo() {
+    return std::make_shared<FakeTool>("echo", v1::SIDE_EFFECT_READ_ONLY,
+                                      [](ToolRequest request, ProgressSink&) { return Immediately(Done("echo " + request.call.ToString())); });
+  }
+  static std::vector<v1::Event::KindCase> Kinds(const std::vector<EventPtr>& events) {
+    std::vector<v1::Event::KindCase> kinds;
+    for (const EventPtr& event : events) kinds.push_back(event->kind_case());
+    return kinds;
+  }
+
+  TempDir dir_;
+};
+
+TEST_F(RuntimeTest, ExampleRunIsNineEventsInOrder) {
+  TestRuntime runtime(Config(Steps(1, "echo"), {Echo()}));
+  const v1::Run run = runtime.RunToStop();
+  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(run.answer(0).text(), "done");
+  EXPECT_EQ(run.usage().steps(), 2);
+  EXPECT_EQ(run.usage().tool_calls(), 1);
+  EXPECT_EQ(run.usage().input_tokens(), 20);
+  EXPECT_EQ(run.last_sequence(), 9);
+  EXPECT_THAT(Kinds(runtime.Events(run.name())),
+              ::testing::ElementsAre(v1::Event::kRunCreated, v1::Event::kRunStarted, v1::Event::kModelCalled, v1::Event::kDecisionMade, v1::Event::kCallStarted,
+                                     v1::Event::kCallFinished, v1::Event::kModelCalled, v1::Event::kDecisionMade, v1::Event::kRunStopped));
+}
+
+TEST_F(RuntimeTest, ModelReadsResultsInTheOrderOfItsCalls) {
+  std::vector<std::string> seen;
+  TestRuntime runtime(Config(
+      [&seen](ModelRequest request, DeltaSink&) {
+        for (const ModelMessage& message : request.messages) {
+          if (const auto* result = std::get_if<ToolMessage>(&message)) seen.push_back(result->finished->result(0).text());
+        }
+        return Immediately(request.step == 1 ? Calls({{"slow", "{}"}, {"echo", "{}"}}) : Answer("done"));
+      },
+      {Echo(), std::make_shared<FakeTool>("slow", v1::SIDE_EFFECT_READ_ONLY, [](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> {
+         SystemTimers timers;
+         co_await timers.Sleep(absl::Milliseconds(50));
+         co_return Done("slow");
+       })}));
+  runtime.RunToStop();
+  EXPECT_THAT(seen, ::testing::ElementsAre("slow", "echo 1.2"));
+}
+
+TEST_F(RuntimeTest, ArgumentsThatDoNotFitTheSchemaGoBackToTheModel) {
+  auto strict = std::make_shared<FakeTool>("strict", v1::SIDE_EFFECT_READ_ONLY, [](ToolRequest, ProgressSink&) { return Immediately(Done("ran")); });
+  strict->mutable_spec().input_schema = R"({"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]})";
+  TestRuntime runtime(
+      Config([](ModelRequest request, DeltaSink&) { return Immediately(request.step == 1 ? Calls({{"strict", R"({"n":"x"})"}}) : Answer("done")); }, {strict}));
+  const v1::Run run = runtime.RunToStop();
+  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  const auto events = runtime.Events(run.name());
+  ASSERT_TRUE(events[4]->has_call_finished());
+  EXPECT_EQ(events[4]->call_finished().outcome(), v1::CALL_OUTCOME_ERROR);
+  EXPECT_THAT(events[4]->call_finished().result(0).text(), ::testing::HasSubstr("/n"));
+}
+
+TEST_F(RuntimeTest, CancelAbortsTheModelRequest) {
+  std::atomic<bool> asked = false;
+  TestRuntime runtime(Config([&asked](ModelRequest, DeltaSink&) {
+    asked = true;
+    return NeverDecides();
+  }));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  asked.wait(false);
+  const auto cancelled = runtime.Await(runtime->CancelRun(*ParseRunName(run->name()), "enough", Caller()));
+  ASSERT_TRUE(cancelled.ok()) << cancelled.status();
+  const v1::Run stopped = runtime.WaitForStop(run->name());
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_CANCELLED);
+  EXPECT_EQ(stopped.stop().cancellation().cause(), "enough");
+  EXPECT_LT(FromProto(stopped.stop_time()) - FromProto(stopped.create_time()), kCancelGrace) << "it did not wait for the grace";
+}
+
+TEST_F(RuntimeTest, CancelAbortsTheRunningTool) {
+  std::atomic<bool> running = false;
+  TestRuntime runtime(Config(
+      Steps(1, "hang"), {std::make_shared<FakeTool>("hang", v1::SIDE_EFFECT_UNSAFE, [&running](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> {
+        running = true;
+        running.notify_all();
+        co_await Forever();
+        co_return ToolUnknown{"cancelled"};
+      })}));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  running.wait(false);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(run->name()), "", Caller())).ok());
+  const v1::Run stopped = runtime.WaitForStop(run->name());
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_CANCELLED);
+  const auto events = runtime.Events(run->name());
+  const auto finished = std::find_if(events.begin(), events.end(), [](const EventPtr& event) { return event->has_call_finished(); });
+  ASSERT_NE(finished, events.end());
+  EXPECT_EQ((*finished)->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN) << "nobody knows whether it took effect";
+}
+
+TEST_F(RuntimeTest, CancelOfAStoppedRunReturnsIt) {
+  TestRuntime runtime(Config(Steps(0, "")));
+  const v1::Run run = runtime.RunToStop();
+  const auto cancelled = runtime.Await(runtime->CancelRun(*ParseRunName(run.name()), "late", Caller()));
+  ASSERT_TRUE(cancelled.ok());
+  EXPECT_EQ(cancelled->stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+}
+
+TEST_F(RuntimeTest, TimeoutStopsARunWhoseModelHangs) {
+  TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return NeverDecides(); }));
+  CreateRequest request = runtime.Request();
+  *request.run.mutable_limits()->mutable_timeout() = ToProto(absl::Milliseconds(50));
+  const v1::Run run = runtime.RunToStop(std::move(request));
+  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_TIMEOUT);
+  EXPECT_EQ(run.stop().limit().value(), 50);
+  EXPECT_GE(run.stop().limit().count(), 50);
+}
+
+TEST_F(RuntimeTest, ToolTimeoutIsRetriedThenReported) {
+  auto hang = std::make_shared<FakeTool>("hang", v1::SIDE_EFFECT_READ_ONLY, [](ToolRequest request, ProgressSink&) -> asio::awaitable<ToolOutcome> {
+    if (request.attempt == 1) {
+      co_await Forever();
+      co_return ToolUnknown{"cancelled"};
+    }
+    co_return Done("second");
+  });
+  hang->mutable_spec().timeout = absl::Milliseconds(20);
+  TestRuntime runtime(Config(Steps(1, "hang"), {hang}));
+  const v1::Run run = runtime.RunToStop();
+  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  const auto steps = runtime.Await(runtime->ListSteps(*ParseRunName(run.name()), 0, ReadLimit()));
+  ASSERT_TRUE(steps.ok());
+  EXPECT_EQ(steps->first[0].tool_calls(0).attempts(), 2);
+  EXPECT_EQ(steps->first[0].tool_calls(0).result(0).text(), "second");
+}
+
+TEST_F(RuntimeTest, ResumeRaisesTheLimitAndRunsNoStepTwice) {
+  std::atomic<int> decisions = 0;
+  TestRuntime runtime(Config(
+      [&decisions](ModelRequest request, DeltaSink&) {
+        ++decisions;
+        return Immediately(request.step <= 3 ? Calls({{"echo", "{}"}}) : Answer("done"));
+      },
+      {Echo()}));
+  CreateRequest request = runtime.Request();
+  request.run.mutable_limits()->set_max_steps(2);
+  const v1::Run stopped = runtime.RunToStop(std::move(request));
+  ASSERT_EQ(stopped.stop().reason(), v1::STOP_REASON_MAX_STEPS);
+  const RunId id = *ParseRunName(stopped.name());
+
+  auto refused = runtime.Await(runtime->ResumeRun(id, ResumeRequest(), Caller()));
+  EXPECT_EQ(ReasonOf(refused.status()), v1::ERROR_REASON_LIMIT_NOT_RAISED);
+  ResumeRequest resume;
+  resume.limits.set_max_steps(10);
+  resume.request_id = "resume-1";
+  resume.request_hash = "hash";
+  auto resumed = runtime.Await(runtime->ResumeRun(id, resume, Caller()));
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  const v1::Run finished = runtime.WaitForStop(stopped.name());
+  EXPECT_EQ(finished.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(finished.limits().max_steps(), 10);
+  EXPECT_EQ(decisions, 4);
+
+  auto retried = runtime.Await(runtime->ResumeRun(id, resume, Caller()));
+  EXPECT_TRUE(retried.ok()) << "a retry of the same request: " << retried.status();
+  resume.request_hash = "other";
+  auto reused = runtime.Await(runtime->ResumeRun(id, resume, Caller()));
+  EXPECT_EQ(ReasonOf(reused.status()), v1::ERROR_REASON_REQUEST_ID_REUSED);
+  auto answered = runtime.Await(runtime->ResumeRun(id, ResumeRequest(), Caller()));
+  EXPECT_EQ(ReasonOf(answered.status()), v1::ERROR_REASON_RUN_ANSWERED);
+}
+
+TEST_F(RuntimeTest, ResumeOfARunningRunIsRefused) {
+  TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return NeverDecides(); }));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  auto resumed = runtime.Await(runtime->ResumeRun(*ParseRunName(run->name()), ResumeRequest(), Caller()));
+  EXPECT_EQ(ReasonOf(resumed.status()), v1::ERROR_REASON_RUN_NOT_STOPPED);
+}
+
+TEST_F(RuntimeTest, SameRequestIdIsTheSameRun) {
+  TestRuntime runtime(Config(Steps(0, "")));
+  CreateRequest request = runtime.Request();
+  request.request_id = "job-1";
+  request.request_hash = "hash";
+  const auto first = runtime.Await(runtime->CreateRun(request, Caller()));
+  const auto second = runtime.Await(runtime->CreateRun(request, Caller()));
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(first->name(), second->name());
+  request.request_hash = "other";
+  const auto third = runtime.Await(runtime->CreateRun(request, Caller()));
+  EXPECT_EQ(ReasonOf(third.status()), v1::ERROR_REASON_REQUEST_ID_REUSED);
+}
+
+TEST_F(RuntimeTest, BadSubmitsAreRefusedByName) {
+  TestRuntime runtime(Config(Steps(0, "")));
+  CreateRequest unknown = runtime.Request();
+  unknown.run.set_agent("agents/nobody");
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->CreateRun(unknown, Caller())).status()), v1::ERROR_REASON_AGENT_NOT_FOUND);
+  CreateRequest absurd = runtime.Request();
+  absurd.run.mutable_limits()->set_max_steps(0);
+  absurd.run.mutable_limits()->set_max_tokens(kMaxTokensMaximum + 1);
+  const auto refused = runtime.Await(runtime->CreateRun(absurd, Caller()));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.status().message()),
+              ::testing::AllOf(::testing::HasSubstr("run.limits.max_steps: 0 is below 1"), ::testing::HasSubstr("run.limits.max_tokens")));
+}
+
+TEST_F(RuntimeTest, TokenBudgetStops) {
+  TestRuntime runtime(Config(
+      [](ModelRequest, DeltaSink&) {
+        ModelOutcome outcome = Calls({{"echo", "{}"}});
+        outcome.usage->set_input_tokens(600);
+        return Immediately(std::move(outcome));
+      },
+      {Echo()}));
+  CreateRequest request = runtime.Request();
+  request.run.mutable_limits()->set_max_tokens(1000);
+  const v1::Run run = runtime.RunToStop(std::move(request));
+  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_TOKEN_BUDGET);
+  EXPECT_EQ(run.stop().limit().value(), 1000);
+}
+
+// Reads a watch to its end.
+struct Watched {
+  std::vector<v1::Run> runs;
+  std::vector<v1::Event> events;
+  std::vector<v1::Delta> deltas;
+  absl::Status end;
+};
+asio::awaitable<Watched> ReadAll(std::unique_ptr<Watch> watch) {
+  Watched watched;
+  for (;;) {
+    auto next = co_await watch->Next();
+    if (!next.ok()) {
+      watched.end = std::move(next).status();
+      co_return watched;
+    }
+    if (*next == nullptr) co_return watched;
+    v1::WatchRunResponse response;
+    EXPECT_TRUE(response.ParseFromString(**next));
+    if (response.has_run()) watched.runs.push_back(response.run());
+    if (response.has_event()) watched.events.push_back(response.event());
+    if (response.has_delta()) watched.deltas.push_back(response.delta());
+  }
+}
+
+TEST_F(RuntimeTest, LiveAndReplayedWatchesShowTheSameJournal) {
+  TestRuntime runtime(Config(
+      [](ModelRequest request, DeltaSink& deltas) {
+        deltas.Text("to");
+        deltas.Text("ken");
+        return DecidesAfter(absl::Milliseconds(5), request.step <= 5 ? Calls({{"echo", "{}"}}) : Answer("done"));
+      },
+      {Echo()}));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  const RunId id = *ParseRunName(run->name());
+  Watched live = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(id, 0, true))));
+  Watched replayed = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(id, 0, true))));
+  Watched rest = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(id, 7, false))));
+  ASSERT_TRUE(live.end.ok()) << live.end;
+  ASSERT_EQ(live.events.size(), replayed.events.size());
+  for (size_t i = 0; i < live.events.size(); ++i) {
+    EXPECT_EQ(live.events[i].sequence(), static_cast<int64_t>(i + 1));
+    EXPECT_EQ(live.events[i].SerializeAsString(), replayed.events[i].SerializeAsString());
+  }
+  EXPECT_TRUE(live.events.back().has_run_stopped());
+  EXPECT_EQ(live.runs.back().state(), v1::RUN_STATE_STOPPED);
+  EXPECT_EQ(live.runs.back().answer(0).text(), "done");
+  EXPECT_FALSE(live.deltas.empty());
+  EXPECT_TRUE(replayed.deltas.empty()) << "deltas are never stored";
+  EXPECT_EQ(rest.events.front().sequence(), 8);
+  EXPECT_EQ(rest.events.size() + 7, live.events.size());
+}
+
+TEST_F(RuntimeTest, WatchBeyondTheEndIsOutOfRange) {
+  TestRuntime runtime(Config(Steps(0, "")));
+  const v1::Run run = runtime.RunToStop();
+  Watched watched = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(*ParseRunName(run.name()), run.last_sequence() + 1, false))));
+  EXPECT_EQ(ReasonOf(watched.end), v1::ERROR_REASON_SEQUENCE_BEYOND_END);
+  Watched at_end = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(*ParseRunName(run.name()), run.last_sequence(), false))));
+  EXPECT_TRUE(at_end.end.ok());
+  EXPECT_TRUE(at_end.events.empty());
+}
+
+// The restart is a drain without grace: attempts under way are cut off, nothing of them is recorded, and the next start takes the run up.
+TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
+  std::atomic<int> calls = 0;
+  std::atomic<bool> hold = true;
+  const auto behaviour = [&hold](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+    if (request.step == 11 && hold) {
+      co_await Forever();
+      co_return ModelError("INTERRUPTED", false);
+    }
+    co_return request.step <= 20 ? Calls({{"count", "{}"}}) : Answer("done");
+  };
+  const auto count = [&calls] {
+    return std::make_shared<FakeTool>("count", v1::SIDE_EFFECT_UNSAFE, [&calls](ToolRequest, ProgressSink&) {
+      calls.fetch_add(1);
+      calls.notify_all();
+      return Immediately(Done("counted"));
+    });
+  };
+  std::string name;
+  Sequence seen = 0;
+  {
+    TestRuntime runtime(Config(behaviour, {count()}));
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok());
+    name = run->name();
+    for (int now = calls; now < 10; now = calls) calls.wait(now);
+    Watched watched;
+    runtime.Stop(absl::ZeroDuration());
+  }
+  hold = false;
+  TestRuntime runtime(Config(behaviour, {count()}));
+  const auto before = runtime.Events(name);
+  seen = before.back()->sequence();
+  const v1::Run run = runtime.WaitForStop(name);
+  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(run.usage().steps(), 21);
+  EXPECT_EQ(calls, 20) << "each of the twenty calls ran once";
+  Watched rest = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(*ParseRunName(name), seen, false))));
+  EXPECT_EQ(rest.events.front().sequence(), seen + 1);
+  const auto events = runtime.Events(name);
+  EXPECT_EQ(std::count_if(events.begin(), events.end(), [](const EventPtr& event) { return event->has_run_started(); }), 2);
+  std::set<std::string> settled;
+  for (const EventPtr& event : events) {
+    if (event->has_call_finished()) EXPECT_TRUE(settled.insert(event->call_finished().call_id()).second) << "settled twice";
+  }
+}
+
+TEST_F(RuntimeTest, DrainTellsWatchersWhereToGoOn) {
+  TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return NeverDecides(); }));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  auto watch = *runtime.Await(runtime->WatchRun(*ParseRunName(run->name()), 0, false));
+  runtime.Await([](Runtime& target) -> asio::awaitable<bool> {
+    co_await target.Drain(absl::ZeroDuration());
+    co_return true;
+  }(*runtime));
+  Watched watched = runtime.Await(ReadAll(std::move(watch)));
+  EXPECT_EQ(ReasonOf(watched.end), v1::ERROR_REASON_SERVER_DRAINING);
+  EXPECT_FALSE(watched.events.empty());
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->CreateRun(runtime.Request(), Caller())).status()), v1::ERROR_REASON_SERVER_DRAINING);
+}
+
+TEST_F(RuntimeTest, TwoHundredSlowRunsShareTwoThreads) {
+  TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return DecidesAfter(absl::Seconds(1), Answer("done")); }));
+  std::vector<std::string> names;
+  const absl::Time began = absl::Now();
+  for (int i = 0; i < 200; ++i) {
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok());
+    names.push_back(run->name());
+  }
+  for (const std::string& name : names) EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  // Not a benchmark: one thread a run, or one run at a time, would need minutes.
+  EXPECT_LT(absl::Now() - began, absl::Seconds(30));
+}
+
+TEST_F(RuntimeTest, RunsOverTheBoundWaitAndAreRefusedWhenTheQueueIsFull) {
+  auto config = Config([](ModelRequest, DeltaSink&) { return NeverDecides(); });
+  config.options.running_max = 1;
+  config.options.queued_max = 2;
+  TestRuntime runtime(std::move(config));
+  std::vector<std::string> names;
+  absl::Status refused;
+  for (int i = 0; i < 5 && refused.ok(); ++i) {
+    auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    if (run.ok()) {
+      names.push_back(run->name());
+    } else {
+      refused = std::move(run).status();
+    }
+  }
+  EXPECT_EQ(ReasonOf(refused), v1::ERROR_REASON_QUEUE_FULL);
+  ASSERT_GE(names.size(), 2u);
+  for (const std::string& name : names) {
+    ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+    EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
+  }
+}
+
+TEST_F(RuntimeTest, DeletedRunIsGone) {
+  TestRuntime runtime(Config(Steps(0, "")));
+  const v1::Run run = runtime.RunToStop();
+  const RunId id = *ParseRunName(run.name());
+  ASSERT_TRUE(runtime.Await(runtime->DeleteRun(id)).ok());
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->GetRun(id, absl::ZeroDuration())).status()), v1::ERROR_REASON_RUN_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->DeleteRun(id))), v1::ERROR_REASON_RUN_NOT_FOUND);
+}
+
+}  // namespace
+}  // namespace agentruntime
