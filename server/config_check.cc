@@ -82,14 +82,16 @@ class Checker {
     if (openai.model().empty() || openai.model().size() > 256) faults_.Add(path + ".model", "is not 1-256 characters; give the provider's name of the model");
     Range(path + ".connections_max", openai.connections_max(), 1, 10'000);
     Range(path + ".idle_timeout", openai.idle_timeout(), absl::Seconds(1), absl::Hours(1));
+    if (openai.max_tokens_field() != "max_tokens" && openai.max_tokens_field() != "max_completion_tokens") {
+      faults_.Add(path + ".max_tokens_field", absl::StrCat("\"", openai.max_tokens_field(), "\" is neither max_tokens nor max_completion_tokens"));
+    }
   }
 
   void Model(const std::string& path, const cfg::ModelConfig& model) {
+    if (model.has_context_tokens() && !model.has_openai()) faults_.Add(path + ".context_tokens", "has a meaning for openai models only; leave it out");
     switch (model.kind_case()) {
-      case cfg::ModelConfig::kExtractive:
-        if (model.has_context_tokens()) faults_.Add(path + ".context_tokens", "has no meaning for the extractive model; leave it out");
-        return;
-      case cfg::ModelConfig::kScripted: File(path + ".scripted.file", model.scripted().file()); break;
+      case cfg::ModelConfig::kExtractive: return;
+      case cfg::ModelConfig::kScripted: return File(path + ".scripted.file", model.scripted().file());
       case cfg::ModelConfig::kOpenai: OpenAi(path + ".openai", model.openai()); break;
       case cfg::ModelConfig::KIND_NOT_SET: return faults_.Add(path, "has no kind; give one of extractive, scripted, openai");
     }

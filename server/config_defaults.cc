@@ -16,6 +16,7 @@ namespace {
 
 constexpr int32_t kThreadsMax = 256;
 constexpr size_t kNodeBytesMax = 64;
+constexpr absl::Duration kHttpGetTimeout = absl::Seconds(10);
 
 void MakeAbsolute(const std::string& folder, std::string& path) {
   if (!path.empty()) path = (std::filesystem::path(folder) / path).lexically_normal().string();
@@ -54,23 +55,18 @@ void FillLimits(config::v1::LimitsConfig& limits) {
 }
 
 void FillModel(const std::string& folder, config::v1::ModelConfig& model) {
-  switch (model.kind_case()) {
-    case config::v1::ModelConfig::kScripted: MakeAbsolute(folder, *model.mutable_scripted()->mutable_file()); break;
-    case config::v1::ModelConfig::kOpenai: {
-      auto& openai = *model.mutable_openai();
-      if (openai.api_key().source_case() == config::v1::Secret::kFile) MakeAbsolute(folder, *openai.mutable_api_key()->mutable_file());
-      if (!openai.has_connections_max()) openai.set_connections_max(256);
-      if (!openai.has_idle_timeout()) *openai.mutable_idle_timeout() = ToProto(kModelIdleTimeout);
-      break;
-    }
-    case config::v1::ModelConfig::kExtractive:
-    case config::v1::ModelConfig::KIND_NOT_SET: return;
-  }
+  if (model.has_scripted()) MakeAbsolute(folder, *model.mutable_scripted()->mutable_file());
+  if (!model.has_openai()) return;
+  auto& openai = *model.mutable_openai();
+  if (openai.api_key().source_case() == config::v1::Secret::kFile) MakeAbsolute(folder, *openai.mutable_api_key()->mutable_file());
+  if (!openai.has_connections_max()) openai.set_connections_max(256);
+  if (!openai.has_idle_timeout()) *openai.mutable_idle_timeout() = ToProto(kModelIdleTimeout);
+  if (openai.max_tokens_field().empty()) openai.set_max_tokens_field("max_tokens");
   if (!model.has_context_tokens()) model.set_context_tokens(128'000);
 }
 
 void FillTool(const std::string& folder, config::v1::ToolConfig& tool) {
-  if (!tool.has_timeout()) *tool.mutable_timeout() = ToProto(kToolTimeout);
+  if (!tool.has_timeout()) *tool.mutable_timeout() = ToProto(tool.has_http_get() ? kHttpGetTimeout : kToolTimeout);
   if (tool.has_search_docs()) MakeAbsolute(folder, *tool.mutable_search_docs()->mutable_folder());
   if (tool.has_read_doc()) MakeAbsolute(folder, *tool.mutable_read_doc()->mutable_folder());
   if (tool.has_http_get() && !tool.http_get().has_response_bytes_max()) tool.mutable_http_get()->set_response_bytes_max(65'536);

@@ -42,6 +42,7 @@ std::string Scalar(const Message& message, const FieldDescriptor& field, int ind
       return absl::StrCat(repeated ? reflection.GetRepeatedInt64(message, &field, index) : reflection.GetInt64(message, &field));
     case FieldDescriptor::CPPTYPE_STRING:
       return Quoted(repeated ? reflection.GetRepeatedString(message, &field, index) : reflection.GetString(message, &field));
+    case FieldDescriptor::CPPTYPE_BOOL: return reflection.GetBool(message, &field) ? "true" : "false";
     case FieldDescriptor::CPPTYPE_ENUM:
       return EnumWord(*field.enum_type(), (repeated ? reflection.GetRepeatedEnum(message, &field, index) : reflection.GetEnum(message, &field))->name());
     default: return "";  // a configuration has no fields of other types; the round trip of the test says so

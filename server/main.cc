@@ -1,0 +1,149 @@
+// agentd: flags, signals, exit codes. What it consists of is in wiring.cc.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "proto/base/build_info.h"
+#include "proto/base/log.h"
+#include "proto/util/time.h"
+#include "server/config.h"
+#include "server/drain_request.h"
+#include "server/exit_code.h"
+#include "server/flags.h"
+#include "server/port.h"
+#include "server/server.h"
+#include "server/signals.h"
+#include "server/wiring.h"
+
+namespace agentruntime {
+namespace {
+
+// What is open when the runtime has ended: answers on their way.
+constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
+
+int Fail(ExitCode code, absl::string_view message) {
+  FlushLog();
+  for (const absl::string_view line : absl::StrSplit(message, '\n')) std::cerr << "agentd: " << std::string(line) << "\n";
+  return static_cast<int>(code);
+}
+
+void SetUpLog(const config::v1::LogConfig& log) {
+  LogLevel level = LogLevel::kInfo;
+  if (log.level() == config::v1::LOG_LEVEL_DEBUG) level = LogLevel::kDebug;
+  if (log.level() == config::v1::LOG_LEVEL_WARN) level = LogLevel::kWarn;
+  if (log.level() == config::v1::LOG_LEVEL_ERROR) level = LogLevel::kError;
+  ConfigureLog(level, log.format() == config::v1::LOG_FORMAT_JSON ? LogFormat::kJson : LogFormat::kLogfmt);
+}
+
+// Each connection is a descriptor: take as many as the system grants.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Whole or not at all: a reader never sees half an address.
+bool WritePortFile(const std::string& path, const std::string& address) {
+  const std::string draft = absl::StrCat(path, ".", getpid());
+  {
+    std::ofstream file(draft);
+    file << address << "\n";
+    if (!file.flush()) return false;
+  }
+  return std::rename(draft.c_str(), path.c_str()) == 0;
+}
+
+rpc::Backend BackendOf(const LoadedConfig& loaded, Wiring& wiring, DrainRequest& drain) {
+  rpc::Backend backend;
+  backend.runtime = &wiring.runtime();
+  backend.catalog = loaded.catalog;
+  backend.default_limits = loaded.config.limits().defaults();
+  backend.maximum_limits = loaded.config.limits().maxima();
+  backend.node = loaded.config.node();
+  backend.start_time = absl::Now();
+  backend.running_max = loaded.config.sessions().running_max();
+  backend.queued_max = loaded.config.sessions().queued_max();
+  backend.drain_grace = FromProto(loaded.config.drain_grace());
+  backend.drain = [&drain](absl::Duration grace) { drain.Ask(grace); };
+  return backend;
+}
+
+int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
+  if (const auto failure = WhyNotListen(loaded.listen)) return Fail(failure->code, failure->message);
+  DrainRequest drain;
+  const Signals signals([&drain, grace = FromProto(loaded.config.drain_grace())](int signal) {
+    Log(LogLevel::kInfo, "draining; the same signal again ends at once", {{"signal", signal}});
+    drain.Ask(grace);
+  });
+
+  std::optional<StartFailure> failure;
+  const std::unique_ptr<Wiring> wiring = Wiring::Build(loaded, failure);
+  if (wiring == nullptr) return Fail(failure->code, failure->message);
+  const rpc::Backend backend = BackendOf(loaded, *wiring, drain);
+  auto server = Server::Start(loaded.listen, wiring->pool(), backend);
+  if (!server.ok()) {
+    wiring->Drain(absl::ZeroDuration());
+    return Fail(ExitCode::kInUse, server.status().message());
+  }
+  wiring->runtime().SetServingListener([server = server->get()](bool serving) { server->SetServing(serving); });
+  if (const auto info = wiring->Info(); info.ok()) (*server)->SetServing(info->writable && !info->draining);
+
+  const std::string address = (*server)->address().ToString();
+  Log(LogLevel::kInfo, "listening",
+      {{"address", address},
+       {"version", Version()},
+       {"store", loaded.config.store().sqlite().path()},
+       {"pid", getpid()},
+       {"ms", absl::ToInt64Milliseconds(absl::Now() - begin)}});
+  if (!flags.port_file.empty() && !WritePortFile(flags.port_file, address)) {
+    Log(LogLevel::kError, "the port file cannot be written", {{"path", flags.port_file}});
+  }
+
+  const absl::Duration grace = drain.Wait();
+  Log(LogLevel::kInfo, "draining", {{"grace", absl::FormatDuration(grace)}});
+  (*server)->SetServing(false);
+  wiring->Drain(grace);
+  (*server)->Shutdown(kShutdownGrace);
+  wiring->runtime().SetServingListener([](bool) {});
+  Log(LogLevel::kInfo, "drained");
+  FlushLog();
+  return static_cast<int>(ExitCode::kDrained);
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  const absl::Time begin = absl::Now();
+  signal(SIGPIPE, SIG_IGN);
+  const auto flags = ParseFlags(arguments);
+  if (!flags.ok()) return Fail(ExitCode::kUsage, flags.status().message());
+  switch (flags->action) {
+    case Flags::Action::kHelp: std::cout << kUsage; return 0;
+    case Flags::Action::kVersion: std::cout << "agentd " << Version() << " (" << BuildType() << ", " << Compiler() << ")\n"; return 0;
+    case Flags::Action::kServe:
+    case Flags::Action::kCheckConfig: break;
+  }
+  const auto loaded = LoadConfig(flags->config, {.listen = flags->listen, .store = flags->store});
+  if (!loaded.ok()) return Fail(ExitCode::kBadConfig, loaded.status().message());
+  if (flags->action == Flags::Action::kCheckConfig) {
+    std::cout << PrintConfig(loaded->config);
+    return 0;
+  }
+  SetUpLog(loaded->config.log());
+  RaiseDescriptorLimit();
+  return Serve(*flags, *loaded, begin);
+}
+
+}  // namespace
+}  // namespace agentruntime
+
+int main(int argc, char** argv) { return agentruntime::Main(std::vector<std::string>(argv + 1, argv + argc)); }

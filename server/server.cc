@@ -1,0 +1,92 @@
+#include "server/server.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "proto/base/log.h"
+#include "proto/util/limits.h"
+#include "server/rpc/services.h"
+
+namespace agentruntime {
+namespace {
+
+constexpr absl::Duration kKeepaliveTime = absl::Seconds(60);
+constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
+constexpr absl::Duration kClientPingIntervalMin = absl::Seconds(10);
+constexpr int kSyncThreadsMax = 16;  // reflection is the one service with blocking calls
+
+// What gRPC has to say goes the way of every other log line.
+void LogOfGrpc(gpr_log_func_args* arguments) {
+  if (arguments->severity == GPR_LOG_SEVERITY_ERROR) Log(LogLevel::kWarn, "gRPC reports", {{"detail", arguments->message}});
+}
+
+int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
+
+void Configure(grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else a second server on the port would take half of the connections
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kKeepaliveTime));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kKeepaliveTimeout));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, Milliseconds(kClientPingIntervalMin));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
+  builder.SetMaxReceiveMessageSize(kMessageBytesMax);
+  builder.SetMaxSendMessageSize(kMessageBytesMax);
+  builder.SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+  grpc::ResourceQuota quota("agentd");
+  quota.SetMaxThreads(kSyncThreadsMax);
+  builder.SetResourceQuota(quota);
+}
+
+}  // namespace
+
+struct Server::Impl {
+  std::vector<rpc::NamedService> services;
+  std::unique_ptr<grpc::Server> server;  // ends before its services
+};
+
+Server::Server(ListenAddress address, std::unique_ptr<Impl> impl) : address_(std::move(address)), impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenAddress& address, const boost::asio::any_io_executor& pool, const rpc::Backend& backend) {
+  gpr_set_log_function(LogOfGrpc);
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  auto impl = std::make_unique<Impl>();
+  grpc::ServerBuilder builder;
+  Configure(builder);
+  ListenAddress bound = address;
+  builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &bound.port);
+  impl->services = rpc::MakeServices(pool, backend);
+  for (const rpc::NamedService& service : impl->services) builder.RegisterService(service.service.get());
+  impl->server = builder.BuildAndStart();
+  if (impl->server == nullptr || bound.port == 0) return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", address.ToString()));
+  std::unique_ptr<Server> server(new Server(std::move(bound), std::move(impl)));
+  server->SetServing(true);
+  return server;
+}
+
+void Server::SetServing(bool serving) {
+  grpc::HealthCheckServiceInterface* health = impl_->server->GetHealthCheckService();
+  health->SetServingStatus("", serving);
+  for (const rpc::NamedService& service : impl_->services) health->SetServingStatus(service.name, serving);
+}
+
+void Server::Shutdown(absl::Duration grace) {
+  impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  impl_->server->Wait();
+}
+
+}  // namespace agentruntime

@@ -1,0 +1,41 @@
+// The gRPC listener: services, health, reflection.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/listen_address.h"
+#include "server/rpc/backend.h"
+
+namespace agentruntime {
+
+// Bounds of one connection beside those of limits.h.
+inline constexpr int kStreamsPerConnectionMax = 1000;
+inline constexpr int kMetadataBytesMax = 16 << 10;
+
+// Thread-safe.
+class Server {
+ public:
+  // Begins to serve. `pool` runs the handlers; `backend` outlives the server. FAILED_PRECONDITION: the address cannot be had.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ListenAddress& address, const boost::asio::any_io_executor& pool, const rpc::Backend& backend);
+  ~Server();
+
+  // Where it listens, with the port that it got.
+  const ListenAddress& address() const { return address_; }
+  // What health checks say, of each service and of the server as a whole ("").
+  void SetServing(bool serving);
+  // No new calls; calls still open after `grace` are cancelled. Returns when none is left.
+  void Shutdown(absl::Duration grace);
+
+ private:
+  struct Impl;
+  Server(ListenAddress address, std::unique_ptr<Impl> impl);
+
+  const ListenAddress address_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace agentruntime

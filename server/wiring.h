@@ -1,0 +1,36 @@
+// Builds every part out of the configuration, by hand, in one place; nothing registers itself, nothing is global.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <optional>
+
+#include "server/config.h"
+#include "server/exit_code.h"
+#include "server/rpc/backend.h"
+
+namespace agentruntime {
+
+// Everything below the listener, running.
+class Wiring {
+ public:
+  // Opens the store, builds models and tools, applies the agents of the configuration, takes up unfinished runs. On failure `failure` says why and the
+  // result is null. `config` outlives the wiring.
+  static std::unique_ptr<Wiring> Build(const LoadedConfig& config, std::optional<StartFailure>& failure);
+  // After Drain.
+  ~Wiring();
+
+  Runtime& runtime();
+  boost::asio::any_io_executor pool();
+  // How the runtime is, now. Blocks.
+  absl::StatusOr<RuntimeInfo> Info();
+  // Blocks until no session is left.
+  void Drain(absl::Duration grace);
+
+ private:
+  struct Impl;
+  explicit Wiring(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace agentruntime

@@ -1,0 +1,195 @@
+#include "server/config.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_replace.h"
+#include "proto/util/time.h"
+#include "proto/util/yaml.h"
+#include "tests/support/temp_dir.h"
+
+namespace agentruntime {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class ConfigTest : public ::testing::Test {
+ protected:
+  std::string Write(const std::string& name, const std::string& text) {
+    const std::string path = dir_.File(name);
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    std::ofstream(path) << text;
+    return path;
+  }
+  absl::StatusOr<LoadedConfig> Load(const std::string& text, const ConfigOverrides& overrides = {}) {
+    return LoadConfig(Write("agentd.yaml", text), overrides);
+  }
+  // The message, with the test's folder as DIR.
+  std::string Refusal(const std::string& text, const ConfigOverrides& overrides = {}) {
+    const auto loaded = Load(text, overrides);
+    return loaded.ok() ? "accepted" : absl::StrReplaceAll(std::string(loaded.status().message()), {{dir_.path(), "DIR"}});
+  }
+
+  TempDir dir_;
+};
+
+TEST_F(ConfigTest, AnEmptyFileIsAWorkingServer) {
+  const auto loaded = Load("");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->listen.ToString(), "127.0.0.1:7070");
+  EXPECT_EQ(loaded->config.store().sqlite().path(), dir_.File("agentd.db"));
+  EXPECT_EQ(loaded->config.limits().defaults().max_steps(), 25);
+  EXPECT_EQ(loaded->config.limits().maxima().max_steps(), 10'000);
+  EXPECT_EQ(FromProto(loaded->config.limits().defaults().timeout()), absl::Minutes(10));
+  EXPECT_EQ(FromProto(loaded->config.limits().maxima().timeout()), absl::Hours(720));
+  EXPECT_EQ(FromProto(loaded->config.drain_grace()), absl::Seconds(20));
+  ASSERT_EQ(loaded->config.models_size(), 1);
+  EXPECT_EQ(loaded->catalog.models.at("extractive"), "search_docs");
+  EXPECT_THAT(loaded->catalog.tools, ::testing::IsEmpty());
+}
+
+TEST_F(ConfigTest, PathsAreRelativeToTheFile) {
+  std::filesystem::create_directories(dir_.File("docs"));
+  Write("agents/a.yaml", "name: a\nmodel: extractive\ntools: [search_docs]\n");
+  const auto loaded = Load("store: {sqlite: {path: data/x.db}}\ntools: [{name: search_docs, search_docs: {folder: docs}}]\nagents: [agents/a.yaml]\n");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.store().sqlite().path(), dir_.File("data/x.db"));
+  EXPECT_EQ(loaded->config.tools(0).search_docs().folder(), dir_.File("docs"));
+  ASSERT_EQ(loaded->agents.size(), 1u);
+  EXPECT_EQ(loaded->agents[0].name(), "agents/a");
+}
+
+TEST_F(ConfigTest, AMaximumLowersTheDefaultThatNobodySet) {
+  const auto loaded = Load("limits: {maxima: {max_steps: 7, timeout: 90s}}");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.limits().defaults().max_steps(), 7);
+  EXPECT_EQ(FromProto(loaded->config.limits().defaults().timeout()), absl::Seconds(90));
+  EXPECT_EQ(FromProto(loaded->config.limits().maxima().timeout()), absl::Seconds(90));
+}
+
+TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
+  const struct {
+    const char* text;
+    const char* message;
+  } kCases[] = {
+      {"listen: {grpc: \"0.0.0.0:7070\"}",
+       "DIR/agentd.yaml:1:16: listen.grpc: \"0.0.0.0:7070\" is not a loopback address. TLS and authentication do not exist yet, so whoever reached it could do "
+       "everything; use 127.0.0.1:7070 and a tunnel such as ssh -L"},
+      {"listen: {grpc: \"7070\"}", "DIR/agentd.yaml:1:16: listen.grpc: \"7070\" is not host:port; write it like 127.0.0.1:7070"},
+      {"sessions: {threads: 0}", "DIR/agentd.yaml:1:21: sessions.threads: 0 is not in 1 to 256"},
+      {"sessions: {threads: -3, queued_max: 0}",
+       "DIR/agentd.yaml:1:21: sessions.threads: -3 is not in 1 to 256\nDIR/agentd.yaml:1:37: sessions.queued_max: 0 is not in 1 to 10000000"},
+      {"limits: {defaults: {max_steps: 50}, maxima: {max_steps: 40}}", "DIR/agentd.yaml:1:32: limits.defaults.max_steps: 50 is not in 1 to 40"},
+      {"limits: {maxima: {timeout: 9000h}}", "DIR/agentd.yaml:1:28: limits.maxima.timeout: 9000h is not in 1ms to 720h"},
+      {"drain_grace: 2h", "DIR/agentd.yaml:1:14: drain_grace: 2h is not in 0 to 1h"},
+      {"models:\n  - {name: a, extractive: {}}\n  - {name: a, extractive: {}}", "DIR/agentd.yaml:3:12: models[1].name: \"a\" is there twice; names are unique"},
+      {"models: [{name: \"a b\", extractive: {}}]", "DIR/agentd.yaml:1:17: models[0].name: \"a b\" is not 1-64 characters of [a-zA-Z0-9_-]"},
+      {"models: [{name: a}]", "DIR/agentd.yaml:1:10: models[0]: has no kind; give one of extractive, scripted, openai"},
+      {"models: [{name: a, scripted: {file: gone.yaml}}]",
+       "DIR/agentd.yaml:1:37: models[0].scripted.file: there is no file DIR/gone.yaml; make it or correct the path"},
+      {"models: [{name: a, openai: {base_url: \"ftp://x\", model: m}}]", "DIR/agentd.yaml:1:39: models[0].openai.base_url: "},
+      {"models: [{name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: {env: AGENTRUNTIME_TEST_UNSET}}}]",
+       "DIR/agentd.yaml:1:88: models[0].openai.api_key.env: the environment variable AGENTRUNTIME_TEST_UNSET is not set; export it before agentd starts"},
+      {"models: [{name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: {file: gone}}}]",
+       "DIR/agentd.yaml:1:89: models[0].openai.api_key.file: there is no file DIR/gone"},
+      {"tools: [{name: t, search_docs: {folder: gone}}]",
+       "DIR/agentd.yaml:1:41: tools[0].search_docs.folder: there is no folder DIR/gone; make it or correct the path"},
+      {"tools: [{name: t, http_get: {}}]", "DIR/agentd.yaml:1:30: tools[0].http_get.allow_hosts: is missing; name the hosts that may be asked"},
+      {"tools: [{name: t, timeout: 0s, clock: {}}]", "DIR/agentd.yaml:1:28: tools[0].timeout: 0 is not in 1ms to 1h"},
+      {"agents: [gone.yaml]", "DIR/agentd.yaml:1:10: agents[0]: there is no file DIR/gone.yaml"},
+      {"node: \"a b\"", "DIR/agentd.yaml:1:7: node: is not 1-64 printable ASCII characters without spaces"},
+  };
+  for (const auto& refused : kCases) EXPECT_THAT(Refusal(refused.text), ::testing::StartsWith(refused.message)) << refused.text;
+}
+
+TEST_F(ConfigTest, AnAgentFileIsCheckedAgainstTheConfiguration) {
+  std::filesystem::create_directories(dir_.File("docs"));
+  Write("a.yaml", "name: a\nmodel: extractiv\ntools: [search_docs, raed_doc]\n");
+  EXPECT_EQ(Refusal("tools:\n  - {name: search_docs, search_docs: {folder: docs}}\n  - {name: read_doc, read_doc: {folder: docs}}\nagents: [a.yaml]\n"),
+            "DIR/a.yaml:2:8: model: no model named \"extractiv\" on this server; did you mean \"extractive\"?\n"
+            "DIR/a.yaml:3:22: tools[1]: no tool named \"raed_doc\" on this server; did you mean \"read_doc\"?");
+}
+
+TEST_F(ConfigTest, TheExtractiveModelNeedsItsTool) {
+  Write("a.yaml", "name: a\nmodel: extractive\n");
+  EXPECT_EQ(Refusal("agents: [a.yaml]"), "DIR/a.yaml: tools: model \"extractive\" cannot work without the tool \"search_docs\"; add it");
+}
+
+TEST_F(ConfigTest, AnAgentHasOneFile) {
+  Write("a.yaml", "name: a\nmodel: gpt\n");
+  Write("b.yaml", "name: a\nmodel: gpt\n");
+  EXPECT_EQ(Refusal("models: [{name: gpt, openai: {base_url: \"https://x.example/v1\", model: m}}]\nagents: [a.yaml, b.yaml]"),
+            "DIR/agentd.yaml:2:18: agents[1]: agents/a is in DIR/a.yaml already; an agent has one file");
+}
+
+TEST_F(ConfigTest, AKeyIsReadAndNeverPrinted) {
+  Write("key", "sk-secret-text\n");
+  setenv("AGENTRUNTIME_TEST_KEY", "sk-other-secret", 1);
+  const auto loaded = Load(
+      "models:\n"
+      "  - {name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: {file: key}}}\n"
+      "  - {name: b, openai: {base_url: \"http://127.0.0.1:9/v1\", model: m, api_key: {env: AGENTRUNTIME_TEST_KEY}}}\n");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->keys.at("a").Reveal(), "sk-secret-text");
+  EXPECT_EQ(loaded->keys.at("b").Reveal(), "sk-other-secret");
+  EXPECT_THAT(PrintConfig(loaded->config), Not(HasSubstr("secret")));
+}
+
+TEST_F(ConfigTest, AKeyThatIsNoneIsRefusedWithoutShowingIt) {
+  setenv("AGENTRUNTIME_TEST_KEY", "two words", 1);
+  const std::string text = "models: [{name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: {env: AGENTRUNTIME_TEST_KEY}}}]";
+  EXPECT_THAT(Refusal(text), HasSubstr("holds spaces or characters that are not ASCII"));
+  EXPECT_THAT(Refusal(text), Not(HasSubstr("two words")));
+}
+
+TEST_F(ConfigTest, AKeyDoesNotTravelWithoutEncryption) {
+  setenv("AGENTRUNTIME_TEST_KEY", "k", 1);
+  EXPECT_THAT(Refusal("models: [{name: a, openai: {base_url: \"http://x.example/v1\", model: m, api_key: {env: AGENTRUNTIME_TEST_KEY}}}]"),
+              HasSubstr("models[0].openai.base_url: would send the key without encryption; use https://, or leave api_key out"));
+}
+
+TEST_F(ConfigTest, TheCommandLineReplacesTheFile) {
+  const auto loaded = Load("listen: {grpc: \"127.0.0.1:1\"}", {.listen = "[::1]:0", .store = "/tmp/other.db"});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->listen.ToString(), "[::1]:0");
+  EXPECT_EQ(loaded->config.store().sqlite().path(), "/tmp/other.db");
+  EXPECT_THAT(Refusal("", {.listen = "192.0.2.1:7070"}), ::testing::StartsWith("--listen: \"192.0.2.1:7070\" is not a loopback address."));
+}
+
+TEST_F(ConfigTest, WhatIsPrintedReadsBackTheSame) {
+  std::filesystem::create_directories(dir_.File("docs \"x\""));
+  Write("script.yaml", "");
+  const auto loaded = Load(
+      "models:\n"
+      "  - {name: extractive, extractive: {}}\n"
+      "  - {name: s, scripted: {file: script.yaml}}\n"
+      "  - {name: gpt, openai: {base_url: \"https://x.example/v1\", model: m, idle_timeout: 1500ms, parallel_tool_calls: true}}\n"
+      "tools:\n"
+      "  - {name: search_docs, search_docs: {folder: 'docs \"x\"'}}\n"
+      "  - {name: http_get, http_get: {allow_hosts: [a.example, b.example]}}\n"
+      "  - {name: clock, clock: {}}\n"
+      "log: {level: warn, format: json}\n"
+      "drain_grace: 0s\n");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const std::string printed = PrintConfig(loaded->config);
+  config::v1::ServerConfig again;
+  ASSERT_TRUE(ReadYaml("printed", printed, again).ok()) << printed;
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(again, loaded->config)) << printed;
+}
+
+TEST(ListenAddressTest, OnlyLoopbackIsTaken) {
+  for (const char* text : {"127.0.0.1:0", "127.8.9.1:65535", "[::1]:7070", "localhost:7070", "LOCALHOST:1"}) EXPECT_TRUE(ParseListenAddress(text).ok()) << text;
+  for (const char* text : {"", ":", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 1", "0.0.0.0:1", "[::]:1", "::1:7070",
+                           "example.com:1", "[::ffff:127.0.0.1]:1", "127.1:1", "2130706433:1", "unix:/tmp/x:1"}) {
+    EXPECT_FALSE(ParseListenAddress(text).ok()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace agentruntime

@@ -1,0 +1,39 @@
+#include "server/flags.h"
+
+#include <gtest/gtest.h>
+
+namespace agentruntime {
+namespace {
+
+std::string Refusal(const std::vector<std::string>& arguments) {
+  const auto flags = ParseFlags(arguments);
+  return flags.ok() ? "accepted" : std::string(flags.status().message());
+}
+
+TEST(FlagsTest, ValuesFollowOrAreJoined) {
+  const auto flags = ParseFlags({"--config", "a.yaml", "--listen=127.0.0.1:0", "--port-file", "p", "--store=s.db"});
+  ASSERT_TRUE(flags.ok());
+  EXPECT_EQ(flags->action, Flags::Action::kServe);
+  EXPECT_EQ(flags->config, "a.yaml");
+  EXPECT_EQ(flags->listen, "127.0.0.1:0");
+  EXPECT_EQ(flags->port_file, "p");
+  EXPECT_EQ(flags->store, "s.db");
+}
+
+TEST(FlagsTest, Actions) {
+  EXPECT_EQ(ParseFlags({"--version"})->action, Flags::Action::kVersion);
+  EXPECT_EQ(ParseFlags({"--help"})->action, Flags::Action::kHelp);
+  const auto check = ParseFlags({"--check-config", "a.yaml"});
+  EXPECT_EQ(check->action, Flags::Action::kCheckConfig);
+  EXPECT_EQ(check->config, "a.yaml");
+}
+
+TEST(FlagsTest, MistakesAreNamed) {
+  EXPECT_EQ(Refusal({"--confg", "x"}), "there is no argument --confg; did you mean --config?");
+  EXPECT_EQ(Refusal({"serve"}), "there is no argument serve; see agentd --help");
+  EXPECT_EQ(Refusal({"--config"}), "--config needs a value");
+  EXPECT_EQ(Refusal({"--listen="}), "--listen needs a value");
+}
+
+}  // namespace
+}  // namespace agentruntime
