@@ -1,0 +1,76 @@
+#include "clients/cli/commands/follow.h"
+
+#include <atomic>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "clients/cli/commands/commands.h"
+#include "clients/cli/display.h"
+#include "clients/cli/interrupt.h"
+#include "clients/cli/run_view.h"
+#include "clients/cpp/error.h"
+#include "clients/cpp/run_source.h"
+
+namespace agentruntime::cli {
+namespace {
+
+void SayThatItGoesOn(const Output& output, const std::string& run) {
+  if (run.empty()) {
+    output.err << "\ninterrupted; the run may have been accepted:  agentctl runs" << std::endl;
+    return;
+  }
+  output.err << "\nthe run goes on.  see it:  agentctl watch " << BareRun(run) << "\n                  end it:  agentctl cancel " << BareRun(run) << std::endl;
+}
+
+// How to look again after the connection was lost for good.
+ExitCode FailWatch(const Output& output, const absl::Status& status, const std::string& run, Sequence last) {
+  const ExitCode code = Fail(output, status);
+  if (code == ExitCode::kUnreachable && !run.empty() && !output.json) {
+    output.err << "  the run goes on when the server is back:  agentctl watch " << BareRun(run) << " --after " << last << std::endl;
+  }
+  return code;
+}
+
+}  // namespace
+
+ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> source, int64_t after) {
+  std::unique_ptr<Display> display = MakeDisplay(session.output);
+  client::WatchOptions options = {.after_sequence = after};
+  options.on_reconnect = [&display](const absl::Status& why, absl::Duration delay) { display->OnReconnect(why, delay); };
+  client::Watch watch(std::move(source), std::move(options));
+  std::atomic<bool> interrupted = false;
+  Interrupt interrupt([&] {
+    interrupted = true;
+    watch.Cancel();
+  });
+
+  v1::Run run;  // the newest snapshot
+  for (;;) {
+    absl::StatusOr<std::optional<v1::WatchRunResponse>> next = watch.Next();
+    if (!next.ok()) {
+      display.reset();  // leaves the terminal as it was
+      if (!interrupted) return FailWatch(session.output, next.status(), run.name(), watch.last_sequence());
+      SayThatItGoesOn(session.output, run.name());
+      return ExitCode::kInterrupted;
+    }
+    if (!next->has_value()) break;
+    v1::WatchRunResponse& response = **next;
+    if (response.has_run()) {
+      run = std::move(*response.mutable_run());
+      display->OnRun(run);
+    } else if (response.has_event()) {
+      display->OnEvent(response.event());
+    } else if (response.has_delta()) {
+      display->OnDelta(response.delta());
+    }
+  }
+  if (auto whole = session.runs.Get(run.name()); whole.ok()) run = *std::move(whole);  // with input and limits
+  display->OnStop(run);
+  return ExitCodeOf(run);
+}
+
+ExitCode Follow(Session& session, const std::string& run, int64_t after, bool include_deltas) {
+  return FollowSource(session, client::WatchRunSource(session.channel, run, include_deltas), after);
+}
+
+}  // namespace agentruntime::cli

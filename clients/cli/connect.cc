@@ -1,0 +1,63 @@
+#include "clients/cli/connect.h"
+
+#include <grpcpp/channel.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "clients/cli/text.h"
+#include "clients/cpp/channel.h"
+#include "proto/util/names.h"
+
+namespace agentruntime::cli {
+namespace {
+
+constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
+
+}  // namespace
+
+std::unique_ptr<Session> Connect(const Output& output, const std::string& address) {
+  auto channel = client::MakeChannel(address);
+  if (const absl::Status status = client::Connect(*channel, kConnectTimeout); !status.ok()) {
+    if (output.json) {
+      Fail(output, absl::UnavailableError(absl::StrCat("no server at ", address, ": ", std::string(status.message()))));
+    } else {
+      output.err << "agentctl: unreachable: no server at " << Printable(address) << ": " << status.message()
+                 << "\n  start one:  ./deploy/run.sh   or   agentd --config agentd.yaml\n"
+                    "  elsewhere:  agentctl --server HOST:PORT ...   or   AGENTRUNTIME_SERVER=HOST:PORT"
+                 << std::endl;
+    }
+    return nullptr;
+  }
+  return std::unique_ptr<Session>(
+      new Session{output, address, channel, client::RunClient(channel), client::AgentClient(channel), client::AdminClient(channel)});
+}
+
+absl::StatusOr<std::string> ResolveRun(Session& session, const std::string& run) {
+  if (run == "last") {
+    v1::ListRunsRequest request;
+    request.set_page_size(1);
+    const auto newest = session.runs.List(request);
+    if (!newest.ok()) return newest.status();
+    if (newest->runs().empty()) return absl::NotFoundError("there is no run yet; make one with: agentctl run AGENT \"...\"");
+    return newest->runs(0).name();
+  }
+  const std::string name = absl::StartsWith(run, "runs/") ? run : absl::StrCat("runs/", run);
+  if (!ParseRunName(name)) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", run, "\" is no run: give its id (26 characters, see agentctl runs), runs/{id}, or last"));
+  }
+  return name;
+}
+
+ExitCode FailRun(const Output& output, const absl::Status& status) {
+  return absl::IsInvalidArgument(status) ? FailUsage(output, std::string(status.message())) : Fail(output, status);
+}
+
+std::string ResolveAgent(const std::string& agent) {
+  if (absl::StartsWith(agent, "agents/")) return agent;
+  const std::vector<std::string> parts = absl::StrSplit(agent, '/');
+  if (parts.size() == 2) return absl::StrCat("agents/", parts[0], "/revisions/", parts[1]);
+  return absl::StrCat("agents/", agent);
+}
+
+}  // namespace agentruntime::cli

@@ -1,0 +1,56 @@
+#include "clients/cli/event_text.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "clients/cli/format.h"
+#include "clients/cli/row.h"
+#include "clients/cli/run_view.h"
+#include "clients/cli/text.h"
+#include "proto/util/time.h"
+
+namespace agentruntime::cli {
+namespace {
+
+std::string DecisionText(const v1::Decision& decision) {
+  std::string text = absl::StrCat("model ", decision.model(), " decided in ", FormatElapsed(FromProto(decision.duration())), ": ");
+  if (decision.tool_calls().empty()) return absl::StrCat(text, PartsText(decision.content()));
+  return absl::StrCat(text, absl::StrJoin(decision.tool_calls(), ", ",
+                                          [](std::string* out, const v1::ToolCall& call) { absl::StrAppend(out, call.call_id(), " ", call.tool()); }));
+}
+
+std::string Raw(const v1::Event& event) {
+  switch (event.kind_case()) {
+    case v1::Event::kRunCreated: return absl::StrCat("created for ", event.run_created().agent(), ": ", PartsText(event.run_created().input()));
+    case v1::Event::kRunStarted:
+      return absl::StrCat(event.run_started().cause() == v1::START_CAUSE_RECOVERED ? "taken up again by " : "started by ", event.run_started().node(),
+                          ", epoch ", event.epoch());
+    case v1::Event::kModelCalled:
+      return absl::StrCat("model ", event.model_called().model(), " asked, attempt ", event.model_called().attempt(), ", ",
+                          FormatCount(event.model_called().reserved_tokens()), " tokens reserved");
+    case v1::Event::kModelFailed: return absl::StrCat("model failed, attempt ", event.model_failed().attempt(), ": ", event.model_failed().error().message());
+    case v1::Event::kDecisionMade: return DecisionText(event.decision_made().decision());
+    case v1::Event::kCallStarted: return absl::StrCat("call ", event.call_started().call_id(), " started, attempt ", event.call_started().attempt());
+    case v1::Event::kCallFailed:
+      return absl::StrCat("call ", event.call_failed().call_id(), " failed, attempt ", event.call_failed().attempt(),
+                          event.call_failed().definite() ? "" : " (its effect is not known)", ": ", event.call_failed().error().message());
+    case v1::Event::kCallFinished: {
+      const v1::CallFinished& finished = event.call_finished();
+      const std::string result = PartsText(finished.result());
+      return absl::StrCat("call ", finished.call_id(), " ", OutcomeName(finished.outcome()),
+                          finished.has_duration() ? absl::StrCat(" in ", FormatElapsed(FromProto(finished.duration()))) : "", result.empty() ? "" : ": ",
+                          result);
+    }
+    case v1::Event::kCancelRequested:
+      return absl::StrCat("cancel asked for by ", event.cancel_requested().cancellation().principal(), ": ", event.cancel_requested().cancellation().cause());
+    case v1::Event::kRunStopped: return absl::StrCat("stopped: ", ReasonName(event.run_stopped().stop().reason()), ". ", StopText(event.run_stopped().stop()));
+    case v1::Event::kRunResumed: return absl::StrCat("resumed by ", event.run_resumed().principal());
+    case v1::Event::KIND_NOT_SET: break;
+  }
+  return "an event of a kind that this agentctl does not know";
+}
+
+}  // namespace
+
+std::string EventText(const v1::Event& event) { return PrintableLine(Raw(event)); }
+
+}  // namespace agentruntime::cli

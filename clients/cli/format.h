@@ -1,0 +1,19 @@
+// Numbers and times as people read them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace agentruntime::cli {
+
+std::string FormatCount(int64_t count);                           // 18,204
+std::string FormatPlural(int64_t count, absl::string_view noun);  // 1 step, 2 steps
+std::string FormatBytes(int64_t bytes);                           // 412 MiB
+std::string FormatElapsed(absl::Duration duration);               // 0 ms, 31 ms, 2.4 s, 6m 12s, 3h 02m, 3 d 2 h
+std::string FormatLimit(absl::Duration duration);                 // 10m, 1h30m, 250ms: as it is written in a command
+std::string FormatClock(absl::Time time);                         // 09:14:45, local time
+
+}  // namespace agentruntime::cli

@@ -1,0 +1,193 @@
+// agentctl: the command line. The only file that sees CLI11.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "clients/cli/commands/commands.h"
+#include "clients/cpp/channel.h"
+#include "proto/base/build_info.h"
+
+namespace agentruntime::cli {
+namespace {
+
+using Command = std::function<ExitCode(Session&)>;
+
+absl::Duration ToDuration(const std::string& text) {
+  absl::Duration duration;
+  if (!absl::ParseDuration(text, &duration) || duration == absl::InfiniteDuration() || duration < absl::ZeroDuration()) {
+    throw CLI::ValidationError(absl::StrCat("\"", text, "\" is no duration; write 90s, 5m or 1h30m"));
+  }
+  return duration;
+}
+
+// A point in time, or how long ago it was.
+absl::Time ToTime(const std::string& text) {
+  absl::Time time;
+  std::string error;
+  if (absl::ParseTime(absl::RFC3339_full, text, &time, &error)) return time;
+  absl::Duration ago;
+  if (absl::ParseDuration(text, &ago) && ago >= absl::ZeroDuration() && ago < absl::InfiniteDuration()) return absl::Now() - ago;
+  throw CLI::ValidationError(absl::StrCat("\"", text, "\" is neither a time such as 2030-01-31T12:00:00Z nor a duration such as 2h"));
+}
+
+std::pair<std::string, std::string> ToLabel(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) throw CLI::ValidationError(absl::StrCat("\"", text, "\" is no label; write key=value"));
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+void AddLimits(CLI::App& command, LimitOptions& limits) {
+  command.add_option("--max-steps", limits.max_steps, "Decisions of the model at most");
+  command.add_option("--max-tool-calls", limits.max_tool_calls, "Tool calls at most");
+  command.add_option("--max-tokens", limits.max_tokens, "Tokens read and written at most");
+  command.add_option_function<std::string>(
+      "--timeout", [&limits](const std::string& text) { limits.timeout = ToDuration(text); }, "Active time at most, such as 2m");
+}
+
+void AddLabels(CLI::App& command, std::vector<std::pair<std::string, std::string>>& labels, const std::string& help) {
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--label",
+          [&labels](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) labels.push_back(ToLabel(text));
+          },
+          help)
+      ->expected(1)
+      ->take_all();
+}
+
+// Options of all commands live as long as the parser; each command's callback sets what is to be done.
+struct CommandLine {
+  std::string server = client::kDefaultAddress;
+  std::string output = "text";
+  RunOptions run;
+  WatchCommandOptions watch;
+  RunsOptions runs;
+  ResumeOptions resume;
+  ApplyOptions apply;
+  std::string name;
+  std::string cause;
+  std::vector<std::string> names;
+  int64_t after = 0;
+  std::optional<absl::Duration> grace;
+  Command command;
+};
+
+void AddFollowing(CLI::App& app, CommandLine& line) {
+  CLI::App& run = *app.add_subcommand("run", "Make a run of an agent and follow it to its stop");
+  run.add_option("AGENT", line.run.agent, "Name of the agent, see agentctl agents")->required();
+  run.add_option("INPUT", line.run.input, "What to ask it; - reads standard input")->required();
+  AddLimits(run, line.run.limits);
+  AddLabels(run, line.run.labels, "A label of the run, key=value; may be repeated");
+  run.add_option("--request-id", line.run.request_id, "Your key of this request: the same key and content is the same run");
+  run.add_flag("--detach", line.run.detach, "Print the run's name and return");
+  run.add_flag("--no-deltas", line.run.no_deltas, "Do not stream text while the model writes it");
+  run.callback([&line] { line.command = [&line](Session& session) { return RunCommand(session, line.run); }; });
+
+  CLI::App& watch = *app.add_subcommand("watch", "Follow a run to its stop, from its journal");
+  watch.add_option("RUN", line.watch.run, "Its id, or last")->required();
+  watch.add_option("--after", line.watch.after, "Only events after this one");
+  watch.add_flag("--no-deltas", line.watch.no_deltas, "Do not stream text while the model writes it");
+  watch.callback([&line] { line.command = [&line](Session& session) { return WatchCommand(session, line.watch); }; });
+
+  CLI::App& resume = *app.add_subcommand("resume", "Let a run that stopped short of an answer go on, and follow it");
+  resume.add_option("RUN", line.resume.run, "Its id, or last")->required();
+  AddLimits(resume, line.resume.limits);
+  resume.add_option("--input", line.resume.input, "More to tell the agent; - reads standard input");
+  resume.add_option("--request-id", line.resume.request_id, "Your key of this request");
+  resume.add_flag("--detach", line.resume.detach, "Do not follow it");
+  resume.add_flag("--no-deltas", line.resume.no_deltas, "Do not stream text while the model writes it");
+  resume.callback([&line] { line.command = [&line](Session& session) { return ResumeCommand(session, line.resume); }; });
+}
+
+void AddRuns(CLI::App& app, CommandLine& line) {
+  CLI::App& runs = *app.add_subcommand("runs", "List runs, newest first");
+  runs.add_option("--state", line.runs.states, "queued, running, waiting or stopped; may be repeated")->expected(1)->take_all();
+  runs.add_option("--stop-reason", line.runs.stop_reasons, "final_answer, max_steps, error ...; may be repeated")->expected(1)->take_all();
+  runs.add_option("--agent", line.runs.agent, "Runs of this agent");
+  AddLabels(runs, line.runs.labels, "Runs with this label, key=value; may be repeated");
+  runs.add_option_function<std::string>("--since", [&line](const std::string& text) { line.runs.since = ToTime(text); }, "Made at or after a time, or 2h ago");
+  runs.add_flag("--oldest-first", line.runs.oldest_first, "Oldest first");
+  runs.add_option("--limit", line.runs.limit, "How many at most")->check(CLI::Range(1, 100'000))->capture_default_str();
+  runs.callback([&line] { line.command = [&line](Session& session) { return RunsCommand(session, line.runs); }; });
+
+  const auto add = [&](const char* name, const char* help, ExitCode (*command)(Session&, const std::string&)) {
+    CLI::App& sub = *app.add_subcommand(name, help);
+    sub.add_option("RUN", line.name, "Its id, or last")->required();
+    sub.callback([&line, command] { line.command = [&line, command](Session& session) { return command(session, line.name); }; });
+  };
+  add("show", "Show a run: where it is, what it used, what it did last", ShowCommand);
+  add("steps", "List the steps of a run", StepsCommand);
+
+  CLI::App& events = *app.add_subcommand("events", "List the journal of a run");
+  events.add_option("RUN", line.name, "Its id, or last")->required();
+  events.add_option("--after", line.after, "Only events after this one");
+  events.callback([&line] { line.command = [&line](Session& session) { return EventsCommand(session, line.name, line.after); }; });
+
+  CLI::App& cancel = *app.add_subcommand("cancel", "Ask a run to stop");
+  cancel.add_option("RUN", line.name, "Its id, or last")->required();
+  cancel.add_option("--cause", line.cause, "Why; stands in the run's stop");
+  cancel.callback([&line] { line.command = [&line](Session& session) { return CancelCommand(session, line.name, line.cause); }; });
+
+  CLI::App& remove = *app.add_subcommand("delete", "Remove stopped runs and their journals, for ever");
+  remove.add_option("RUN", line.names, "Their ids, or last")->required();
+  remove.callback([&line] { line.command = [&line](Session& session) { return DeleteCommand(session, line.names); }; });
+}
+
+void AddServer(CLI::App& app, CommandLine& line) {
+  CLI::App& agents = *app.add_subcommand("agents", "List agents; apply makes or changes one");
+  agents.require_subcommand(0, 1);
+  agents.callback([&line] {
+    if (!line.command) line.command = AgentsCommand;
+  });
+  CLI::App& apply = *agents.add_subcommand("apply", "Make an agent, or a new revision of it, from a YAML file");
+  apply.add_option("-f,--file", line.apply.file, "The file; - reads standard input")->required();
+  apply.add_option("--etag", line.apply.etag, "Only if the agent is still the one with this etag");
+  apply.callback([&line] { line.command = [&line](Session& session) { return ApplyCommand(session, line.apply); }; });
+  CLI::App& get = *agents.add_subcommand("get", "Show an agent, or a revision of it (support/2)");
+  get.add_option("AGENT", line.name, "Its name")->required();
+  get.callback([&line] { line.command = [&line](Session& session) { return AgentCommand(session, line.name); }; });
+
+  const auto add = [&](const char* name, const char* help, ExitCode (*command)(Session&)) {
+    app.add_subcommand(name, help)->callback([&line, command] { line.command = command; });
+  };
+  add("tools", "List the server's tools", ToolsCommand);
+  add("models", "List the server's models", ModelsCommand);
+  add("info", "Show how the server is", InfoCommand);
+
+  CLI::App& drain = *app.add_subcommand("drain", "Let the server end: no new runs, open ones go on at its next start");
+  drain.add_option_function<std::string>(
+      "--grace", [&line](const std::string& text) { line.grace = ToDuration(text); }, "How long work under way may take, such as 20s");
+  drain.callback([&line] { line.command = [&line](Session& session) { return DrainCommand(session, line.grace); }; });
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("agentctl: submit, follow and inspect runs of Agent Runtime", "agentctl");
+  CommandLine line;
+  app.set_version_flag("--version", absl::StrCat("agentctl ", std::string(Version())));
+  app.add_option("--server", line.server, "The server, host:port")->envname("AGENTRUNTIME_SERVER")->capture_default_str();
+  app.add_option("--output,-o", line.output, "text, or json: one object a line")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  app.fallthrough();
+  app.require_subcommand(1);
+  app.footer(
+      "Exit: 0 answered or done, 1 refused, 2 usage, 3 stopped by a limit, 4 error, 5 cancelled, 6 waiting for a person, 7 unreachable, 130 interrupted (the "
+      "run goes on)");
+  AddFollowing(app, line);
+  AddRuns(app, line);
+  AddServer(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+  }
+  const std::unique_ptr<Session> session = Connect(StandardOutput(line.output == "json"), line.server);
+  return static_cast<int>(session == nullptr ? ExitCode::kUnreachable : line.command(*session));
+}
+
+}  // namespace
+}  // namespace agentruntime::cli
+
+int main(int argc, char** argv) { return agentruntime::cli::Main(argc, argv); }

@@ -1,0 +1,89 @@
+#include "clients/cli/output.h"
+
+#include <google/protobuf/util/json_util.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "clients/cli/text.h"
+#include "clients/cpp/error.h"
+#include "proto/base/text.h"
+
+namespace agentruntime::cli {
+namespace {
+
+constexpr int kWidthDefault = 80;  // of a terminal that does not tell
+
+bool IsSet(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+std::string ErrorJson(const absl::Status& status) {
+  const client::ErrorDetails details = client::DetailsOf(status);
+  const auto quoted = [](absl::string_view text) { return absl::StrCat("\"", EscapeJson(MakeValidUtf8(text)), "\""); };
+  std::string json = absl::StrCat(R"({"error":{"code":)", quoted(absl::StatusCodeToString(status.code())), R"(,"message":)", quoted(status.message()));
+  if (!details.reason.empty()) absl::StrAppend(&json, R"(,"reason":)", quoted(details.reason));
+  const char* separator = R"(,"fieldViolations":[)";
+  for (const FieldViolation& violation : details.violations) {
+    absl::StrAppend(&json, separator, R"({"field":)", quoted(violation.field), R"(,"description":)", quoted(violation.description), "}");
+    separator = ",";
+  }
+  return absl::StrCat(json, details.violations.empty() ? "" : "]", "}}");
+}
+
+}  // namespace
+
+int TerminalWidth() {
+  if (isatty(STDOUT_FILENO) == 0) return 0;
+  winsize size = {};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kWidthDefault;
+}
+
+Output StandardOutput(bool json) {
+  Output output{.out = std::cout, .err = std::cerr, .json = json, .width = TerminalWidth()};
+  const char* term = std::getenv("TERM");
+  output.live = output.width > 0 && term != nullptr && *term != '\0' && absl::string_view(term) != "dumb";
+  output.color = output.live && !IsSet("NO_COLOR");
+  return output;
+}
+
+std::string Colored(const Output& output, Tone tone, absl::string_view text) {
+  if (!output.color || text.empty()) return std::string(text);
+  switch (tone) {
+    case Tone::kNormal: return std::string(text);
+    case Tone::kGood: return absl::StrCat("\x1b[32m", text, "\x1b[0m");
+    case Tone::kBad: return absl::StrCat("\x1b[31m", text, "\x1b[0m");
+    case Tone::kWarn: return absl::StrCat("\x1b[33m", text, "\x1b[0m");
+    case Tone::kQuiet: return absl::StrCat("\x1b[2m", text, "\x1b[0m");
+    case Tone::kStrong: return absl::StrCat("\x1b[1m", text, "\x1b[0m");
+  }
+  return std::string(text);
+}
+
+std::string ToJson(const google::protobuf::Message& message) {
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(message, &json).ok()) return "{}";  // only for Any of unknown types, which none of ours has
+  return json;
+}
+
+void PrintJson(const Output& output, const google::protobuf::Message& message) { output.out << ToJson(message) << std::endl; }
+
+ExitCode Fail(const Output& output, const absl::Status& status) {
+  if (output.json) {
+    output.err << ErrorJson(status) << std::endl;
+  } else {
+    output.err << "agentctl: " << absl::StatusCodeToString(status.code()) << ": " << Printable(std::string(status.message())) << std::endl;
+  }
+  return ExitCodeOf(status);
+}
+
+ExitCode FailUsage(const Output& output, absl::string_view message) {
+  output.err << "agentctl: " << Printable(message) << std::endl;
+  return ExitCode::kUsage;
+}
+
+}  // namespace agentruntime::cli
