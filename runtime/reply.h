@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/mutex.h"
@@ -47,9 +48,10 @@ class PendingReplies {
     }
   }
 
-  bool writable() {
+  // OK, or StoreUnavailable.
+  absl::Status CheckWritable() {
     MutexLock lock(mu_);
-    return writable_;
+    return writable_ ? absl::OkStatus() : StoreUnavailable(kWhy);
   }
 
  private:

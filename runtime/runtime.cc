@@ -78,7 +78,7 @@ void Runtime::Impl::OnWritable(bool writable) {
 
 void Runtime::Impl::TellServing() {
   MutexLock lock(mu_);
-  if (serving_listener_) serving_listener_(commands_.writable() && !draining_);
+  if (serving_listener_) serving_listener_(commands_.CheckWritable().ok() && !draining_);
 }
 
 asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> Runtime::Impl::FindPlan(std::string agent) {
@@ -128,6 +128,8 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CreateRun(CreateRequest reques
   CO_ASSIGN_OR_RETURN(const std::shared_ptr<const RunPlan> plan, co_await impl->FindPlan(request.run.agent()));
   CO_ASSIGN_OR_RETURN(v1::Limits limits,
                       EffectiveLimits(impl->options_.default_limits, plan->agent->limits(), request.run.limits(), impl->options_.maximum_limits));
+  // Nothing is queued for a disk that is full: callers would grow the queue without bound.
+  CO_RETURN_IF_ERROR(impl->creates_.CheckWritable());
   CO_RETURN_IF_ERROR(impl->scheduler_->Admit());
 
   const absl::Time now = absl::FromUnixMicros(absl::ToUnixMicros(impl->environment_.clock->Now()));
@@ -189,6 +191,7 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, std::stri
   const auto impl = impl_;
   CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
   if (loaded.state() == v1::RUN_STATE_STOPPED) co_return loaded;
+  // Also when the disk is full: the cancel aborts live work at once, and is acknowledged when it is durable.
   v1::Cancellation cancellation;
   cancellation.set_principal(caller.principal);
   cancellation.set_cause(cause);
@@ -199,6 +202,7 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, std::stri
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeRequest request, Caller caller) {
   const auto impl = impl_;
   CO_RETURN_IF_ERROR(CheckLimits(request.limits, impl->options_.maximum_limits, "limits"));
+  CO_RETURN_IF_ERROR(impl->commands_.CheckWritable());
   ResumeCommand command{std::move(request.limits), std::move(request.input), std::move(request.request_id), std::move(request.request_hash), caller.principal};
   co_return co_await impl->Command(
       run, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) { agentruntime::ResumeRun(session, command, std::move(reply)); });
@@ -206,6 +210,7 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeReq
 
 asio::awaitable<absl::Status> Runtime::DeleteRun(RunId run) {
   const auto impl = impl_;
+  CO_RETURN_IF_ERROR(impl->deletes_.CheckWritable());
   auto reply = impl->deletes_.Make();
   impl->environment_.store->Delete(run, [reply](absl::Status status) {
     if (status.ok()) {

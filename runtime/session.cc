@@ -136,10 +136,12 @@ asio::awaitable<void> Session::Run() {
   while (!gate_->lost() && !(parking_ && attempts_.empty())) {
     std::optional<absl::Duration> wake;
     if (!parking_) {
-      const Next next = WhatNext(state_, *plan_, environment_.store->epoch(), Now());
+      Next next = WhatNext(state_, *plan_, environment_.store->epoch(), Now());
       if (!next.facts.empty()) {
-        Record(next.facts);
-        if (gate_->held() > kHeldEventsMax) co_await gate_->Durable(state_.last_sequence);
+        Record(std::move(next.facts));
+        // A full disk is a slow disk: nobody runs ahead of it.
+        const bool far_ahead = gate_->held() > kHeldEventsMax || !environment_.store->writable();
+        if (far_ahead) co_await gate_->Durable(state_.last_sequence);
         if (state_.is_stopped()) DropAttempts();
         continue;
       }

@@ -19,6 +19,11 @@ namespace {
 constexpr int64_t kJournalBytesReserve = kEventBytesMax + kCallsPerDecisionMax * (kResultBytesMax + 1024);
 constexpr int64_t kEventsReserve = 2 + kCallsPerDecisionMax * (2 * kToolAttemptsMax + 1) + 2 * kModelAttemptsMax;
 
+// Waits end by wall time, which may jump back: one that would last longer than any that is ever asked for has ended.
+constexpr absl::Duration kWaitMaxSane = absl::Minutes(15);
+
+bool IsDue(absl::Time at, absl::Time now) { return at <= now || at - now > kWaitMaxSane; }
+
 v1::Event FactOfRun(const RunState& state) {
   v1::Event fact;
   fact.set_step(state.usage.steps());
@@ -198,7 +203,7 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
         if (call.attempts == 0 && call.ordinal > state.limits.max_tool_calls()) {
           next.facts.push_back(
               Finished(call, v1::CALL_OUTCOME_NOT_RUN, absl::StrCat("not run: the run's limit of ", state.limits.max_tool_calls(), " tool calls is reached")));
-        } else if (call.retry_time > now.wall) {
+        } else if (!IsDue(call.retry_time, now.wall)) {
           WakeAt(next, call.retry_time - now.wall);
         } else {
           next.facts.push_back(StartOfCall(state, plan, *step, call));
@@ -272,7 +277,7 @@ Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant n
     return next;
   }
   if (state.is_cancelling()) {
-    if (!AnythingOpen(state) || now.wall >= state.cancel_deadline) {
+    if (!AnythingOpen(state) || IsDue(state.cancel_deadline, now.wall)) {
       next.facts = StopFacts(state, CancelStop(state));
       return next;
     }
@@ -304,7 +309,7 @@ Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant n
     WakeAt(next, timeout - now.active);
     return next;
   }
-  if (state.model.retry_time > now.wall && !state.model.gave_up) {
+  if (!state.model.gave_up && !IsDue(state.model.retry_time, now.wall)) {
     WakeAt(next, state.model.retry_time - now.wall);
     WakeAt(next, timeout - now.active);
     return next;

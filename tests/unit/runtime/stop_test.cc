@@ -341,6 +341,18 @@ TEST_F(StopTest, ResumeGoesOnWithTheRaisedLimit) {
   EXPECT_EQ(journal.state.history.size(), 4u) << "input, step, input, step";
 }
 
+TEST_F(StopTest, AWallClockThatJumpsBackEndsNoWaitLate) {
+  Journal journal;
+  Decide(journal, ModelError("MODEL_UNAVAILABLE", true));
+  ASSERT_TRUE(journal.WhatNext(*plan).wake.has_value());
+  journal.now -= absl::Hours(1);
+  journal.Settle(*plan);
+  EXPECT_TRUE(journal.state.model.open) << "the retry is due now, not in an hour";
+  journal.Add(CancelRequest());
+  journal.now -= absl::Hours(1);
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_CANCELLED);
+}
+
 // Every prefix of a journal is a legal journal: recovering at each cut ends in the same way, and repeats no settled call and no decision.
 TEST_F(StopTest, EveryPrefixRecovers) {
   Journal whole;

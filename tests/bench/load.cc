@@ -1,0 +1,143 @@
+#include "tests/bench/load.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "absl/synchronization/blocking_counter.h"
+#include "absl/time/clock.h"
+#include "agentruntime/v1/run_service.grpc.pb.h"
+
+namespace agentruntime::bench {
+namespace {
+
+// Callers share connections as the connections of one backend do.
+constexpr int kCallersPerChannel = 64;
+
+struct Shared {
+  absl::Time until;
+  std::mutex mu;
+  LoadResult result;
+  std::unique_ptr<absl::BlockingCounter> ended;
+
+  void Add(absl::Duration latency) {
+    std::lock_guard lock(mu);
+    result.latencies.push_back(latency);
+  }
+  void Fail(std::string error) {
+    std::lock_guard lock(mu);
+    if (result.failed++ == 0) result.first_error = std::move(error);
+  }
+};
+
+v1::Run Question() {
+  v1::Run run;
+  run.set_agent("agents/bench");
+  run.add_input()->set_text("What is six times seven?");
+  return run;
+}
+
+bool Answered(const v1::Run& run) { return run.stop().reason() == v1::STOP_REASON_FINAL_ANSWER; }
+
+// One run after the other until the time is up; deletes itself.
+class Watcher final : public grpc::ClientReadReactor<v1::WatchRunResponse> {
+ public:
+  Watcher(v1::RunService::Stub& stub, Shared& shared) : stub_(stub), shared_(shared) {}
+
+  static void Begin(v1::RunService::Stub& stub, Shared& shared) {
+    if (absl::Now() >= shared.until) return shared.ended->DecrementCount();
+    auto* const caller = new Watcher(stub, shared);
+    *caller->request_.mutable_run() = Question();
+    caller->began_ = absl::Now();
+    stub.async()->RunAgent(&caller->context_, &caller->request_, caller);
+    caller->StartRead(&caller->response_);
+    caller->StartCall();
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    if (response_.has_run()) answered_ = Answered(response_.run());
+    StartRead(&response_);
+  }
+  void OnDone(const grpc::Status& status) override {
+    if (status.ok() && answered_) {
+      shared_.Add(absl::Now() - began_);
+    } else {
+      shared_.Fail(status.ok() ? "a run ended without an answer" : status.error_message());
+    }
+    v1::RunService::Stub& stub = stub_;
+    Shared& shared = shared_;
+    delete this;
+    Begin(stub, shared);
+  }
+
+ private:
+  v1::RunService::Stub& stub_;
+  Shared& shared_;
+  grpc::ClientContext context_;
+  v1::RunAgentRequest request_;
+  v1::WatchRunResponse response_;
+  absl::Time began_;
+  bool answered_ = false;
+};
+
+struct Waiter {
+  v1::RunService::Stub& stub;
+  Shared& shared;
+  absl::Time began = absl::Now();
+  grpc::ClientContext create_context;
+  grpc::ClientContext get_context;
+  v1::CreateRunRequest create;
+  v1::GetRunRequest get;
+  v1::Run run;
+
+  static void Begin(v1::RunService::Stub& stub, Shared& shared) {
+    if (absl::Now() >= shared.until) return shared.ended->DecrementCount();
+    auto* const caller = new Waiter{stub, shared};
+    *caller->create.mutable_run() = Question();
+    stub.async()->CreateRun(&caller->create_context, &caller->create, &caller->run, [caller](const grpc::Status& status) {
+      if (!status.ok()) return caller->End(status);
+      caller->get.set_name(caller->run.name());
+      caller->get.mutable_wait()->set_seconds(60);
+      caller->stub.async()->GetRun(&caller->get_context, &caller->get, &caller->run, [caller](const grpc::Status& got) { caller->End(got); });
+    });
+  }
+  void End(const grpc::Status& status) {
+    if (status.ok() && Answered(run)) {
+      shared.Add(absl::Now() - began);
+    } else {
+      shared.Fail(status.ok() ? "a run ended without an answer" : status.error_message());
+    }
+    auto& next_stub = stub;
+    auto& next_shared = shared;
+    delete this;
+    Begin(next_stub, next_shared);
+  }
+};
+
+}  // namespace
+
+LoadResult RunLoad(const std::string& address, Mode mode, int callers, absl::Duration duration) {
+  std::vector<std::unique_ptr<v1::RunService::Stub>> stubs;
+  for (int i = 0; i * kCallersPerChannel < callers; ++i) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt("bench.channel", i);  // channels with equal arguments would share one connection
+    stubs.push_back(v1::RunService::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments)));
+  }
+  Shared shared;
+  const absl::Time began = absl::Now();
+  shared.until = began + duration;
+  shared.ended = std::make_unique<absl::BlockingCounter>(callers);
+  for (int i = 0; i < callers; ++i) {
+    auto& stub = *stubs[i / kCallersPerChannel];
+    mode == Mode::kWatch ? Watcher::Begin(stub, shared) : Waiter::Begin(stub, shared);
+  }
+  shared.ended->Wait();
+  shared.result.elapsed = absl::Now() - began;
+  return std::move(shared.result);
+}
+
+}  // namespace agentruntime::bench
