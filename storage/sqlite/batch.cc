@@ -33,6 +33,11 @@ Batch::Run& Batch::Find(const RunId& id) {
   const auto [found, fresh] = runs_.try_emplace(id);
   Run& run = found->second;
   if (!fresh) return run;
+  if (const auto cached = cache_.find(id); cached != cache_.end()) {
+    static_cast<CachedRun&>(run) = cached->second;
+    run.exists = true;
+    return run;
+  }
   Statement& select = database_.Use("SELECT id, state, last_sequence, epoch, journal_bytes FROM runs WHERE run = ?1");
   if (select.BindBlob(id.bytes()).Step()) {
     run.exists = true;
@@ -84,7 +89,7 @@ void Batch::Create(CreateItem& item) {
       database_.Use("INSERT INTO runs (" AGENTRUNTIME_RUN_COLUMNS
                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING");
   BindAccepted(insert, item.accepted);
-  BindState(insert, id, item.state, epoch_, journal_bytes);
+  BindState(insert, id, item.state, epoch_, journal_bytes, true);
   if (insert.Run() == 0) {
     item.outcome.kind = CreateOutcome::Kind::kReused;  // the id is taken, not by this request
     return;
@@ -99,7 +104,15 @@ void Batch::Create(CreateItem& item) {
         .Run();
   }
   InsertEvent(id, item.event);
-  runs_[id] = Run{.exists = true, .row = row, .state = item.state.state, .last_sequence = item.event.sequence, .epoch = epoch_, .journal_bytes = journal_bytes};
+  Run& run = runs_[id];
+  run = Run();
+  run.exists = true;
+  run.row = row;
+  run.state = item.state.state;
+  run.last_sequence = item.event.sequence;
+  run.epoch = epoch_;
+  run.journal_bytes = journal_bytes;
+  changed_.push_back(id);
 }
 
 void Batch::Append(AppendItem& item, uint64_t number) {
@@ -118,6 +131,7 @@ void Batch::Append(AppendItem& item, uint64_t number) {
     run.journal_bytes += static_cast<int64_t>(event.body().size());
   }
   if (run.latest == nullptr) changed_.push_back(item.run);
+  run.state_changed |= run.state != item.state.state;
   run.last_sequence = item.events.back().sequence;
   run.epoch = item.epoch;
   run.state = item.state.state;
@@ -172,14 +186,31 @@ void Batch::BuryRun(const DeleteItem& item) {
   database_.Use("DELETE FROM runs WHERE run = ?1").BindBlob(item.run.bytes()).Run();
 }
 
-void Batch::Finish() {
+bool Batch::Finish() {
   for (const RunId& id : changed_) {
-    const Run& run = runs_[id];
-    if (run.latest == nullptr) continue;  // deleted since
+    Run& run = runs_[id];
+    if (run.latest == nullptr) continue;  // written already, only created, or deleted since
+    // Most appends leave the state as it is; without that column the index of unfinished runs is not touched.
     Statement& update =
-        database_.Use("UPDATE runs SET (" AGENTRUNTIME_STATE_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?");
-    BindState(update, id, *run.latest, run.epoch, run.journal_bytes);
-    update.Bind(run.row).Run();
+        run.state_changed
+            ? database_.Use("UPDATE runs SET (" AGENTRUNTIME_STATE_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?")
+            : database_.Use("UPDATE runs SET (" AGENTRUNTIME_DETAIL_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?");
+    BindState(update, id, *run.latest, run.epoch, run.journal_bytes, run.state_changed);
+    if (update.Bind(run.row).Run() != 1 && !database_.failed()) return false;
+    run.latest = nullptr;
+  }
+  return true;
+}
+
+void Batch::Remember(RunCache& cache) const {
+  if (cache.size() > kCachedRunsMax) cache.clear();
+  for (const RunId& id : changed_) {
+    const Run& run = runs_.at(id);
+    if (run.exists && run.state != v1::RUN_STATE_STOPPED) {
+      cache[id] = run;
+    } else {
+      cache.erase(id);
+    }
   }
 }
 

@@ -12,25 +12,35 @@ namespace agentruntime::sqlite {
 // Runs of which appends with a smaller number than this are lost.
 using LostRuns = absl::flat_hash_map<RunId, uint64_t>;
 
+// Unfinished runs as they are after the last commit, so that an append need not read its run's row: nobody else writes.
+struct CachedRun {
+  int64_t row = 0;
+  v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
+  Sequence last_sequence = 0;
+  Epoch epoch = 0;
+  int64_t journal_bytes = 0;
+};
+using RunCache = absl::flat_hash_map<RunId, CachedRun>;
+inline constexpr size_t kCachedRunsMax = 50'000;  // about 5 MiB; a full cache is emptied
+
 // Lives for one try of one transaction; the caller begins and ends it. Errors of the database stay in the database. An item that is refused changes nothing.
 class Batch {
  public:
-  Batch(Database& database, Epoch epoch, const LostRuns& lost) : database_(database), epoch_(epoch), lost_(lost) {}
+  Batch(Database& database, Epoch epoch, const LostRuns& lost, const RunCache& cache) : database_(database), epoch_(epoch), lost_(lost), cache_(cache) {}
 
   void Apply(Item& item);
   // Writes the projections: once for each run, however many appends it had. Items must not move before.
-  void Finish();
+  // False: a row of a run that was there is not there any more, so somebody else writes.
+  bool Finish();
+  // After the commit: brings the cache to what is durable now.
+  void Remember(RunCache& cache) const;
 
  private:
   // A run as it is within this transaction.
-  struct Run {
+  struct Run : CachedRun {
     bool exists = false;
     bool lost = false;
-    int64_t row = 0;
-    v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
-    Sequence last_sequence = 0;
-    Epoch epoch = 0;
-    int64_t journal_bytes = 0;
+    bool state_changed = false;
     const StateRow* latest = nullptr;  // to be written by Finish
   };
 
@@ -46,8 +56,9 @@ class Batch {
   Database& database_;
   const Epoch epoch_;
   const LostRuns& lost_;
+  const RunCache& cache_;
   absl::flat_hash_map<RunId, Run> runs_;
-  std::vector<RunId> changed_;  // runs with a `latest`, in the order of their first change
+  std::vector<RunId> changed_;  // runs with a `latest` or created here, in the order of their first change
 };
 
 }  // namespace agentruntime::sqlite

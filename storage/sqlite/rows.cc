@@ -217,11 +217,11 @@ void BindAccepted(Statement& statement, const AcceptedRow& row) {
   binder.Sum();
 }
 
-void BindState(Statement& statement, const RunId& run, const StateRow& row, Epoch epoch, int64_t journal_bytes) {
+void BindState(Statement& statement, const RunId& run, const StateRow& row, Epoch epoch, int64_t journal_bytes, bool with_state) {
   const RunProjection& projection = row.projection;
   SummingBinder binder(statement);
   binder.Only(run.bytes());
-  binder.Text(StateText(row.state));
+  with_state ? binder.Text(StateText(row.state)) : binder.Only(StateText(row.state));
   row.stop_reason.empty() ? binder.Null() : binder.Text(row.stop_reason);
   binder.Integer(projection.usage.steps());
   binder.Integer(projection.usage.tool_calls());

@@ -59,9 +59,10 @@ absl::string_view StopReasonText(v1::StopReason reason);
 
 // Columns of `runs` in the order that ReadRun expects. A macro, because statements are literals.
 #define AGENTRUNTIME_ACCEPTED_COLUMNS "run, tenant, request_id, request_hash, agent, revision, title, labels, created_us, accepted_crc"
-#define AGENTRUNTIME_STATE_COLUMNS                                                                                                           \
-  "state, stop_reason, steps, tool_calls, input_tokens, cached_input_tokens, output_tokens, active_us, started_us, updated_us, stopped_us, " \
+#define AGENTRUNTIME_DETAIL_COLUMNS                                                                                                   \
+  "stop_reason, steps, tool_calls, input_tokens, cached_input_tokens, output_tokens, active_us, started_us, updated_us, stopped_us, " \
   "last_sequence, answer_sequence, last_step, barren_starts, wake_us, epoch, journal_bytes, detail, state_crc"
+#define AGENTRUNTIME_STATE_COLUMNS "state, " AGENTRUNTIME_DETAIL_COLUMNS
 #define AGENTRUNTIME_RUN_COLUMNS AGENTRUNTIME_ACCEPTED_COLUMNS ", " AGENTRUNTIME_STATE_COLUMNS
 
 // Positions in AGENTRUNTIME_RUN_COLUMNS that are looked at before a row is decoded.
@@ -75,9 +76,9 @@ enum RunColumn {
   kStopReasonColumn = 11,
 };
 
-// Bind what follows in the order of the columns and, last, the checksum.
+// Bind values in the order of the columns and, last, the checksum. `with_state` false: without the column `state`, which is as it was.
 void BindAccepted(Statement& statement, const AcceptedRow& row);
-void BindState(Statement& statement, const RunId& run, const StateRow& row, Epoch epoch, int64_t journal_bytes);
+void BindState(Statement& statement, const RunId& run, const StateRow& row, Epoch epoch, int64_t journal_bytes, bool with_state);
 
 // The row under the statement. DATA_LOSS (RunDamaged) if its checksums do not fit or it cannot be decoded.
 absl::StatusOr<RunRecord> ReadRun(Statement& statement);

@@ -50,7 +50,6 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE UNIQUE INDEX runs_by_run ON runs (run);
 CREATE UNIQUE INDEX runs_by_request ON runs (tenant, request_id) WHERE request_id <> '';
-CREATE INDEX runs_by_update ON runs (tenant, updated_us, run);
 CREATE INDEX runs_unfinished ON runs (run) WHERE state <> 'STOPPED';
 
 CREATE TABLE run_labels (

@@ -134,14 +134,16 @@ bool Writer::TryCommit(Items& items) {
   select.Reset();
   if (database_->failed()) return false;
   if (epoch != epoch_) Fail(absl::StrCat("the file's epoch is ", epoch, ", ours is ", epoch_, ": something else writes to it"));
-  Batch batch(*database_, epoch_, lost_);
+  Batch batch(*database_, epoch_, lost_, cache_);
   for (const auto& item : items) {
     batch.Apply(*item);
     if (database_->failed()) return false;
   }
-  batch.Finish();
+  if (!batch.Finish()) Fail("the row of a run has gone: something else writes to the file");
   database_->Use("COMMIT").Run();
-  return !database_->failed();
+  if (database_->failed()) return false;
+  batch.Remember(cache_);
+  return true;
 }
 
 void Writer::Deliver(Items& items) {

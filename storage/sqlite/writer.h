@@ -76,6 +76,7 @@ class Writer {
 
   // Of the writer's thread.
   LostRuns lost_;
+  RunCache cache_;
   int64_t log_bytes_ = 0;           // after the last commit
   int64_t checkpointed_bytes_ = 0;  // of the log when it was last copied
 
