@@ -87,6 +87,10 @@ class Checker {
 absl::Status CheckText(absl::string_view text, size_t bytes_max) {
   if (text.size() > bytes_max) return absl::InvalidArgumentError(absl::StrCat("JSON of ", text.size(), " bytes; at most ", bytes_max, " are allowed"));
   if (absl::StartsWith(text, "\xEF\xBB\xBF")) return absl::InvalidArgumentError("JSON begins with a byte order mark; leave it out");
+  // The parser would take it for the end of the text.
+  if (const size_t nul = text.find('\0'); nul != absl::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrCat("not valid JSON: a zero byte at byte ", nul + 1));
+  }
   try {
     Checker checker;
     if (!json::sax_parse(text.begin(), text.end(), &checker)) return absl::InvalidArgumentError(absl::StrCat("not valid JSON: ", checker.error()));

@@ -205,6 +205,7 @@ Script ReadRoot(const Node& node) {
 
 absl::StatusOr<std::shared_ptr<const Script>> ReadScript(absl::string_view file, absl::string_view text) {
   if (text.size() > kScriptBytesMax) return absl::InvalidArgumentError(absl::StrCat(file, ": more than ", kScriptBytesMax, " bytes"));
+  if (text.find('\0') != absl::string_view::npos) return absl::InvalidArgumentError(absl::StrCat(file, ": not JSON: there is a zero byte in it"));
   try {
     // A key that stands twice would silently win.
     std::vector<std::set<std::string>> keys;

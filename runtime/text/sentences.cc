@@ -16,6 +16,8 @@ constexpr std::array<absl::string_view, 22> kAbbreviations = {"approx", "ca",  "
 // Ends of "no." and "co." and the like are looked for in so many bytes before the dot.
 constexpr size_t kAbbreviationBytesMax = 8;
 
+bool IsMark(char c) { return c == '.' || c == '!' || c == '?'; }
+
 bool Closes(char c) { return absl::StrContains(")]}\"'*_`", absl::string_view(&c, 1)); }
 
 // Whether the dot at `dot` belongs to the word before it.
@@ -34,7 +36,7 @@ bool IsAbbreviation(absl::string_view text, size_t dot) {
 // One past the end of the sentence whose last mark is at `mark`, or 0 if it does not end there.
 size_t EndAfter(absl::string_view text, size_t mark) {
   size_t end = mark + 1;
-  while (end < text.size() && (text[end] == '.' || text[end] == '!' || text[end] == '?')) ++end;
+  while (end < text.size() && IsMark(text[end])) ++end;
   while (end < text.size() && Closes(text[end])) ++end;
   if (end == text.size()) return end;
   if (!absl::ascii_isspace(text[end])) return 0;
@@ -69,10 +71,12 @@ std::vector<Sentence> SplitSentences(absl::string_view text) {
     const char c = text[i];
     if (c == '\n' && IsEmptyLineAt(text, i)) {
       cut(i);
-    } else if (c == '.' || c == '!' || c == '?') {
+    } else if (IsMark(c)) {
       if (const size_t end = EndAfter(text, i); end != 0) {
         cut(end);
         i = end - 1;
+      } else {
+        while (i + 1 < text.size() && IsMark(text[i + 1])) ++i;  // one answer for the whole run
       }
     }
   }

@@ -1,0 +1,174 @@
+#include "runtime/json_schema.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proto/util/limits.h"
+
+namespace agentruntime {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string Nested(int depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+
+struct Text {
+  std::string text;
+  const char* message;  // part of it; "" if the text is fine
+};
+class CheckJsonTest : public ::testing::TestWithParam<Text> {};
+
+TEST_P(CheckJsonTest, Table) {
+  const absl::Status status = CheckJson(GetParam().text);
+  if (*GetParam().message == '\0') {
+    EXPECT_TRUE(status.ok()) << GetParam().text.substr(0, 100) << ": " << status;
+  } else {
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << GetParam().text.substr(0, 100);
+    EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr(GetParam().message), Not(HasSubstr("json.exception"))));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, CheckJsonTest,
+    ::testing::Values(Text{"{}", ""}, Text{" [1, 2.5, -3e2, \"x\", true, false, null] ", ""}, Text{"\"\\u00e9\\ud83d\\udc4d\"", ""}, Text{"0", ""},
+                      Text{"{\"a\":{\"a\":1},\"b\":[{\"a\":1}]}", ""}, Text{"12345678901234567890123", ""}, Text{Nested(kJsonDepthMax), ""},
+                      Text{Nested(kJsonDepthMax + 1), "nested deeper than 64"}, Text{std::string(100'000, '['), "nested deeper than 64"},
+                      Text{"", "line 1, column 1"}, Text{" ", "not valid JSON"}, Text{"{", "not valid JSON"}, Text{"{\"a\":1,}", "line 1, column 8"},
+                      Text{"{'a':1}", "not valid JSON"}, Text{"{a:1}", "not valid JSON"}, Text{"{} x", "not valid JSON"}, Text{"{}{}", "not valid JSON"},
+                      Text{"01", "not valid JSON"}, Text{"NaN", "not valid JSON"}, Text{"1e999", "not valid JSON"}, Text{"// c\n{}", "not valid JSON"},
+                      Text{"\"a\nb\"", "not valid JSON"}, Text{"\"\xff\"", "not valid JSON"}, Text{"\"\xed\xa0\x80\"", "not valid JSON"},
+                      Text{"\"\\ud800\"", "not valid JSON"}, Text{"\xEF\xBB\xBF{}", "byte order mark"}, Text{std::string("{}\0", 3), "not valid JSON"},
+                      Text{"{\"a\":1,\"a\":2}", "the key \"a\" stands twice"}, Text{"[{\"x\":{\"b\":1,\"\\u0062\":2}}]", "the key \"b\" stands twice"},
+                      Text{"\"" + std::string(kArgumentsBytesMax, 'x') + "\"", "at most 262144 are allowed"}));
+
+constexpr char kSchema[] = R"json({
+  "type": "object",
+  "properties": {
+    "query": {"type": "string", "minLength": 1, "maxLength": 10, "description": "long text that need not be repeated to the model"},
+    "limit": {"type": "integer", "minimum": 1, "maximum": 50},
+    "mode": {"enum": ["fast", "slow"]},
+    "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 2},
+    "where": {"$ref": "#/definitions/place"}
+  },
+  "definitions": {"place": {"type": "object", "properties": {"zip": {"type": "string", "pattern": "^[0-9]{5}$"}}, "required": ["zip"]}},
+  "required": ["query"],
+  "additionalProperties": false
+})json";
+
+class CheckTest : public ::testing::TestWithParam<Text> {};
+
+TEST_P(CheckTest, Table) {
+  const auto schema = JsonSchema::Compile(kSchema);
+  ASSERT_TRUE(schema.ok()) << schema.status();
+  const absl::Status status = schema->Check(GetParam().text);
+  if (*GetParam().message == '\0') {
+    EXPECT_TRUE(status.ok()) << GetParam().text << ": " << status;
+  } else {
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << GetParam().text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message)) << GetParam().text;
+    EXPECT_LT(status.message().size(), 2100u);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, CheckTest,
+    ::testing::Values(Text{R"({"query":"x"})", ""}, Text{R"({"query":"x","limit":50,"mode":"slow","tags":["a"],"where":{"zip":"12345"}})", ""},
+                      Text{"{}", "arguments: Missing required property 'query'"}, Text{"[]", "arguments: Value type not permitted"},
+                      Text{R"({"query":""})", "/query: "}, Text{R"({"query":"12345678901"})", R"("maxLength":10)"},
+                      Text{R"({"query":1})",
+                           R"(/query: Value type not permitted by 'type' constraint (expected {"maxLength":10,"minLength":1,"type":"string"}))"},
+                      Text{R"({"query":"x","limit":"5"})", R"(/limit: )"}, Text{R"({"query":"x","limit":51})", R"("maximum":50)"},
+                      Text{R"({"query":"x","limit":1.5})", "/limit: "}, Text{R"({"query":"x","mode":"medium"})", R"((expected {"enum":["fast","slow"]}))"},
+                      Text{R"({"query":"x","tags":["a",2]})", R"(/tags/1: )"}, Text{R"({"query":"x","tags":["a","b","c"]})", "/tags: "},
+                      Text{R"({"query":"x","where":{"zip":"abc"}})", "/where/zip: "},
+                      Text{R"({"query":"x","where":{}})", "/where: Missing required property 'zip'"},
+                      Text{R"({"query":"x","qeury":1})", "arguments: unknown property 'qeury'"},
+                      Text{R"({"query":"x","where":{"zip":")" + std::string(5000, '1') + "\"}}", "too many to be checked against a pattern"},
+                      Text{R"({"query":"x","query":"y"})", "stands twice"}, Text{"{\"query\":\"\xff\"}", "not valid JSON"}, Text{"", "not valid JSON"},
+                      Text{R"({"query":"x",)" + std::string(200'000, ' ') + "\"a\":1}", "unknown property 'a'"},
+                      Text{"{\"query\":\"x\",\"" + std::string(200'000, 'k') + "\":1}", "too long to be checked"}));
+
+struct BadSchema {
+  std::string schema;
+  const char* message;
+};
+class CompileTest : public ::testing::TestWithParam<BadSchema> {};
+
+TEST_P(CompileTest, Refuses) {
+  const auto schema = JsonSchema::Compile(GetParam().schema);
+  ASSERT_TRUE(absl::IsInvalidArgument(schema.status())) << GetParam().schema.substr(0, 100);
+  EXPECT_THAT(std::string(schema.status().message()), AllOf(HasSubstr("schema: "), HasSubstr(GetParam().message)));
+}
+
+std::string ReferenceChain(int length) {
+  std::string definitions;
+  for (int i = 0; i < length; ++i) definitions += "\"d" + std::to_string(i) + "\":{\"$ref\":\"#/definitions/d" + std::to_string(i + 1) + "\"},";
+  return "{\"$ref\":\"#/definitions/d0\",\"definitions\":{" + definitions + "\"d" + std::to_string(length) + "\":{}}}";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, CompileTest,
+    ::testing::Values(BadSchema{"", "not valid JSON"}, BadSchema{"true", "give an object"}, BadSchema{"[]", "give an object"}, BadSchema{R"({"type":5})", ""},
+                      BadSchema{R"({"type":"objekt"})", ""}, BadSchema{R"({"properties":5})", ""}, BadSchema{R"({"required":"query"})", ""},
+                      BadSchema{R"({"minLength":-1})", ""}, BadSchema{R"({"$ref":"http://example.com/schema.json"})", "leads nowhere"},
+                      BadSchema{R"({"properties":{"a":{"$ref":"file:///etc/passwd"}}})", "leads nowhere"},
+                      BadSchema{R"({"$ref":"#/definitions/none"})", "leads nowhere"}, BadSchema{R"({"$ref":"#"})", "leads back to itself"},
+                      BadSchema{R"({"allOf":[{"$ref":"#"}]})", "leads back to itself"},
+                      BadSchema{R"({"definitions":{"a":{"$ref":"#/definitions/b"},"b":{"not":{"$ref":"#/definitions/a"}}},"$ref":"#/definitions/a"})",
+                                "leads back to itself"},
+                      BadSchema{ReferenceChain(100), "stand one inside the other"}, BadSchema{R"({"pattern":"("})", "no regular expression"},
+                      BadSchema{R"({"patternProperties":{"[":{}}})", "no regular expression"},
+                      BadSchema{"{\"pattern\":\"" + std::string(2000, 'a') + "\"}", "more than 1024 bytes"},
+                      BadSchema{"{\"title\":\"" + std::string(kSchemaBytesMax, 'x') + "\"}", "at most 262144"}));
+
+TEST(JsonSchemaTest, RecursionThroughPropertiesIsFine) {
+  const auto schema = JsonSchema::Compile(R"({"type":"object","properties":{"child":{"$ref":"#"},"name":{"type":"string"}},"required":["name"]})");
+  ASSERT_TRUE(schema.ok()) << schema.status();
+  EXPECT_TRUE(schema->Check(R"({"name":"a","child":{"name":"b","child":{"name":"c"}}})").ok());
+  EXPECT_THAT(std::string(schema->Check(R"({"name":"a","child":{"name":"b","child":{}}})").message()),
+              HasSubstr("/child/child: Missing required property 'name'"));
+  std::string deep = "{\"name\":\"x\"}";
+  for (int i = 1; i < kJsonDepthMax; ++i) deep = "{\"name\":\"x\",\"child\":" + deep + "}";
+  EXPECT_TRUE(schema->Check(deep).ok());
+}
+
+TEST(JsonSchemaTest, ShortReferenceChainsAreFollowed) { EXPECT_TRUE(JsonSchema::Compile(ReferenceChain(20)).ok()); }
+
+TEST(JsonSchemaTest, PointersAreEscaped) {
+  const auto schema = JsonSchema::Compile(R"({"properties":{"a/b~c":{"type":"string"}}})");
+  ASSERT_TRUE(schema.ok());
+  EXPECT_THAT(std::string(schema->Check(R"({"a/b~c":1})").message()), HasSubstr("/a~1b~0c: "));
+}
+
+TEST(JsonSchemaTest, UniqueItemsAreBounded) {
+  const auto schema = JsonSchema::Compile(R"({"type":"array","uniqueItems":true})");
+  ASSERT_TRUE(schema.ok());
+  EXPECT_FALSE(schema->Check("[1,1]").ok());
+  std::string many = "[0";
+  for (int i = 1; i < 1000; ++i) many += "," + std::to_string(i);
+  EXPECT_THAT(std::string(schema->Check(many + "]").message()), HasSubstr("more than 256 items"));
+}
+
+TEST(JsonSchemaTest, ManyThreadsShareOne) {
+  const auto schema = JsonSchema::Compile(kSchema);
+  ASSERT_TRUE(schema.ok());
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&schema] {
+      for (int i = 0; i < 50; ++i) {
+        EXPECT_TRUE(schema->Check(R"({"query":"x","where":{"zip":"12345"}})").ok());
+        EXPECT_FALSE(schema->Check(R"({"query":"x","where":{"zip":"1234"}})").ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace agentruntime
