@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "clients/cli/format.h"
+#include "clients/cli/result_text.h"
 #include "clients/cli/row.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/text.h"
@@ -35,14 +36,14 @@ std::string Raw(const v1::Event& event) {
                           event.call_failed().definite() ? "" : " (its effect is not known)", ": ", event.call_failed().error().message());
     case v1::Event::kCallFinished: {
       const v1::CallFinished& finished = event.call_finished();
-      const std::string result = PartsText(finished.result());
+      const std::string result = ResultText(finished.result());
       return absl::StrCat("call ", finished.call_id(), " ", OutcomeName(finished.outcome()),
                           finished.has_duration() ? absl::StrCat(" in ", FormatElapsed(FromProto(finished.duration()))) : "", result.empty() ? "" : ": ",
                           result);
     }
     case v1::Event::kCancelRequested:
       return absl::StrCat("cancel asked for by ", event.cancel_requested().cancellation().principal(), ": ", event.cancel_requested().cancellation().cause());
-    case v1::Event::kRunStopped: return absl::StrCat("stopped: ", ReasonName(event.run_stopped().stop().reason()), ". ", StopText(event.run_stopped().stop()));
+    case v1::Event::kRunStopped: return absl::StrCat("stopped: ", ReasonName(event.run_stopped().stop().reason()), ", ", StopText(event.run_stopped().stop()));
     case v1::Event::kRunResumed: return absl::StrCat("resumed by ", event.run_resumed().principal());
     case v1::Event::KIND_NOT_SET: break;
   }

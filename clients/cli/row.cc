@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "clients/cli/format.h"
+#include "clients/cli/result_text.h"
 #include "clients/cli/text.h"
 
 namespace agentruntime::cli {
@@ -22,12 +23,14 @@ constexpr int kGap = 3;
 }  // namespace
 
 std::string FormatRow(const Output& output, const Row& row) {
-  const int room = output.width - kBeforeWhat - kDurationColumns - kGap - kNoteColumnsMin;
-  const int what_columns = output.width > 0 ? std::clamp(room, kWhatColumnsMin, kWhatColumns) : kWhatColumns;
+  const bool alone = !row.duration && row.note.empty();
+  const int room = alone ? output.width - kBeforeWhat : output.width - kBeforeWhat - kDurationColumns - kGap - kNoteColumnsMin;
+  const int what_columns = output.width > 0 ? std::clamp(room, kWhatColumnsMin, alone ? std::max(room, kWhatColumnsMin) : kWhatColumns) : kWhatColumns;
   const std::string what = output.width > 0 ? CutToWidth(row.what, what_columns) : row.what;
   const std::string step = row.step > 0 ? absl::StrCat(row.step) : "";
   std::string line = absl::StrCat(PadLeft(step, 4), "  ", PadRight(row.verb, 6), "  ", PadRight(what, what_columns));
   absl::StrAppend(&line, PadLeft(row.duration ? FormatElapsed(*row.duration) : "", kDurationColumns));
+  if (alone) absl::StripTrailingAsciiWhitespace(&line);
   if (output.width > 0) line = CutToWidth(line, output.width);
   const int left = output.width > 0 ? output.width - DisplayWidth(line) - kGap : 0;
   std::string note = output.width > 0 ? CutToWidth(row.note, left) : row.note;
@@ -44,7 +47,7 @@ std::string CallText(absl::string_view tool, absl::string_view arguments) {
 
 Row CallRow(absl::string_view call_text, v1::CallOutcome outcome, const google::protobuf::RepeatedPtrField<v1::Part>& result,
             std::optional<absl::Duration> duration) {
-  Row row{.verb = "act", .what = std::string(call_text), .duration = duration, .note = PrintableLine(PartsText(result), 100), .tone = Tone::kQuiet};
+  Row row{.verb = "act", .what = std::string(call_text), .duration = duration, .note = ResultText(result), .tone = Tone::kQuiet};
   if (outcome == v1::CALL_OUTCOME_OK) return row;
   const std::string name = OutcomeName(outcome);
   row.note = row.note.empty() ? name : absl::StrCat(name, ": ", row.note);

@@ -41,17 +41,17 @@ class Timeline final : public Display {
     activity_ = run.has_activity() && run.activity().has_next_try_time() ? PrintableLine(run.activity().detail()) : "";
     if (begun_) return;
     begun_ = true;
-    Erase();
-    output_.out << FormatHeader(output_, run);
-    Draw();
+    output_.out << FormatHeader(output_, run) << std::flush;
   }
 
   void OnEvent(const v1::Event& event) override {
     MutexLock lock(mu_);
     const std::vector<Row> rows = view_.Take(event, absl::Now());
+    const bool drawn = drawn_ > 0;
     Erase();
     for (const Row& row : rows) output_.out << FormatRow(output_, row) << "\n";
-    Draw();
+    if (drawn) Draw();  // else with the next frame: a run of a few milliseconds does not flicker
+    output_.out << std::flush;
   }
 
   void OnDelta(const v1::Delta& delta) override {

@@ -1,3 +1,4 @@
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -72,7 +73,8 @@ ExitCode AgentCommand(Session& session, const std::string& name) {
   line("etag", PrintableLine(agent->etag()));
   if (!agent->instructions().empty()) {
     output.out << "\n";
-    for (const std::string& text : WrapLines(Printable(agent->instructions()), output.width > 0 ? output.width - 2 : 1 << 20))
+    for (const std::string& text :
+         WrapLines(Printable(absl::StripTrailingAsciiWhitespace(agent->instructions())), output.width > 0 ? output.width - 2 : 1 << 20))
       output.out << "  " << text << "\n";
   }
   output.out << std::flush;

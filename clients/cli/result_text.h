@@ -1,0 +1,15 @@
+// A tool's result in a few words.
+#pragma once
+
+#include <google/protobuf/repeated_field.h>
+
+#include <string>
+
+#include "agentruntime/v1/content.pb.h"
+
+namespace agentruntime::cli {
+
+// The `summary` of a result that is a JSON object with one, else its beginning; printable, on one line.
+std::string ResultText(const google::protobuf::RepeatedPtrField<v1::Part>& result);
+
+}  // namespace agentruntime::cli

@@ -1,0 +1,163 @@
+// What people see of a run, line for line.
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "clients/cli/display.h"
+#include "clients/cli/run_view.h"
+#include "clients/cli/timeline.h"
+
+namespace agentruntime::cli {
+namespace {
+
+template <typename Message>
+Message Parse(const std::string& text) {
+  Message message;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message)) << text;
+  return message;
+}
+
+v1::Event Event(const std::string& text) { return Parse<v1::Event>(text); }
+
+const char kAnswered[] = R"(
+  name: "runs/01jd3zk8v4m9q2c7h5n0xt6bwe" title: "Find limits" state: RUN_STATE_STOPPED last_sequence: 9
+  usage { steps: 2 tool_calls: 1 input_tokens: 1200 output_tokens: 88 active_time { nanos: 11000000 } }
+  answer { text: "Each key may send 600.\nAbove that: 429." } stop { reason: STOP_REASON_FINAL_ANSWER })";
+
+// Two attempts of the model, a call that fails and is repeated, one that the model got wrong, and escape sequences in everything.
+std::vector<v1::Event> Story() {
+  return {
+      Event(R"(sequence: 1 run_created {})"),
+      Event(R"(sequence: 2 run_started { cause: START_CAUSE_FIRST })"),
+      Event(R"(sequence: 3 step: 1 time { seconds: 10 } model_called { attempt: 1 model: "gpt" })"),
+      Event(R"(sequence: 4 step: 1 time { seconds: 12 } model_failed { attempt: 1 error { message: "HTTP 429" } retry_time { seconds: 15 } })"),
+      Event(R"(sequence: 5 step: 1 time { seconds: 15 } model_called { attempt: 2 model: "gpt" })"),
+      Event(R"(sequence: 6 step: 1 time { seconds: 16 } decision_made { decision { model: "gpt" duration { seconds: 1 nanos: 40000000 }
+               usage { input_tokens: 1200 output_tokens: 88 } content { text: "I will look." }
+               tool_calls { call_id: "1.1" tool: "search_docs" arguments: "{\"query\":\"limits\"}" }
+               tool_calls { call_id: "1.2" tool: "read\033doc" arguments: "{}" } } })"),
+      Event(R"(sequence: 7 step: 1 time { seconds: 16 } call_started { call_id: "1.1" attempt: 1 })"),
+      Event(R"(sequence: 8 step: 1 time { seconds: 16 nanos: 30000000 } call_failed { call_id: "1.1" attempt: 1 error { reason: "TOOL_FAILED" } })"),
+      Event(R"(sequence: 9 step: 1 call_finished { call_id: "1.2" outcome: CALL_OUTCOME_ERROR result { text: "no tool \033[31mnamed so" } })"),
+      Event(R"(sequence: 10 step: 1 time { seconds: 17 } call_started { call_id: "1.1" attempt: 2 })"),
+      Event(R"(sequence: 11 step: 1 call_finished { call_id: "1.1" outcome: CALL_OUTCOME_OK duration { nanos: 2000000 }
+               result { json: "{\"hits\": [{\"summary\": \"not this\"}], \"summary\": \"8 passages from 4 documents\"}" } })"),
+  };
+}
+
+TEST(PlainDisplayTest, TellsTheStoryLineByLine) {
+  std::ostringstream out, err;
+  auto display = MakePlainDisplay({.out = out, .err = err});
+  display->OnRun(Parse<v1::Run>(R"(name: "runs/01jd3zk8v4m9q2c7h5n0xt6bwe" title: "Find limits")"));
+  for (const v1::Event& event : Story()) display->OnEvent(event);
+  display->OnDelta(Parse<v1::Delta>(R"(text: "never in plain lines")"));
+  display->OnStop(Parse<v1::Run>(kAnswered));
+  EXPECT_EQ(out.str(),
+            "  Find limits\n"
+            "  runs/01jd3zk8v4m9q2c7h5n0xt6bwe\n"
+            "   1  decide  gpt                                                    2.0 s   failed: HTTP 429; next try in 3.0 s\n"
+            "   1  decide  gpt                                                    1.0 s   1,200 + 88 tokens\n"
+            "      says    I will look.\n"
+            "      act     search_docs {\"query\":\"limits\"}                         30 ms   failed: TOOL_FAILED\n"
+            "      act     read doc                                                       ERROR: no tool [31mnamed so\n"
+            "      act     search_docs {\"query\":\"limits\"}                          2 ms   8 passages from 4 documents\n"
+            "\n"
+            "  Each key may send 600.\n"
+            "  Above that: 429.\n"
+            "\n"
+            "  FINAL_ANSWER  2 steps, 1 tool call, 1,288 tokens, 11 ms, 9 events\n");
+  EXPECT_EQ(err.str(), "");
+}
+
+TEST(PlainDisplayTest, SaysWhyItStoppedAndHowToGoOn) {
+  std::ostringstream out, err;
+  auto display = MakePlainDisplay({.out = out, .err = err});
+  display->OnStop(Parse<v1::Run>(R"(name: "runs/x" state: RUN_STATE_STOPPED last_sequence: 38 usage { steps: 4 tool_calls: 6 active_time { seconds: 372 } }
+      stop { reason: STOP_REASON_ERROR resumable: true error { reason: "MODEL_UNAVAILABLE" message: "gpt answered 429 five times" } })"));
+  EXPECT_EQ(out.str(),
+            "\n"
+            "  ERROR  MODEL_UNAVAILABLE: gpt answered 429 five times\n"
+            "         4 steps, 6 tool calls, 6m 12s, 38 events\n"
+            "         agentctl resume x\n");
+}
+
+TEST(PlainDisplayTest, NamesTheLimitToRaise) {
+  const auto how = [](const std::string& limit) {
+    return HowToResume(Parse<v1::Run>(R"(name: "runs/x" state: RUN_STATE_STOPPED stop { resumable: true limit { )" + limit + " } }"));
+  };
+  EXPECT_EQ(how(R"(limit: "max_steps" value: 3 count: 3)"), "agentctl resume x --max-steps 6");
+  EXPECT_EQ(how(R"(limit: "max_tool_calls" value: 0 count: 0)"), "agentctl resume x --max-tool-calls 2");
+  EXPECT_EQ(how(R"(limit: "max_tokens" value: 100 count: 130)"), "agentctl resume x --max-tokens 260");
+  EXPECT_EQ(how(R"(limit: "timeout" value: 60000 count: 60010)"), "agentctl resume x --timeout 2m0.02s");
+}
+
+TEST(PlainDisplayTest, NarrowTerminalsCutLinesAndNeverWrap) {
+  std::ostringstream out, err;
+  auto display = MakePlainDisplay({.out = out, .err = err, .width = 60});
+  for (const v1::Event& event : Story()) display->OnEvent(event);
+  std::istringstream lines(out.str());
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 60u) << line;
+}
+
+TEST(JsonDisplayTest, WritesOneEventALineAndTheRunLast) {
+  std::ostringstream out, err;
+  auto display = MakeJsonDisplay({.out = out, .err = err, .json = true});
+  display->OnRun(Parse<v1::Run>(R"(name: "runs/x")"));
+  display->OnEvent(Event("sequence: 1 run_created {}"));
+  display->OnDelta(Parse<v1::Delta>(R"(step: 1 text: "a\nb")"));
+  display->OnStop(Parse<v1::Run>(R"(name: "runs/x" state: RUN_STATE_STOPPED)"));
+  EXPECT_EQ(out.str(),
+            "{\"sequence\":\"1\",\"runCreated\":{}}\n"
+            "{\"delta\":{\"step\":1,\"text\":\"a\\nb\"}}\n"
+            "{\"name\":\"runs/x\",\"state\":\"RUN_STATE_STOPPED\"}\n");
+}
+
+TEST(TimelineTest, ShowsWhatIsUnderWay) {
+  std::ostringstream out;
+  const Output output{.out = out, .err = out, .width = 80};
+  const absl::Time start = absl::FromUnixSeconds(1000);
+  RunView view;
+  EXPECT_EQ(LiveLines(output, view, start, 0, ""), std::vector<std::string>{"⣷ waiting"});
+  view.Take(Event(R"(sequence: 3 step: 1 model_called { attempt: 2 model: "gpt" })"), start);
+  view.Take(Parse<v1::Delta>(R"(text: "Each key \033[31mmay ")"));
+  view.Take(Parse<v1::Delta>(R"(text: "send 600.")"));
+  EXPECT_EQ(LiveLines(output, view, start + absl::Milliseconds(3'200), 1, ""),
+            (std::vector<std::string>{"  Each key \\x1b[31mmay send 600.", "⣯  1  decide  gpt                              3.2 s   attempt 2"}));
+}
+
+TEST(TimelineTest, VoidTextDisappears) {
+  RunView view;
+  view.Take(Event(R"(sequence: 3 step: 1 model_called { attempt: 1 model: "gpt" })"), absl::UnixEpoch());
+  view.Take(Parse<v1::Delta>(R"(text: "half an ans")"));
+  EXPECT_EQ(view.streamed_text(), "half an ans");
+  view.Take(Event(R"(sequence: 4 step: 1 model_failed { attempt: 1 })"), absl::UnixEpoch());
+  EXPECT_EQ(view.streamed_text(), "");
+}
+
+TEST(TimelineTest, BoundsItsLinesAndTheirWidth) {
+  std::ostringstream out;
+  const Output output{.out = out, .err = out, .width = 40};
+  RunView view;
+  view.Take(Event(R"(sequence: 3 step: 1 model_called { attempt: 1 model: "gpt" })"), absl::UnixEpoch());
+  for (int i = 0; i < 100; ++i) view.Take(Parse<v1::Delta>(R"(text: "word after word, \n")"));
+  for (int i = 1; i <= 20; ++i) view.Take(Event("sequence: 5 step: 1 call_started { call_id: '1." + std::to_string(i) + "' }"), absl::UnixEpoch());
+  const std::vector<std::string> lines = LiveLines(output, view, absl::UnixEpoch(), 0, "connection lost, trying again (the connection was refused)");
+  EXPECT_EQ(lines.size(), static_cast<size_t>(kLiveTextLinesMax + kLiveWorkLinesMax + 2));
+  for (const std::string& line : lines) EXPECT_LT(line.size(), 50u) << line;  // bytes; the spinner has three
+}
+
+TEST(TimelineTest, LeavesTheRowsAndErasesTheRest) {
+  std::ostringstream out, err;
+  {
+    auto display = MakeTimeline({.out = out, .err = err, .live = true, .width = 100});
+    display->OnRun(Parse<v1::Run>(R"(name: "runs/x" title: "Find limits")"));
+    for (const v1::Event& event : Story()) display->OnEvent(event);
+    display->OnStop(Parse<v1::Run>(kAnswered));
+  }
+  EXPECT_NE(out.str().find("      act     search_docs"), std::string::npos);
+  EXPECT_TRUE(out.str().ends_with("FINAL_ANSWER  2 steps, 1 tool call, 1,288 tokens, 11 ms, 9 events\n")) << out.str();
+}
+
+}  // namespace
+}  // namespace agentruntime::cli

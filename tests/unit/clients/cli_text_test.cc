@@ -1,0 +1,87 @@
+#include <google/protobuf/struct.pb.h>
+#include <gtest/gtest.h>
+
+#include "clients/cli/format.h"
+#include "clients/cli/output.h"
+#include "clients/cli/text.h"
+
+namespace agentruntime::cli {
+namespace {
+
+TEST(PrintableTest, NeutralisesWhatATerminalActsOn) {
+  EXPECT_EQ(Printable("plain\ntext"), "plain\ntext");
+  EXPECT_EQ(Printable("\x1b]0;owned\x07\x1b[2J"), "\\x1b]0;owned\\x07\\x1b[2J");
+  EXPECT_EQ(Printable("a\rb"), "a\\x0db");
+  EXPECT_EQ(Printable("line\r\nnext"), "line\nnext");
+  EXPECT_EQ(Printable("tab\tbed"), "tab    bed");
+  EXPECT_EQ(Printable(absl::string_view("nul\0x", 5)), "nul\\x00x");
+  EXPECT_EQ(Printable("\x7f"), "\\x7f");
+  EXPECT_EQ(Printable("8-bit CSI \xC2\x9B"
+                      "31m"),
+            "8-bit CSI \\x9b31m");
+  EXPECT_EQ(Printable("right to left \xE2\x80\xAE"
+                      "cod.exe"),
+            "right to left \\u202ecod.exe");
+  EXPECT_EQ(Printable("hidden\xE2\x80\x8B \xF3\xA0\x81\x81"), "hidden\\u200b \\ue0041");
+  EXPECT_EQ(Printable("wrong \xFF byte"), "wrong \xEF\xBF\xBD byte");
+  EXPECT_EQ(Printable("gr\xC3\xBC\xC3\x9F \xE6\x97\xA5 \xF0\x9F\x98\x80"), "gr\xC3\xBC\xC3\x9F \xE6\x97\xA5 \xF0\x9F\x98\x80");
+}
+
+TEST(PrintableTest, LinesHaveNoControlCharactersAtAll) {
+  EXPECT_EQ(PrintableLine("a\n\n  b\x1b[1mc\xC2\x9B"), "a b [1mc\\x9b");
+  EXPECT_EQ(PrintableLine("abcdef", 3), "abc\xE2\x80\xA6");
+}
+
+// What a program reads may still be looked at on a terminal.
+TEST(PrintableTest, JsonIsSafeToo) {
+  google::protobuf::Value value;
+  value.set_string_value("\x1b[2J\x7f\xC2\x9B");
+  for (const char c : ToJson(value)) EXPECT_TRUE(c >= 0x20 && c < 0x7f) << ToJson(value);
+}
+
+TEST(WidthTest, CountsColumns) {
+  EXPECT_EQ(DisplayWidth("abc"), 3);
+  EXPECT_EQ(DisplayWidth("\xC3\xA4"), 1);
+  EXPECT_EQ(DisplayWidth("e\xCC\x81"), 1);                 // a combining accent
+  EXPECT_EQ(DisplayWidth("\xE6\x97\xA5\xE6\x9C\xAC"), 4);  // two wide characters
+  EXPECT_EQ(DisplayWidth("\xF0\x9F\x98\x80"), 2);
+}
+
+TEST(WidthTest, CutsAndPads) {
+  EXPECT_EQ(CutToWidth("abcdef", 6), "abcdef");
+  EXPECT_EQ(CutToWidth("abcdefg", 6), "abc...");
+  EXPECT_EQ(CutToWidth("\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E", 5), "\xE6\x97\xA5...");
+  EXPECT_EQ(CutToWidth("abcdef", 2), "..");
+  EXPECT_EQ(CutToWidth("abcdef", 0), "");
+  EXPECT_EQ(PadRight("\xE6\x97\xA5", 4), "\xE6\x97\xA5  ");
+  EXPECT_EQ(PadLeft("7", 3), "  7");
+}
+
+TEST(WidthTest, WrapsBetweenWords) {
+  EXPECT_EQ(WrapLines("one two three", 8), (std::vector<std::string>{"one two", "three"}));
+  EXPECT_EQ(WrapLines("abcdefghij", 4), (std::vector<std::string>{"abcd", "efgh", "ij"}));
+  EXPECT_EQ(WrapLines("a\n\nb", 4), (std::vector<std::string>{"a", "", "b"}));
+}
+
+TEST(FormatTest, WritesNumbersAndTimesForPeople) {
+  EXPECT_EQ(FormatCount(0), "0");
+  EXPECT_EQ(FormatCount(999), "999");
+  EXPECT_EQ(FormatCount(18'204), "18,204");
+  EXPECT_EQ(FormatCount(-1'234'567), "-1,234,567");
+  EXPECT_EQ(FormatPlural(1, "step"), "1 step");
+  EXPECT_EQ(FormatPlural(2, "step"), "2 steps");
+  EXPECT_EQ(FormatBytes(412LL << 20), "412 MiB");
+  EXPECT_EQ(FormatBytes(1536), "1.5 KiB");
+  EXPECT_EQ(FormatElapsed(absl::Microseconds(31'900)), "31 ms");
+  EXPECT_EQ(FormatElapsed(absl::Milliseconds(2'449)), "2.4 s");
+  EXPECT_EQ(FormatElapsed(absl::Seconds(372)), "6m 12s");
+  EXPECT_EQ(FormatElapsed(absl::Seconds(3 * 3600 + 125)), "3h 02m");
+  EXPECT_EQ(FormatElapsed(absl::Hours(74)), "3 d 2 h");
+  EXPECT_EQ(FormatLimit(absl::Minutes(10)), "10m");
+  EXPECT_EQ(FormatLimit(absl::Hours(1)), "1h");
+  EXPECT_EQ(FormatLimit(absl::Minutes(90)), "1h30m");
+  EXPECT_EQ(FormatLimit(absl::Milliseconds(250)), "250ms");
+}
+
+}  // namespace
+}  // namespace agentruntime::cli
