@@ -166,12 +166,12 @@ void Hub::Remove(const RunId& run) {
   if (list.empty()) mailboxes_.erase(at);
 }
 
-absl::StatusOr<std::unique_ptr<Watch>> Hub::Follow(const RunId& run, Sequence after, bool include_deltas, std::shared_ptr<const v1::Run> known) {
+absl::StatusOr<std::unique_ptr<JournalWatch>> Hub::Follow(const RunId& run, Sequence after, bool include_deltas) {
   if (watchers_.fetch_add(1) >= kWatchersMax) {
     --watchers_;
     return QueueFull("watchers", kWatchersMax);
   }
-  return std::make_unique<JournalWatch>(shared_from_this(), Subscribe(run, include_deltas), run, after, std::move(known));
+  return std::make_unique<JournalWatch>(shared_from_this(), Subscribe(run, include_deltas), run, after);
 }
 
 void Hub::Drain() {

@@ -26,6 +26,8 @@
 
 namespace agentruntime {
 
+class JournalWatch;
+
 // An event as it goes to watchers. Encoded by the first watcher's publish, shared by all.
 struct PublishedEvent {
   Sequence sequence = 0;
@@ -78,8 +80,8 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   // A mailbox that gets everything published from now on; unsubscribed when the last reference goes.
   std::shared_ptr<Mailbox> Subscribe(const RunId& run, bool wants_deltas);
 
-  // Follows `run` from `after`. `known`: the run as of just now, if the caller has it, else the store is read. QueueFull over kWatchersMax.
-  absl::StatusOr<std::unique_ptr<Watch>> Follow(const RunId& run, Sequence after, bool include_deltas, std::shared_ptr<const v1::Run> known);
+  // Follows `run` from `after`. QueueFull over kWatchersMax.
+  absl::StatusOr<std::unique_ptr<JournalWatch>> Follow(const RunId& run, Sequence after, bool include_deltas);
 
   // Ends every watch with ServerDraining, later ones too.
   void Drain();

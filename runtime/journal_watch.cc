@@ -13,8 +13,16 @@ namespace agentruntime {
 
 namespace asio = boost::asio;
 
-JournalWatch::JournalWatch(std::shared_ptr<Hub> hub, std::shared_ptr<Mailbox> mailbox, RunId run, Sequence after, std::shared_ptr<const v1::Run> known)
-    : hub_(std::move(hub)), mailbox_(std::move(mailbox)), run_(run), cursor_(after), known_(std::move(known)) {}
+JournalWatch::JournalWatch(std::shared_ptr<Hub> hub, std::shared_ptr<Mailbox> mailbox, RunId run, Sequence after)
+    : hub_(std::move(hub)), mailbox_(std::move(mailbox)), run_(run), cursor_(after) {}
+
+void JournalWatch::BeginWith(v1::Run run, const v1::Event& created) {
+  out_.push_back(EncodeRun(run));
+  Deliver({created.sequence(), /*is_stop=*/false, EncodeEvent(created)});
+  phase_ = Phase::kLive;
+  known_ = std::make_shared<const v1::Run>(std::move(run));
+  Say(*known_);
+}
 
 JournalWatch::~JournalWatch() { --hub_->watchers_; }
 

@@ -10,8 +10,11 @@ namespace agentruntime {
 
 class JournalWatch final : public Watch {
  public:
-  JournalWatch(std::shared_ptr<Hub> hub, std::shared_ptr<Mailbox> mailbox, RunId run, Sequence after, std::shared_ptr<const v1::Run> known);
+  JournalWatch(std::shared_ptr<Hub> hub, std::shared_ptr<Mailbox> mailbox, RunId run, Sequence after);
   ~JournalWatch() override;
+
+  // For a run made just now, whose mailbox is older than the run: `run` is as of `created`, its event 1. Before the first Next.
+  void BeginWith(v1::Run run, const v1::Event& created);
 
   boost::asio::awaitable<absl::StatusOr<EncodedResponse>> Next() override;
   void Close() override { mailbox_->Close(); }

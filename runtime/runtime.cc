@@ -13,6 +13,7 @@
 #include "runtime/blocking_pool.h"
 #include "runtime/commands.h"
 #include "runtime/hub.h"
+#include "runtime/journal_watch.h"
 #include "runtime/limits.h"
 #include "runtime/load.h"
 #include "runtime/outlet.h"
@@ -39,6 +40,12 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
   asio::awaitable<absl::StatusOr<v1::Run>> Load(RunId run) {
     return Blocking([store = environment_.store, run] { return LoadRun(*store, run); });
   }
+  struct Submitted {
+    v1::Run run;
+    EventPtr created;  // event 1; null if the run existed
+  };
+  RunId NewId() { return RunId::New(environment_.clock->Now(), environment_.random->Next(), environment_.random->Next()); }
+  asio::awaitable<absl::StatusOr<Submitted>> Submit(RunId id, CreateRequest request, Caller caller);
   asio::awaitable<absl::StatusOr<CreateOutcome>> Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan);
   asio::awaitable<absl::StatusOr<v1::Run>> Command(RunId run, std::function<void(Session&, std::shared_ptr<Reply<v1::Run>>)> command);
   void OnWritable(bool writable);
@@ -123,20 +130,17 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(Environment environment,
 Runtime::Runtime(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Runtime::~Runtime() = default;
 
-asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CreateRun(CreateRequest request, Caller caller) {
-  const auto impl = impl_;
-  CO_ASSIGN_OR_RETURN(const std::shared_ptr<const RunPlan> plan, co_await impl->FindPlan(request.run.agent()));
-  CO_ASSIGN_OR_RETURN(v1::Limits limits,
-                      EffectiveLimits(impl->options_.default_limits, plan->agent->limits(), request.run.limits(), impl->options_.maximum_limits));
+asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(RunId id, CreateRequest request, Caller caller) {
+  CO_ASSIGN_OR_RETURN(const std::shared_ptr<const RunPlan> plan, co_await FindPlan(request.run.agent()));
+  CO_ASSIGN_OR_RETURN(v1::Limits limits, EffectiveLimits(options_.default_limits, plan->agent->limits(), request.run.limits(), options_.maximum_limits));
   // Nothing is queued for a disk that is full: callers would grow the queue without bound.
-  CO_RETURN_IF_ERROR(impl->creates_.CheckWritable());
-  CO_RETURN_IF_ERROR(impl->scheduler_->Admit());
+  CO_RETURN_IF_ERROR(creates_.CheckWritable());
+  CO_RETURN_IF_ERROR(scheduler_->Admit());
 
-  const absl::Time now = absl::FromUnixMicros(absl::ToUnixMicros(impl->environment_.clock->Now()));
   auto event = std::make_shared<v1::Event>();
   event->set_sequence(1);
-  *event->mutable_time() = ToProto(now);
-  event->set_epoch(impl->environment_.store->epoch());
+  *event->mutable_time() = ToProto(environment_.clock->Now());
+  event->set_epoch(environment_.store->epoch());
   v1::RunCreated* const created = event->mutable_run_created();
   created->set_agent(plan->agent->revision());
   *created->mutable_input() = std::move(*request.run.mutable_input());
@@ -147,24 +151,47 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CreateRun(CreateRequest reques
   created->set_request_id(request.request_id);
 
   RunState state;
-  state.id = RunId::New(now, impl->environment_.random->Next(), impl->environment_.random->Next());
+  state.id = id;
   Apply(state, event);
-  v1::Run run = RunOf(state);
-  NewRun made;
-  made.id = state.id;
-  made.tenant = caller.tenant;
-  made.request_id = request.request_id;
-  made.request_hash = request.request_hash;
-  made.created = event;
-  made.title = run.title();
-  made.projection = ProjectionOf(state);
-  CO_ASSIGN_OR_RETURN(const CreateOutcome outcome, co_await impl->Create(std::move(made), std::move(state), plan));
+  Submitted submitted{RunOf(state), event};
+  NewRun run;
+  run.id = id;
+  run.tenant = caller.tenant;
+  run.request_id = request.request_id;
+  run.request_hash = request.request_hash;
+  run.created = event;
+  run.title = submitted.run.title();
+  run.projection = ProjectionOf(state);
+  CO_ASSIGN_OR_RETURN(const CreateOutcome outcome, co_await Create(std::move(run), std::move(state), plan));
   switch (outcome.kind) {
-    case CreateOutcome::Kind::kCreated: co_return run;
-    case CreateOutcome::Kind::kExists: co_return co_await impl->Load(outcome.run);
+    case CreateOutcome::Kind::kCreated: co_return submitted;
+    case CreateOutcome::Kind::kExists: {
+      CO_ASSIGN_OR_RETURN(v1::Run existing, co_await Load(outcome.run));
+      co_return Submitted{std::move(existing), nullptr};
+    }
     case CreateOutcome::Kind::kReused: co_return RequestIdReused(request.request_id, outcome.run);
     case CreateOutcome::Kind::kDeleted: co_return RequestIdOfDeletedRun(request.request_id, outcome.run);
   }
+}
+
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CreateRun(CreateRequest request, Caller caller) {
+  const auto impl = impl_;
+  CO_ASSIGN_OR_RETURN(Impl::Submitted submitted, co_await impl->Submit(impl->NewId(), std::move(request), std::move(caller)));
+  co_return std::move(submitted.run);
+}
+
+asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::RunAgent(CreateRequest request, Caller caller, bool include_deltas) {
+  const auto impl = impl_;
+  const RunId id = impl->NewId();
+  // Subscribed before the run exists: all of its events come by mail, and nothing is read from the store.
+  CO_ASSIGN_OR_RETURN(std::unique_ptr<JournalWatch> watch, impl->hub_->Follow(id, 0, include_deltas));
+  CO_ASSIGN_OR_RETURN(Impl::Submitted submitted, co_await impl->Submit(id, std::move(request), std::move(caller)));
+  if (submitted.created != nullptr) {
+    watch->BeginWith(std::move(submitted.run), *submitted.created);
+    co_return std::move(watch);
+  }
+  CO_ASSIGN_OR_RETURN(watch, impl->hub_->Follow(*ParseRunName(submitted.run.name()), 0, include_deltas));
+  co_return std::move(watch);
 }
 
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Duration wait) {
@@ -286,7 +313,7 @@ asio::awaitable<absl::StatusOr<v1::Step>> Runtime::GetStep(RunId run, int32_t nu
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::WatchRun(RunId run, Sequence after, bool include_deltas) {
-  co_return impl_->hub_->Follow(run, after, include_deltas, nullptr);
+  co_return impl_->hub_->Follow(run, after, include_deltas);
 }
 
 asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::CreateAgent(v1::Agent agent) {
