@@ -149,11 +149,11 @@ check_config() {
 start_agentd() {
   local pid code began=$SECONDS
   if [[ -e "$log" ]] && (($(stat -c %s "$log") > 16000000)); then mv "$log" "$log.1"; fi
-  rm -f "$state/port"
-  setsid "$state/bin/agentd" --config "$config" --port-file "$state/port" </dev/null >>"$log" 2>&1 9>&- &
+  rm -f "$state/address"
+  setsid "$state/bin/agentd" --config "$config" --port-file "$state/address" </dev/null >>"$log" 2>&1 9>&- &
   pid=$!
   echo "$pid" >"$state/agentd.pid"
-  while [[ ! -s "$state/port" ]]; do
+  while [[ ! -s "$state/address" ]]; do
     if ! kill -0 "$pid" 2>/dev/null; then
       code=0
       wait "$pid" || code=$?
@@ -252,7 +252,7 @@ elif [[ -n "$pid" ]]; then
 else
   start_agentd
 fi
-address="127.0.0.1:$(cat "$state/port")"
+address="$(cat "$state/address")"
 finish "$how $address, pid $(cat "$state/agentd.pid"), data in $(shown "$state/data")        stop: $script --stop"
 flock -u 9
 exec 9>&-
@@ -265,7 +265,7 @@ documents="$(count_documents "$folder")"
 finish "agent docs, model $model, $documents document$( ((documents == 1)) || echo s) in $(shown "$folder")"
 printf '\n'
 code=0
-"$state/bin/agentctl" --server "$address" run docs "$question" || code=$?
+"$state/bin/agentctl" --server "$address" run docs -- "$question" || code=$?
 
 ctl="$(printf '%q' "$(shown "$state/bin/agentctl")")"
 if [[ "$address" != 127.0.0.1:7070 ]]; then ctl+=" --server $address"; fi

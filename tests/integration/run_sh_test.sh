@@ -75,10 +75,11 @@ says "17 litres"
 if [[ "$(pid)" != "$second" ]]; then echo "the server restarted without a reason" && exit 1; fi
 
 echo "the commands that it names work, and the journal has all three runs"
-port="$(cat "$AGENTRUNTIME_STATE/port")"
-expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "127.0.0.1:$port" watch last
+address="$(cat "$AGENTRUNTIME_STATE/address")"
+port="${address##*:}"
+expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "$address" watch last
 says "17 litres"
-expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "127.0.0.1:$port" runs
+expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "$address" runs
 if (($(grep -c FINAL_ANSWER "$scratch/out") != 3)); then echo "not three runs" && exit 1; fi
 
 echo "a taken port is named with its owner, who stays alive"
