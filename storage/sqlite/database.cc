@@ -95,7 +95,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const Options& options)
   sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   database->Execute("PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON");
   database->Execute(absl::StrCat("PRAGMA cache_size=-", options.cache_bytes >> 10).c_str());
-  if (absl::Status status = database->TakeError(); !status.ok()) return absl::UnavailableError(absl::StrCat(options.path, ": ", status.message()));
+  if (database->failed()) return OpenError(*database, options.path);
   return database;
 }
 
@@ -145,6 +145,16 @@ absl::Status Database::TakeError() {
 
 void Database::Rollback() {
   if (sqlite3_get_autocommit(handle_) == 0) Execute("ROLLBACK");
+}
+
+absl::Status OpenError(Database& database, absl::string_view path) {
+  const int code = database.error() & 0xff;
+  const absl::Status status = database.TakeError();
+  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": is damaged (", status.message(), "); restore it from a backup, or move it and its -wal file away to begin anew"));
+  }
+  return absl::UnavailableError(absl::StrCat(path, ": ", status.message()));
 }
 
 }  // namespace agentruntime::sqlite

@@ -103,4 +103,7 @@ class Database {
   std::map<const char*, std::unique_ptr<Statement>> statements_;  // by the literal's address
 };
 
+// The database's first error as one of opening: DATA_LOSS if the file is damaged, else UNAVAILABLE; clears it.
+absl::Status OpenError(Database& database, absl::string_view path);
+
 }  // namespace agentruntime::sqlite

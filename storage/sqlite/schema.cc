@@ -114,16 +114,6 @@ CREATE VIEW journal AS
 
 }  // namespace
 
-absl::Status OpenError(Database& database, absl::string_view path) {
-  const int code = database.error() & 0xff;
-  const absl::Status status = database.TakeError();
-  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": is damaged (", status.message(), "); restore it from a backup, or move it and its -wal file away to begin anew"));
-  }
-  return absl::UnavailableError(absl::StrCat(path, ": ", status.message()));
-}
-
 absl::Status CheckFormat(absl::string_view path, uint32_t application_id, uint32_t format) {
   if (application_id == 0 && format == 0) return absl::OkStatus();
   if (application_id != static_cast<uint32_t>(kApplicationId)) {

@@ -20,7 +20,4 @@ absl::Status CheckFormat(absl::string_view path, uint32_t application_id, uint32
 // Brings an empty or older database to kFormat, in one transaction. Errors as CheckFormat's; DATA_LOSS if the file is damaged.
 absl::Status Migrate(Database& database, absl::string_view path);
 
-// The database's first error as one of opening: DATA_LOSS if the file is damaged, else UNAVAILABLE; clears it.
-absl::Status OpenError(Database& database, absl::string_view path);
-
 }  // namespace agentruntime::sqlite

@@ -1,0 +1,165 @@
+// A damaged row costs one run, never the others.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/util/errors.h"
+#include "storage/sqlite/checksum.h"
+#include "storage/sqlite/stores.h"
+#include "tests/conformance/store_calls.h"
+#include "tests/support/temp_dir.h"
+
+namespace agentruntime::sqlite {
+namespace {
+
+using ::testing::HasSubstr;
+
+class SqliteDamageTest : public testing::Test {
+ protected:
+  SqliteDamageTest() {
+    Open();
+    for (int number = 1; number <= 3; ++number) {
+      CreateNow(store(), TestRun(TestRunId(number), {.labels = {{"k", "v"}}}));
+      AppendNow(store(), TestAppend(TestRunId(number), store().epoch(), 1, 4));
+    }
+  }
+  Store& store() { return *stores_.store; }
+  void Open() {
+    auto stores = OpenStores({.path = path_});
+    if (!stores.ok()) abort();
+    stores_ = *std::move(stores);
+  }
+  // Runs SQL on the file while nobody serves it, then opens it again.
+  void Edit(const std::string& sql) {
+    stores_ = {};
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    rows_changed_ = sqlite3_changes(database);
+    sqlite3_close(database);
+    Open();
+  }
+  // The same; changes one row.
+  void Damage(const std::string& sql) {
+    Edit(sql);
+    ASSERT_EQ(rows_changed_, 1) << sql;
+  }
+  // Run 2 in SQL.
+  static std::string Run2() { return absl::StrCat("(SELECT run FROM runs WHERE id = 2)"); }
+
+  void ExpectOnlyRun2IsDamaged(const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_RUN_DAMAGED);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(TestRunId(2).ToString()));
+    for (const int number : {1, 3}) {
+      EXPECT_EQ(ReadAll(store(), TestRunId(number))->size(), 5u);
+      EXPECT_TRUE(store().GetRun(TestRunId(number)).ok());
+      EXPECT_EQ(AppendNow(store(), TestAppend(TestRunId(number), store().epoch(), 5)), AppendResult::kDurable);
+    }
+    EXPECT_EQ(store().Info()->set_aside, 1);
+  }
+
+  TempDir folder_;
+  const std::string path_ = folder_.File("agentd.db");
+  Stores stores_;
+  int rows_changed_ = 0;
+};
+
+TEST_F(SqliteDamageTest, FlippedByteInABodyIsDataLossOfThatRun) {
+  // One byte of the text of event 3: it still decodes.
+  Damage(absl::StrCat("UPDATE events SET body = CAST(replace(body, 'ddddd', 'ddddx') AS BLOB) WHERE sequence = 3 AND run = ", Run2()));
+  const auto events = ReadAll(store(), TestRunId(2));
+  EXPECT_THAT(std::string(events.status().message()), HasSubstr("event 3"));
+  ExpectOnlyRun2IsDamaged(events.status());
+  EXPECT_EQ(store().ReadEvents(TestRunId(2), 0, {.events_max = 2})->size(), 2u);  // what is before it is good
+}
+
+TEST_F(SqliteDamageTest, ChangedEnvelopeIsDataLoss) {
+  for (const char* column : {"time_us", "active_us", "step", "epoch"}) {
+    Damage(absl::StrCat("UPDATE events SET ", column, " = ", column, " + 1 WHERE sequence = 3 AND run = ", Run2()));
+    EXPECT_EQ(ReadAll(store(), TestRunId(2)).status().code(), absl::StatusCode::kDataLoss) << column;
+    Damage(absl::StrCat("UPDATE events SET ", column, " = ", column, " - 1 WHERE sequence = 3 AND run = ", Run2()));
+    EXPECT_TRUE(ReadAll(store(), TestRunId(2)).ok()) << column;
+  }
+}
+
+TEST_F(SqliteDamageTest, MissingEventIsDataLoss) {
+  Damage(absl::StrCat("DELETE FROM events WHERE sequence = 3 AND run = ", Run2()));
+  ExpectOnlyRun2IsDamaged(ReadAll(store(), TestRunId(2)).status());
+}
+
+TEST_F(SqliteDamageTest, MissingLastEventIsDataLoss) {
+  Damage(absl::StrCat("DELETE FROM events WHERE sequence = 5 AND run = ", Run2()));
+  ExpectOnlyRun2IsDamaged(ReadAll(store(), TestRunId(2)).status());
+}
+
+TEST_F(SqliteDamageTest, AnyChangedColumnOfARunIsDataLoss) {
+  for (const char* column : {"tenant",          "request_id",  "agent",         "revision",   "title",        "created_us",
+                             "state",           "stop_reason", "steps",         "tool_calls", "input_tokens", "cached_input_tokens",
+                             "output_tokens",   "active_us",   "started_us",    "updated_us", "stopped_us",   "last_sequence",
+                             "answer_sequence", "last_step",   "barren_starts", "wake_us",    "epoch",        "journal_bytes"}) {
+    Damage(absl::StrCat("CREATE TABLE kept AS SELECT ", column, " AS value FROM runs WHERE id = 2; UPDATE runs SET ", column, " = coalesce(", column,
+                        ", 0) || '1' WHERE id = 2"));
+    EXPECT_EQ(store().GetRun(TestRunId(2)).status().code(), absl::StatusCode::kDataLoss) << column;
+    Edit(absl::StrCat("UPDATE runs SET ", column, " = (SELECT value FROM kept) WHERE id = 2; DROP TABLE kept"));
+    EXPECT_TRUE(store().GetRun(TestRunId(2)).ok()) << column;
+  }
+}
+
+TEST_F(SqliteDamageTest, DamagedRunIsLeftOutOfLists) {
+  Damage("UPDATE runs SET title = 'x' WHERE id = 2");
+  EXPECT_EQ(store().Info()->set_aside, 0);  // nobody has met it yet
+  EXPECT_EQ(store().ListRuns({})->runs.size(), 2u);
+  EXPECT_EQ(store().ListRuns({.labels = {{"k", "v"}}})->runs.size(), 2u);
+  EXPECT_EQ(store().UnfinishedRuns(std::nullopt, 10)->size(), 2u);
+  ExpectOnlyRun2IsDamaged(store().GetRun(TestRunId(2)).status());
+}
+
+TEST_F(SqliteDamageTest, RowsThatWereSwappedAreDamaged) {
+  Damage("UPDATE runs SET (state_crc, updated_us) = (SELECT state_crc, updated_us FROM runs WHERE id = 1) WHERE id = 2");
+  EXPECT_EQ(store().GetRun(TestRunId(2)).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(SqliteDamageTest, ADamagedStoppedRunCanBeDeleted) {
+  AppendNow(store(), TestAppend(TestRunId(2), store().epoch(), 5, 1, StoppedProjection(6)));
+  Damage("UPDATE runs SET title = 'x' WHERE id = 2");
+  ASSERT_FALSE(store().GetRun(TestRunId(2)).ok());
+  EXPECT_TRUE(DeleteNow(store(), TestRunId(2)).ok());
+  EXPECT_EQ(store().GetRun(TestRunId(2)).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store().Info()->set_aside, 0);
+}
+
+TEST_F(SqliteDamageTest, DamagedAgentRevisionIsNamed) {
+  v1::Agent agent;
+  agent.set_name("agents/docs");
+  agent.set_instructions("Answer.");
+  ASSERT_TRUE(stores_.agents->Create(agent, TestTime(1)).ok());
+  Damage("UPDATE agent_revisions SET content = CAST(replace(content, 'Answer', 'Answe!') AS BLOB)");
+  const absl::Status status = stores_.agents->Get("docs", 0).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("agents/docs"));
+}
+
+int64_t Sum(const std::vector<absl::string_view>& values) {
+  Checksum checksum;
+  for (const absl::string_view value : values) checksum.Add(value);
+  return checksum.value();
+}
+
+TEST(ChecksumTest, DependsOnValuesTheirOrderTypesAndBounds) {
+  EXPECT_EQ(Sum({"ab", "c"}), Sum({"ab", "c"}));
+  EXPECT_NE(Sum({"ab", "c"}), Sum({"a", "bc"}));
+  EXPECT_NE(Sum({"ab", "c"}), Sum({"c", "ab"}));
+  EXPECT_NE(Sum({""}), Sum({}));
+  Checksum null, number;
+  null.AddNull();
+  number.Add(int64_t{0});
+  EXPECT_NE(null.value(), number.value());
+  EXPECT_NE(null.value(), Sum({""}));
+}
+
+}  // namespace
+}  // namespace agentruntime::sqlite

@@ -1,0 +1,210 @@
+// What is refused before anything is served, and what is said about it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "storage/sqlite/schema.h"
+#include "storage/sqlite/stores.h"
+#include "tests/conformance/store_calls.h"
+#include "tests/support/temp_dir.h"
+
+namespace agentruntime::sqlite {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class SqliteOpenTest : public testing::Test {
+ protected:
+  // Makes a database of ours with one run.
+  void MakeDatabase() {
+    auto stores = OpenStores({.path = path_});
+    ASSERT_TRUE(stores.ok()) << stores.status();
+    CreateNow(*stores->store, TestRun(TestRunId(1)));
+  }
+  void Sql(const std::string& sql) {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    sqlite3_close(database);
+  }
+  void Write(int64_t offset, const std::string& bytes) {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(offset);
+    file << bytes;
+  }
+  absl::Status Open() { return OpenStores({.path = path_}).status(); }
+
+  TempDir folder_;
+  const std::string path_ = folder_.File("agentd.db");
+};
+
+std::string Message(const absl::Status& status) { return std::string(status.message()); }
+
+TEST_F(SqliteOpenTest, MakesFolderAndPrivateFile) {
+  const std::string path = folder_.File("a/b/agentd.db");
+  ASSERT_TRUE(OpenStores({.path = path}).ok());
+  struct stat info;
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ASSERT_EQ(stat((path + "-wal").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST_F(SqliteOpenTest, ClosingLeavesAnEmptyLog) {
+  MakeDatabase();
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0u);
+}
+
+TEST_F(SqliteOpenTest, SecondServerIsRefusedWhileTheFirstLives) {
+  auto first = OpenStores({.path = path_});
+  ASSERT_TRUE(first.ok()) << first.status();
+  const absl::Status second = Open();
+  EXPECT_EQ(second.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(IsInUse(second));
+  EXPECT_THAT(Message(second), AllOf(HasSubstr(path_), HasSubstr(absl::StrCat("process ", getpid()))));
+  // By another name it is the same file.
+  std::filesystem::create_symlink(path_, folder_.File("link.db"));
+  EXPECT_TRUE(IsInUse(OpenStores({.path = folder_.File("link.db")}).status()));
+  // The first is unharmed.
+  EXPECT_EQ(CreateNow(*first->store, TestRun(TestRunId(1))).kind, CreateOutcome::Kind::kCreated);
+  *first = {};
+  EXPECT_TRUE(Open().ok());
+}
+
+TEST_F(SqliteOpenTest, TheFileStaysClaimedUntilAllStoresAreGone) {
+  auto first = OpenStores({.path = path_});
+  ASSERT_TRUE(first.ok()) << first.status();
+  first->store.reset();
+  EXPECT_TRUE(IsInUse(Open()));
+  EXPECT_EQ(first->agents->List("", 10)->size(), 0u);
+  first->agents.reset();
+  EXPECT_TRUE(Open().ok());
+}
+
+TEST_F(SqliteOpenTest, NewerFormatIsRefusedAndNotTouched) {
+  MakeDatabase();
+  Sql("PRAGMA journal_mode=DELETE; PRAGMA user_version=99");
+  const auto before = std::filesystem::last_write_time(path_);
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(IsInUse(status));
+  EXPECT_THAT(Message(status), AllOf(HasSubstr(path_), HasSubstr("format 99"), HasSubstr("newer server")));
+  EXPECT_EQ(std::filesystem::last_write_time(path_), before);
+}
+
+TEST_F(SqliteOpenTest, NewerFormatInTheLogAloneIsRefused) {
+  MakeDatabase();
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version=99", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  ASSERT_GT(std::filesystem::file_size(path_ + "-wal"), 0u);
+  EXPECT_THAT(Message(Open()), HasSubstr("format 99"));
+}
+
+TEST_F(SqliteOpenTest, DatabaseOfAnotherProgramIsRefused) {
+  Sql("CREATE TABLE theirs (x)");
+  EXPECT_EQ(Open().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(Open()), AllOf(HasSubstr(path_), HasSubstr("another program")));
+  Sql("PRAGMA application_id=77");
+  EXPECT_THAT(Message(Open()), HasSubstr("another program"));
+}
+
+TEST_F(SqliteOpenTest, AnythingElseIsRefusedAndNotTouched) {
+  for (const std::string& content : {std::string("hello"), std::string(8192, 'x')}) {
+    std::ofstream(path_) << content;
+    const absl::Status status = Open();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(Message(status), AllOf(HasSubstr(path_), HasSubstr("not a SQLite database")));
+    EXPECT_EQ(std::filesystem::file_size(path_), content.size());
+    std::filesystem::remove(path_);
+  }
+  std::filesystem::create_directory(path_);
+  EXPECT_FALSE(Open().ok());
+}
+
+TEST_F(SqliteOpenTest, FileCutShortIsDamaged) {
+  MakeDatabase();
+  std::filesystem::resize_file(path_, std::filesystem::file_size(path_) - 4096);
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Message(status), AllOf(HasSubstr(path_), HasSubstr("restore it from a backup")));
+}
+
+TEST_F(SqliteOpenTest, HeaderThatMakesNoSenseIsDamaged) {
+  MakeDatabase();
+  Write(16, std::string("\x12\x34", 2));
+  EXPECT_EQ(Open().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(SqliteOpenTest, TablesThatMakeNoSenseAreDamaged) {
+  MakeDatabase();
+  Write(100, std::string(400, '\xff'));  // the root of the table of tables
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(Message(status), HasSubstr(path_));
+}
+
+TEST_F(SqliteOpenTest, SecondNameOfTheFileIsRefused) {
+  MakeDatabase();
+  std::filesystem::create_hard_link(path_, folder_.File("other.db"));
+  EXPECT_THAT(Message(Open()), HasSubstr("hard links"));
+}
+
+TEST_F(SqliteOpenTest, UnreachablePathIsUnavailable) {
+  std::ofstream(folder_.File("file")) << "x";
+  const absl::Status status = OpenStores({.path = folder_.File("file/agentd.db")}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(Message(status), HasSubstr("file/agentd.db"));
+}
+
+TEST_F(SqliteOpenTest, AnEmptyFileLeftByACrashIsBegunAnew) {
+  std::ofstream(path_).close();
+  EXPECT_TRUE(Open().ok());
+}
+
+TEST_F(SqliteOpenTest, PeopleCanReadTheTables) {
+  {
+    auto stores = OpenStores({.path = path_});
+    ASSERT_TRUE(stores.ok()) << stores.status();
+    const RunId run = TestRunId(1);
+    CreateNow(*stores->store, TestRun(run));
+    AppendRequest request = TestAppend(run, stores->store->epoch(), 1, 10, StoppedProjection(11));
+    // One event of each kind, which the view names by the body's first byte.
+    const google::protobuf::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
+    ASSERT_EQ(kinds.field_count(), 11);
+    for (int i = 1; i < kinds.field_count(); ++i) {
+      auto event = std::make_shared<v1::Event>();
+      event->set_sequence(i + 1);
+      event->GetReflection()->MutableMessage(event.get(), kinds.field(i));
+      request.events[static_cast<size_t>(i) - 1] = std::move(event);
+    }
+    ASSERT_EQ(AppendNow(*stores->store, std::move(request)), AppendResult::kDurable);
+  }
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open_v2(path_.c_str(), &database, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
+  std::vector<std::string> rows;
+  const auto collect = [](void* rows, int, char** values, char**) {
+    static_cast<std::vector<std::string>*>(rows)->push_back(values[0] != nullptr ? values[0] : "NULL");
+    return 0;
+  };
+  ASSERT_EQ(sqlite3_exec(database, "SELECT agent || ' ' || state || ' ' || stop_reason || ' ' || steps FROM run_list", collect, &rows, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "SELECT kind FROM journal", collect, &rows, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  std::vector<std::string> expected = {"docs/1 STOPPED FINAL_ANSWER 3"};
+  const google::protobuf::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
+  for (int i = 0; i < kinds.field_count(); ++i) expected.push_back(kinds.field(i)->name());
+  EXPECT_EQ(rows, expected);
+}
+
+}  // namespace
+}  // namespace agentruntime::sqlite
