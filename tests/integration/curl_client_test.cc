@@ -374,8 +374,9 @@ TEST(CurlClientTest, RefusesPrivateAddressesHoweverTheyAreNamed) {
     EXPECT_THAT(outcome.message, HasSubstr("is not a public address"));
   }
   EXPECT_THAT(server.requests(), IsEmpty());
-  // The same server answers where the guard is off.
+  // The same server answers where the guard is off; it is the first that it hears of us.
   EXPECT_EQ(Send(client, To(server.Url("/"))).body, "inside");
+  EXPECT_EQ(server.connections(), 1);
   EXPECT_THAT(server.requests(), SizeIs(1));
 }
 

@@ -153,6 +153,11 @@ int HttpServer::port() const { return impl_->acceptor.local_endpoint().port(); }
 
 std::string HttpServer::Url(absl::string_view target) const { return absl::StrCat("http://127.0.0.1:", port(), target); }
 
+int HttpServer::connections() const {
+  MutexLock lock(impl_->mu);
+  return static_cast<int>(impl_->connections.size());
+}
+
 std::vector<ServedRequest> HttpServer::requests() const {
   MutexLock lock(impl_->mu);
   return impl_->requests;

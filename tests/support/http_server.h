@@ -45,6 +45,7 @@ class HttpServer {
   int port() const;
   std::string Url(absl::string_view target) const;  // http://127.0.0.1:PORT + target
   std::vector<ServedRequest> requests() const;      // seen so far
+  int connections() const;                          // accepted so far
 
  private:
   struct Impl;
