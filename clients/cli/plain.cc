@@ -24,14 +24,16 @@ class PlainDisplay final : public Display {
   void OnRun(const v1::Run& run) override {
     if (!begun_) output_.out << FormatHeader(output_, run) << std::flush;
     begun_ = true;
+    lost_ = false;
   }
   void OnEvent(const v1::Event& event) override {
     for (const Row& row : view_.Take(event, absl::Now())) output_.out << FormatRow(output_, row) << "\n";
     output_.out << std::flush;
   }
   void OnDelta(const v1::Delta&) override {}
-  void OnReconnect(const absl::Status& why, absl::Duration delay) override {
-    output_.err << "connection lost (" << PrintableLine(std::string(why.message())) << "); trying again in " << FormatElapsed(delay) << std::endl;
+  void OnReconnect(const absl::Status& why, absl::Duration) override {
+    if (!lost_) output_.err << "connection lost (" << PrintableLine(std::string(why.message())) << "); trying again" << std::endl;
+    lost_ = true;
   }
   void OnStop(const v1::Run& run) override {
     const std::string answer = Printable(PartsText(run.answer()));
@@ -42,6 +44,7 @@ class PlainDisplay final : public Display {
   const Output output_;
   RunView view_;
   bool begun_ = false;
+  bool lost_ = false;  // and said so
 };
 
 }  // namespace

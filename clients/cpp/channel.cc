@@ -13,6 +13,8 @@ constexpr absl::Duration kKeepaliveInterval = absl::Seconds(60);
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
 constexpr absl::Duration kReconnectFirst = absl::Milliseconds(100);
 constexpr absl::Duration kReconnectMax = absl::Seconds(2);
+// What gRPC calls the minimal backoff: the time that one attempt to connect may take.
+constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 
 void SetMilliseconds(grpc::ChannelArguments& arguments, const char* name, absl::Duration value) {
   arguments.SetInt(name, static_cast<int>(absl::ToInt64Milliseconds(value)));
@@ -26,7 +28,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   SetMilliseconds(arguments, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeout);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // a watcher may wait for hours
   SetMilliseconds(arguments, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectFirst);
-  SetMilliseconds(arguments, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectFirst);
+  SetMilliseconds(arguments, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeout);
   SetMilliseconds(arguments, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMax);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);          // http_proxy is not meant for loopback
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a channel's settings are its own
@@ -43,6 +45,12 @@ absl::Status Connect(grpc::Channel& channel, absl::Duration timeout) {
     state = channel.GetState(true);
   }
   return absl::OkStatus();
+}
+
+void AwaitConnection(grpc::Channel& channel, absl::Duration timeout) {
+  const auto deadline = std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout);
+  grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
+  while (state != GRPC_CHANNEL_READY && channel.WaitForStateChange(state, deadline)) state = channel.GetState(true);
 }
 
 }  // namespace agentruntime::client

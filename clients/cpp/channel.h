@@ -23,4 +23,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 // OK as soon as there is a connection; UNAVAILABLE at once when it is refused, or after `timeout`.
 absl::Status Connect(grpc::Channel& channel, absl::Duration timeout);
 
+// Returns as soon as there is a connection, or after `timeout`; refusals are waited out. Before a call is repeated: between calls nobody drives the
+// connection, gRPC's own look at it comes only each 5 s, and a call fails at once meanwhile.
+void AwaitConnection(grpc::Channel& channel, absl::Duration timeout);
+
 }  // namespace agentruntime::client

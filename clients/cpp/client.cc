@@ -14,9 +14,12 @@ namespace {
 
 using Stub = v1::RunService::Stub;
 
+constexpr absl::Duration kReconnectWait = absl::Seconds(1);  // before each repetition
+
 }  // namespace
 
 struct RunClient::Impl {
+  std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<Stub> stub;
   RetryPolicy retry;
   SystemRandom random;
@@ -31,12 +34,13 @@ struct RunClient::Impl {
       const auto delay = NextDelay(retry, failures, run.status(), random.NextDouble());
       if (!delay) return run;
       std::this_thread::sleep_for(absl::ToChronoMicroseconds(*delay));
+      AwaitConnection(*channel, kReconnectWait);
     }
   }
 };
 
 RunClient::RunClient(std::shared_ptr<grpc::Channel> channel, RetryPolicy retry)
-    : impl_(std::make_unique<Impl>(v1::RunService::NewStub(std::move(channel)), retry)) {}
+    : impl_(std::make_unique<Impl>(channel, v1::RunService::NewStub(channel), retry)) {}
 RunClient::~RunClient() = default;
 
 absl::StatusOr<v1::Run> RunClient::Submit(v1::CreateRunRequest request) { return impl_->Repeat(&Stub::CreateRun, request); }

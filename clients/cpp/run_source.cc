@@ -7,11 +7,14 @@
 #include <utility>
 
 #include "agentruntime/v1/run_service.grpc.pb.h"
+#include "clients/cpp/channel.h"
 #include "clients/cpp/client.h"
 #include "clients/cpp/error.h"
 
 namespace agentruntime::client {
 namespace {
+
+constexpr absl::Duration kReconnectWait = absl::Seconds(1);  // before each stream but the first
 
 class GrpcStream final : public WatchStream {
  public:
@@ -38,9 +41,11 @@ class GrpcStream final : public WatchStream {
 class Source final : public WatchSource {
  public:
   Source(std::shared_ptr<grpc::Channel> channel, std::string name, v1::RunAgentRequest request)
-      : stub_(v1::RunService::NewStub(std::move(channel))), name_(std::move(name)), request_(std::move(request)) {}
+      : channel_(std::move(channel)), stub_(v1::RunService::NewStub(channel_)), name_(std::move(name)), request_(std::move(request)) {}
 
   std::unique_ptr<WatchStream> Open(Sequence after) override {
+    if (opened_) AwaitConnection(*channel_, kReconnectWait);
+    opened_ = true;
     auto stream = std::make_unique<GrpcStream>(name_);
     if (name_.empty()) {
       stream->set_reader(stub_->RunAgent(&stream->context(), request_));
@@ -55,7 +60,9 @@ class Source final : public WatchSource {
   }
 
  private:
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::RunService::Stub> stub_;
+  bool opened_ = false;
   std::string name_;  // empty while it is not known
   const v1::RunAgentRequest request_;
 };

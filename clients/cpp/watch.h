@@ -45,8 +45,8 @@ struct WatchOptions {
 };
 
 // Delivers the journal of a run: every event after `after_sequence` exactly once and in order, whatever happens to the connection, up to the stop that
-// ends it. Between them snapshots of the run, and deltas: of each attempt of the model the first ones without a hole, none that is void already
-// (SEMANTICS.md, section 5), none twice. Kinds of message that it does not know are passed over.
+// ends it. Between them snapshots of the run, and deltas: of each attempt of the model the first ones without a hole, none that is void already,
+// none twice. Kinds of message that it does not know are passed over.
 // Next and the destructor belong to one thread; Cancel may be called from any.
 class Watch {
  public:
