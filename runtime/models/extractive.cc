@@ -26,7 +26,7 @@ constexpr size_t kPassagesMax = 3;
 constexpr size_t kQueryWordsMax = 32;
 constexpr size_t kQueryBytesMax = 1000;        // what search_docs takes
 constexpr size_t kAlignedCharactersMax = 100;  // sources stand in a column if no passage is longer
-constexpr char kNoQuestion[] = "There is no question in the input. Ask about something that the documents may say.";
+constexpr char kNoQuestion[] = "I quote documents, and there is nothing to search for in the input. Ask about something that they may say.";
 
 std::string TextOf(const Parts& parts) {
   std::string text;
@@ -176,13 +176,11 @@ Extractive::Extractive(std::string name) {
 asio::awaitable<ModelOutcome> Extractive::Decide(ModelRequest request, DeltaSink& deltas) {
   std::string input;
   std::vector<Search> searches;  // since the newest input
-  for (const ModelMessage& message : request.messages) {
-    if (const auto* user = std::get_if<UserMessage>(&message)) {
-      input = TextOf(*user->parts);
-      searches.clear();
-    } else if (const auto* tool = std::get_if<ToolMessage>(&message)) {
-      searches.push_back(ReadSearch(*tool));
-    }
+  size_t newest = request.messages.size();
+  while (newest > 0 && !std::holds_alternative<UserMessage>(request.messages[newest - 1])) --newest;
+  if (newest > 0) input = TextOf(*std::get<UserMessage>(request.messages[newest - 1]).parts);
+  for (size_t i = newest; i < request.messages.size(); ++i) {
+    if (const auto* tool = std::get_if<ToolMessage>(&request.messages[i])) searches.push_back(ReadSearch(*tool));
   }
   ModelOutcome outcome;
   outcome.usage.emplace();

@@ -14,13 +14,13 @@ bool IsWordByte(char c) { return absl::ascii_isalnum(c) || static_cast<unsigned 
 
 const WordSet& StopWords() {
   static const auto* const words =
-      new WordSet{"a",     "about",   "after", "all",   "also", "am",     "an",    "and",   "any",  "are",  "as",    "at",   "be",   "been",  "before",
-                  "but",   "by",      "can",   "could", "did",  "do",     "does",  "doing", "each", "for",  "from",  "get",  "had",  "has",   "have",
-                  "he",    "her",     "here",  "his",   "how",  "i",      "if",    "in",    "into", "is",   "it",    "its",  "just", "long",  "many",
-                  "may",   "me",      "might", "more",  "most", "much",   "often", "must",  "my",   "no",   "not",   "of",   "on",   "or",    "our",
-                  "out",   "over",    "s",     "shall", "she",  "should", "so",    "some",  "such", "t",    "than",  "that", "the",  "their", "them",
-                  "then",  "there",   "these", "they",  "this", "those",  "to",    "under", "up",   "us",   "was",   "we",   "were", "what",  "when",
-                  "where", "whether", "which", "while", "who",  "whom",   "whose", "why",   "will", "with", "would", "you",  "your"};
+      new WordSet{"a",     "about", "after", "all",     "also",  "am",    "an",   "and",    "any",   "are",   "as",   "at",   "be",     "been",    "before",
+                  "but",   "by",    "can",   "could",   "did",   "do",    "does", "doing",  "each",  "for",   "from", "get",  "happen", "happens", "had",
+                  "has",   "have",  "he",    "her",     "here",  "his",   "how",  "i",      "if",    "in",    "into", "is",   "it",     "its",     "just",
+                  "long",  "many",  "may",   "me",      "might", "more",  "most", "much",   "often", "must",  "my",   "no",   "not",    "of",      "on",
+                  "or",    "our",   "out",   "over",    "s",     "shall", "she",  "should", "so",    "some",  "such", "t",    "than",   "that",    "the",
+                  "their", "them",  "then",  "there",   "these", "they",  "this", "those",  "to",    "under", "up",   "us",   "was",    "we",      "were",
+                  "what",  "when",  "where", "whether", "which", "while", "who",  "whom",   "whose", "why",   "will", "with", "would",  "you",     "your"};
   return *words;
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/base/status.h"
 #include "runtime/tools/passages.h"
 
@@ -22,6 +23,8 @@ absl::StatusOr<DocumentSearch> Documents::Search(const std::vector<std::string>&
     {
       MutexLock lock(mu_);
       known_ = false;
+      ++generation_;
+      kept_.clear();
     }
     search = SearchIndex(words, limit);
   }
@@ -31,6 +34,20 @@ absl::StatusOr<DocumentSearch> Documents::Search(const std::vector<std::string>&
 absl::StatusOr<DocumentSearch> Documents::SearchIndex(const std::vector<std::string>& words, int32_t limit) {
   DocumentSearch search;
   ASSIGN_OR_RETURN(Contents contents, Refresh());
+  const std::string key = absl::StrCat(limit, "\n", absl::StrJoin(words, "\n"));
+  int64_t generation = 0;
+  std::shared_ptr<const DocumentSearch> kept;
+  {
+    MutexLock lock(mu_);
+    generation = generation_;
+    if (const auto found = kept_.find(key); found != kept_.end()) kept = found->second;
+  }
+  if (kept != nullptr) {
+    search = *kept;
+    search.documents = contents.documents;
+    search.skipped = std::move(contents.skipped);
+    return search;
+  }
   if (contents.documents == 0) {
     return absl::FailedPreconditionError(absl::StrCat("the folder of documents \"", folder_.path(), "\" holds no *.md or *.txt document"));
   }
@@ -39,6 +56,12 @@ absl::StatusOr<DocumentSearch> Documents::SearchIndex(const std::vector<std::str
   ASSIGN_OR_RETURN(search.hits, index_.Search(folder_.path(), words, limit));
   ASSIGN_OR_RETURN(search.words, index_.Count(folder_.path(), words));
   ASSIGN_OR_RETURN(search.passages, index_.PassageCount(folder_.path()));
+  kept = std::make_shared<const DocumentSearch>(search);
+  MutexLock lock(mu_);
+  if (!updating_ && generation_ == generation) {
+    if (kept_.size() >= kSearchesKeptMax) kept_.clear();
+    kept_[key] = std::move(kept);
+  }
   return search;
 }
 
@@ -49,10 +72,15 @@ absl::StatusOr<Documents::Contents> Documents::Refresh() {
     if (known_ && (updating_ || clock_.Monotonic() - checked_ < kFolderCheckInterval)) return contents_;
     updating_ = true;
   }
-  absl::StatusOr<Contents> contents = Update();
+  bool changed = false;
+  absl::StatusOr<Contents> contents = Update(changed);
   MutexLock lock(mu_);
   updating_ = false;
   known_ = contents.ok();
+  if (changed || !known_) {
+    ++generation_;
+    kept_.clear();
+  }
   if (known_) {
     contents_ = *contents;
     checked_ = clock_.Monotonic();
@@ -61,7 +89,7 @@ absl::StatusOr<Documents::Contents> Documents::Refresh() {
   return contents;
 }
 
-absl::StatusOr<Documents::Contents> Documents::Update() {
+absl::StatusOr<Documents::Contents> Documents::Update(bool& changed) {
   ASSIGN_OR_RETURN(FolderListing listing, folder_.List());
   ASSIGN_OR_RETURN(const std::vector<IndexedDocument> indexed, index_.Documents(folder_.path()));
   std::map<absl::string_view, const IndexedDocument*> gone;  // indexed and not seen in the folder yet
@@ -75,14 +103,19 @@ absl::StatusOr<Documents::Contents> Documents::Update() {
       absl::StatusOr<std::string> text = folder_.Read(document.name);
       if (!text.ok()) {  // unreadable, or gone since: what was indexed of it goes too
         contents.skipped.push_back({document.name, std::string(text.status().message())});
+        changed = true;
         continue;
       }
+      changed = true;
       RETURN_IF_ERROR(index_.Replace(folder_.path(), document, SplitPassages(*text, FormatOf(document.name))));
     }
     if (known != gone.end()) gone.erase(known);
     ++contents.documents;
   }
-  for (const auto& [name, document] : gone) RETURN_IF_ERROR(index_.Remove(folder_.path(), name));
+  for (const auto& [name, document] : gone) {
+    changed = true;
+    RETURN_IF_ERROR(index_.Remove(folder_.path(), name));
+  }
   return contents;
 }
 

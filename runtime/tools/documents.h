@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@
 namespace agentruntime {
 
 inline constexpr absl::Duration kFolderCheckInterval = absl::Seconds(1);
+inline constexpr size_t kSearchesKeptMax = 128;  // results of the last searches, until a document changes
 
 // What a search found, and what it takes to judge it.
 struct DocumentSearch {
@@ -35,7 +38,8 @@ class Documents {
 
   // Passages that contain any of `words` (1 to 32 of them). The index is first brought up to date, unless that was done within the last
   // kFolderCheckInterval: a document is read again when its size or time changed. While one thread does so the others search what is there; at the first
-  // time they wait. FAILED_PRECONDITION: the folder holds no document. Else the errors of Folder::List and TextIndex.
+  // time they wait. The results of the last kSearchesKeptMax different searches are kept until a document changes. FAILED_PRECONDITION: the folder holds no
+  // document. Else the errors of Folder::List and TextIndex.
   absl::StatusOr<DocumentSearch> Search(const std::vector<std::string>& words, int32_t limit) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -44,7 +48,7 @@ class Documents {
     std::vector<FolderListing::Skipped> skipped;
   };
   absl::StatusOr<Contents> Refresh() ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<Contents> Update();
+  absl::StatusOr<Contents> Update(bool& changed);
   absl::StatusOr<DocumentSearch> SearchIndex(const std::vector<std::string>& words, int32_t limit);
 
   const Folder& folder_;
@@ -56,6 +60,8 @@ class Documents {
   bool known_ ABSL_GUARDED_BY(mu_) = false;      // `contents_` is what the index holds
   absl::Duration checked_ ABSL_GUARDED_BY(mu_);  // monotonic time of the last update
   Contents contents_ ABSL_GUARDED_BY(mu_);
+  int64_t generation_ ABSL_GUARDED_BY(mu_) = 0;                                             // rises when the index changed
+  std::map<std::string, std::shared_ptr<const DocumentSearch>> kept_ ABSL_GUARDED_BY(mu_);  // by words and limit; shared with threads that copy from it
 };
 
 }  // namespace agentruntime

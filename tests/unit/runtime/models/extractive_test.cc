@@ -224,7 +224,7 @@ TEST(ExtractiveTest, InputWithoutAQuestionNeedsNoSearch) {
   for (const char* input : {"", "...", "please summarize briefly", "\xF0\x9F\x91\x8D?!"}) {
     Conversation conversation(kDocs);
     const std::string answer = conversation.Ask(input);
-    EXPECT_THAT(answer, ::testing::AnyOf(StartsWith("There is no question"), StartsWith("I found nothing"))) << input;
+    EXPECT_THAT(answer, ::testing::AnyOf(HasSubstr("nothing to search for"), StartsWith("I found nothing"))) << input;
   }
 }
 

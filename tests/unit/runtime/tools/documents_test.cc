@@ -46,6 +46,7 @@ class WatchedIndex final : public TextIndex {
   }
   absl::Status Remove(absl::string_view collection, absl::string_view document) override { return index_->Remove(collection, document); }
   absl::StatusOr<std::vector<SearchHit>> Search(absl::string_view collection, const std::vector<std::string>& words, int32_t limit) override {
+    ++searched;
     if (damaged) {
       damaged = false;
       index_ = *sqlite::OpenTextIndex(":memory:");
@@ -60,6 +61,7 @@ class WatchedIndex final : public TextIndex {
 
   std::atomic<int> lists = 0;
   std::atomic<int> replaced = 0;
+  std::atomic<int> searched = 0;
   bool damaged = false;
 
  private:
@@ -136,6 +138,21 @@ TEST_F(DocumentsTest, ReadsOnlyWhatChangedAndChecksOnceASecond) {
   EXPECT_EQ(index_.replaced, 3);
 }
 
+TEST_F(DocumentsTest, TheSameSearchIsKeptUntilADocumentChanges) {
+  Write("a.md", "apple\n");
+  Find("apple");
+  const int searched = index_.searched;
+  EXPECT_EQ(Find("apple").size(), 1u);
+  EXPECT_EQ(index_.searched, searched);
+  EXPECT_EQ(documents_.Search({"apple"}, 9)->hits.size(), 1u) << "another limit is another search";
+  EXPECT_EQ(index_.searched, searched + 1);
+  Write("b.md", "apple\n");
+  EXPECT_EQ(Find("apple").size(), 2u);
+  fs::remove(dir_.File("a.md"));
+  EXPECT_THAT(Find("apple"), ElementsAre("b.md:1 apple"));
+  for (size_t i = 0; i < 2 * kSearchesKeptMax; ++i) EXPECT_TRUE(Find(absl::StrCat("w", i)).empty());
+}
+
 TEST_F(DocumentsTest, EmptyFolderIsAnError) {
   const auto search = documents_.Search({"x"}, 1);
   EXPECT_TRUE(absl::IsFailedPrecondition(search.status()));
@@ -193,7 +210,7 @@ TEST_F(DocumentsTest, DamagedIndexIsFilledAgain) {
   Write("a.md", "apple\n");
   EXPECT_THAT(Find("apple"), ElementsAre("a.md:1 apple"));
   index_.damaged = true;
-  EXPECT_EQ(documents_.Search({"apple"}, 1)->hits.size(), 1u);
+  EXPECT_EQ(documents_.Search({"apple"}, 2)->hits.size(), 1u);
 }
 
 TEST_F(DocumentsTest, ManyThreadsWhileTheFolderChanges) {
