@@ -9,8 +9,7 @@
 
 namespace agentruntime::rpc {
 
-boost::asio::awaitable<absl::Status> Follow(const Backend& backend, RunId run, Sequence after, bool include_deltas, ResponseStream& stream) {
-  CO_ASSIGN_OR_RETURN(const std::unique_ptr<Watch> watch, co_await backend.runtime->WatchRun(run, after, include_deltas));
+boost::asio::awaitable<absl::Status> Follow(std::unique_ptr<Watch> watch, ResponseStream& stream) {
   stream.OnCancel([closed = watch.get()] { closed->Close(); });
   absl::Status status;
   for (;;) {
@@ -34,7 +33,8 @@ boost::asio::awaitable<absl::Status> WatchRun(const Backend& backend, v1::WatchR
   const RunId run = CheckRunName(checks, "name", request.name());
   if (request.after_sequence() < 0) checks.Add("after_sequence", "is negative; give the last sequence you have, or 0 for all");
   CO_RETURN_IF_ERROR(checks.status());
-  co_return co_await Follow(backend, run, request.after_sequence(), request.include_deltas(), stream);
+  CO_ASSIGN_OR_RETURN(std::unique_ptr<Watch> watch, co_await backend.runtime->WatchRun(run, request.after_sequence(), request.include_deltas()));
+  co_return co_await Follow(std::move(watch), stream);
 }
 
 }  // namespace agentruntime::rpc
