@@ -102,11 +102,14 @@ running_pid() {
   if tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF -- "$config"; then echo "$pid"; fi
 }
 
+# Not a zombie: that has let go of its port and its files.
+alive() { [[ "$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null)" == [!ZX]* ]]; }
+
 # Ends it as SIGTERM does: no new runs, open ones park; they go on at the next start.
 stop_agentd() {
   local pid="$1" waited=$SECONDS
   kill -TERM "$pid" 2>/dev/null || true
-  while [[ "$(running_pid)" == "$pid" ]]; do
+  while alive "$pid"; do
     if ((SECONDS - waited > 60)); then fail 1 "agentd (pid $pid) has been ending for 60 s. See $log; a second 'kill $pid' ends it at once, and loses nothing."; fi
     progress "waiting for agentd (pid $pid) to end its open work"
     sleep 0.1
@@ -120,13 +123,12 @@ owner_of_port() {
   hex="$(printf '%04X' "$1")"
   inode="$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port=":$hex" '$4 == "0A" && substr($2, length($2) - 4) == port {print $10; exit}')"
   if [[ -z "$inode" ]]; then return; fi
-  for fd in /proc/[0-9]*/fd/*; do
-    if [[ "$(readlink "$fd" 2>/dev/null)" == "socket:[$inode]" ]]; then
-      pid="${fd#/proc/}" pid="${pid%%/*}"
-      echo "$(cat "/proc/$pid/comm" 2>/dev/null) (pid $pid)"
-      return
-    fi
-  done
+  fd="$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null)"
+  pid="${fd#/proc/}" pid="${pid%%/*}"
+  if [[ -n "$pid" ]]; then
+    echo "$(cat "/proc/$pid/comm" 2>/dev/null) (pid $pid)"
+    return
+  fi
   echo "a process of another user"
 }
 

@@ -107,7 +107,8 @@ says "holds no Markdown or text file"
 echo "--stop ends it, twice does no harm"
 expect 0 "$run" --stop
 says "stopped (pid $second)"
-if kill -0 "$second" 2>/dev/null; then echo "agentd still runs" && exit 1; fi
+if readlink "/proc/$second/exe" >/dev/null; then echo "agentd still runs" && exit 1; fi
+expect 7 "$AGENTRUNTIME_STATE/bin/agentctl" --server "$address" info
 expect 0 "$run" --stop
 says "nothing to stop"
 
