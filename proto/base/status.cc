@@ -10,7 +10,8 @@ namespace agentruntime {
 absl::Status CloneStatus(const absl::Status& status) {
   if (status.ok()) return absl::OkStatus();
   absl::Status clone(status.code(), std::string(status.message()));
-  status.ForEachPayload([&clone](absl::string_view type_url, const absl::Cord& payload) { clone.SetPayload(type_url, absl::Cord(absl::string_view(std::string(payload)))); });
+  status.ForEachPayload(
+      [&clone](absl::string_view type_url, const absl::Cord& payload) { clone.SetPayload(type_url, absl::Cord(absl::string_view(std::string(payload)))); });
   return clone;
 }
 

@@ -24,8 +24,8 @@ struct ModelInfo {
   std::string provider_model;  // may be empty
   std::string description;     // what it is, in a line
   int32_t context_tokens = 128'000;
-  bool local = false;  // our own, in-process, touches only the store and read-only folders: may run ahead of the disk
-  bool counts_tokens = true;   // false: it reads and writes no tokens, so none are reserved or booked
+  bool local = false;         // our own, in-process, touches only the store and read-only folders: may run ahead of the disk
+  bool counts_tokens = true;  // false: it reads and writes no tokens, so none are reserved or booked
   int32_t attempts_max = 5;
   std::string required_tool;  // a tool without which the model cannot work; empty: none
 };
