@@ -7,7 +7,7 @@ source="$(cd "$1" && pwd -P)" build="$(cd "$2" && pwd -P)"
 homes=(
   '/spdlog/spdlog\.h$|^proto/base/log\.cc$|6 s'
   '/valijson/|^runtime/json_schema\.cc$|19 s'
-  '/CLI/(App|CLI)\.hpp$|^clients/cli/main\.cc$|12 s'
+  '/CLI/(App|CLI)\.hpp$|^(clients/cli/main\.cc$|tests/bench/)|12 s'
   '/grpcpp/|^(server/|clients/|tests/|gen/)|3 s'
   '/sqlite3\.h$|^(storage/sqlite/|tests/)|SQL has one home'
   '/curl/curl\.h$|^(runtime/http/|tests/)|libcurl has one home'
