@@ -25,8 +25,10 @@ using DeleteDone = absl::AnyInvocable<void(absl::Status)>;
 // A full or busy disk only delays writes: the same batch is tried again until it succeeds, `writable` is false meanwhile, and reads go on.
 // Any other failed write ends the process at once: after a failed sync nobody can say what the disk holds.
 //
+// A store holds a bounded amount of queued writes; over it a write blocks its caller until there is room. Callers keep far below that bound.
+//
 // Reads block on the disk and see committed rows only: call them on a blocking pool. Errors of reads: DATA_LOSS (RunDamaged) where a checksum does not
-// fit; INTERNAL where the disk cannot be read.
+// fit or an event is missing; INTERNAL where the disk cannot be read; RESOURCE_EXHAUSTED where other reads take too long.
 class Store {
  public:
   virtual ~Store() = default;  // finishes what is queued, unless the disk is full; then what was not acknowledged is dropped

@@ -16,10 +16,11 @@ constexpr int64_t kCheckpointStepBytes = 4 << 20;
 // How long a checkpoint waits for readers; their transactions end after 1,000 rows.
 constexpr int kCheckpointWaitMs = 1000;
 
-// A full disk, or a person at a SQL prompt who holds the lock. SQLite has then changed nothing that a rollback does not take back.
+// A full disk, or a person at a SQL prompt who holds the lock. SQLite has then changed nothing that a rollback does not take back. The shared index of the
+// log is no data: a transaction that it has no room for may be in the log all the same, where the next try, which is the same, overwrites it.
 bool IsSlowDisk(int code) {
   const int primary = code & 0xff;
-  return primary == SQLITE_FULL || primary == SQLITE_BUSY;
+  return primary == SQLITE_FULL || primary == SQLITE_BUSY || code == SQLITE_IOERR_SHMSIZE;
 }
 
 }  // namespace

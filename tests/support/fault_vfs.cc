@@ -32,6 +32,12 @@ int Sync(sqlite3_file* file, int flags) {
   return Methods(file).xSync(Real(file), flags);
 }
 
+int ShmMap(sqlite3_file* file, int page, int size, int extend, void volatile** out) {
+  if (!reinterpret_cast<File*>(file)->disk->full_index) return Methods(file).xShmMap(Real(file), page, size, extend, out);
+  const int code = Methods(file).xShmMap(Real(file), page, size, 0, out);
+  return code == SQLITE_OK && *out == nullptr && extend != 0 ? SQLITE_IOERR_SHMSIZE : code;  // as SQLite's own says for ENOSPC
+}
+
 const sqlite3_io_methods kMethods = {
     .iVersion = 2,
     .xClose = [](sqlite3_file* f) { return Methods(f).xClose(Real(f)); },
@@ -46,7 +52,7 @@ const sqlite3_io_methods kMethods = {
     .xFileControl = [](sqlite3_file* f, int op, void* argument) { return Methods(f).xFileControl(Real(f), op, argument); },
     .xSectorSize = [](sqlite3_file* f) { return Methods(f).xSectorSize(Real(f)); },
     .xDeviceCharacteristics = [](sqlite3_file* f) { return Methods(f).xDeviceCharacteristics(Real(f)); },
-    .xShmMap = [](sqlite3_file* f, int page, int size, int extend, void volatile** out) { return Methods(f).xShmMap(Real(f), page, size, extend, out); },
+    .xShmMap = &ShmMap,
     .xShmLock = [](sqlite3_file* f, int offset, int count, int flags) { return Methods(f).xShmLock(Real(f), offset, count, flags); },
     .xShmBarrier = [](sqlite3_file* f) { Methods(f).xShmBarrier(Real(f)); },
     .xShmUnmap = [](sqlite3_file* f, int remove) { return Methods(f).xShmUnmap(Real(f), remove); },

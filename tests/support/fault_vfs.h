@@ -22,6 +22,7 @@ class FaultVfs {
   std::atomic<bool> fail_log_sync = false;   // a sync of the -wal file fails
   std::atomic<bool> fail_main_sync = false;  // a sync of the database file fails
   std::atomic<bool> fail_write = false;      // writes fail as a broken disk does
+  std::atomic<bool> full_index = false;      // the shared index of the log cannot grow
   std::atomic<int> full_writes = 0;          // writes that found no space so far
 
  private:

@@ -90,6 +90,33 @@ TEST_F(SqliteDiskTest, AFullDiskDelaysWritesAndLosesNothing) {
   EXPECT_TRUE(stores_.agents->Create(agent, TestTime(1)).ok());
 }
 
+TEST_F(SqliteDiskTest, AFullDiskThatCannotIndexTheLogOnlyDelays) {
+  Awaited<bool> unwritable;
+  store().SetWritableListener([&](bool writable) {
+    if (!writable) unwritable.Set(true);
+  });
+  const RunId run = TestRunId(1);
+  CreateNow(store(), TestRun(run));
+  disk_.full_index = true;
+  // The first piece of the index holds 4,062 pages; the log is copied when it has 4,096.
+  Awaited<bool> done;
+  for (Sequence last = 1; last <= 20; ++last) {
+    AppendRequest request = TestAppend(run, store().epoch(), last);
+    request.events = {TestEvent(last + 1, store().epoch(), 1'000'000)};
+    store().Append(std::move(request), [&, last](AppendResult result) {
+      if (result == AppendResult::kDurable && last == 20) done.Set(true);
+    });
+  }
+  unwritable.Wait();
+  EXPECT_LT(ReadAll(store(), run)->size(), 21u);
+  disk_.full_index = false;
+  done.Wait();
+  EXPECT_EQ(ReadAll(store(), run)->size(), 21u);
+  Close();
+  Open();
+  EXPECT_EQ(ReadAll(store(), run)->size(), 21u);
+}
+
 TEST_F(SqliteDiskTest, AgentWritesUnderWayAreReleasedWhenTheDiskIsFull) {
   disk_.full = true;
   v1::Agent agent;
