@@ -48,7 +48,10 @@ class Watcher final : public grpc::ClientReadReactor<v1::WatchRunResponse> {
   Watcher(v1::RunService::Stub& stub, Shared& shared) : stub_(stub), shared_(shared) {}
 
   static void Begin(v1::RunService::Stub& stub, Shared& shared) {
-    if (absl::Now() >= shared.until) return shared.ended->DecrementCount();
+    if (absl::Now() >= shared.until) {
+      shared.ended->DecrementCount();
+      return;
+    }
     auto* const caller = new Watcher(stub, shared);
     *caller->request_.mutable_run() = Question();
     caller->began_ = absl::Now();
@@ -85,6 +88,8 @@ class Watcher final : public grpc::ClientReadReactor<v1::WatchRunResponse> {
 };
 
 struct Waiter {
+  Waiter(v1::RunService::Stub& stub, Shared& shared) : stub(stub), shared(shared) {}
+
   v1::RunService::Stub& stub;
   Shared& shared;
   absl::Time began = absl::Now();
@@ -95,8 +100,11 @@ struct Waiter {
   v1::Run run;
 
   static void Begin(v1::RunService::Stub& stub, Shared& shared) {
-    if (absl::Now() >= shared.until) return shared.ended->DecrementCount();
-    auto* const caller = new Waiter{stub, shared};
+    if (absl::Now() >= shared.until) {
+      shared.ended->DecrementCount();
+      return;
+    }
+    auto* const caller = new Waiter(stub, shared);
     *caller->create.mutable_run() = Question();
     stub.async()->CreateRun(&caller->create_context, &caller->create, &caller->run, [caller](const grpc::Status& status) {
       if (!status.ok()) return caller->End(status);
