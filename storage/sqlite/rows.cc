@@ -177,6 +177,7 @@ StateRow MakeStateRow(RunProjection projection) {
     *detail.mutable_activity() = *std::move(projection.activity);
     projection.activity.reset();
   }
+  if (projection.limits.ByteSizeLong() > 0) *detail.mutable_limits() = std::move(projection.limits);
   row.detail = SerializeDeterministically(detail);
   row.projection = std::move(projection);
   return row;
@@ -267,6 +268,7 @@ absl::StatusOr<RunRecord> ReadRun(Statement& statement) {
   record.labels.insert(labels.labels().begin(), labels.labels().end());
   if (detail.has_stop()) record.projection.stop = std::move(*detail.mutable_stop());
   if (detail.has_activity()) record.projection.activity = std::move(*detail.mutable_activity());
+  record.projection.limits = std::move(*detail.mutable_limits());
   return record;
 }
 

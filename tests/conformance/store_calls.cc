@@ -59,6 +59,8 @@ RunProjection TestProjection(Sequence last, v1::RunState state) {
   projection.usage.set_cached_input_tokens(6);
   projection.usage.set_output_tokens(7);
   *projection.usage.mutable_active_time() = ToProto(absl::Microseconds(1'234'567));
+  projection.limits.set_max_steps(12);
+  *projection.limits.mutable_timeout() = ToProto(absl::Milliseconds(1'500));
   projection.activity.emplace().set_detail("model gpt, attempt 3 of 5, after HTTP 429");
   projection.activity->set_attempt(3);
   projection.last_sequence = last;
@@ -122,10 +124,11 @@ absl::StatusOr<std::vector<EventPtr>> ReadAll(Store& store, const RunId& run) {
 
 std::string ToText(const RunProjection& projection) {
   return absl::StrCat("state ", v1::RunState_Name(projection.state), "\nstop ", projection.stop ? projection.stop->ShortDebugString() : "none", "\nusage ",
-                      projection.usage.ShortDebugString(), "\nactivity ", projection.activity ? projection.activity->ShortDebugString() : "none", "\nlast ",
-                      projection.last_sequence, " answer ", projection.answer_sequence, " step ", projection.last_step, " barren ", projection.barren_starts,
-                      "\nupdate ", TimeText(projection.update_time), " start ", TimeText(projection.start_time), " stop ", TimeText(projection.stop_time),
-                      " wake ", TimeText(projection.wake_time));
+                      projection.usage.ShortDebugString(), "\nlimits ", projection.limits.ShortDebugString(), "\nactivity ",
+                      projection.activity ? projection.activity->ShortDebugString() : "none", "\nlast ", projection.last_sequence, " answer ",
+                      projection.answer_sequence, " step ", projection.last_step, " barren ", projection.barren_starts, "\nupdate ",
+                      TimeText(projection.update_time), " start ", TimeText(projection.start_time), " stop ", TimeText(projection.stop_time), " wake ",
+                      TimeText(projection.wake_time));
 }
 
 std::string ToText(const RunRecord& record) {
