@@ -83,7 +83,7 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
   if (const auto failure = WhyNotListen(loaded.listen)) return Fail(failure->code, failure->message);
   DrainRequest drain;
   const Signals signals([&drain, grace = FromProto(loaded.config.drain_grace())](int signal) {
-    Log(LogLevel::kInfo, "draining; the same signal again ends at once", {{"signal", signal}});
+    Log(LogLevel::kInfo, "asked to end by a signal; a second one ends at once", {{"signal", signal}});
     drain.Ask(grace);
   });
 

@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -62,6 +63,7 @@ Server::~Server() = default;
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenAddress& address, const boost::asio::any_io_executor& pool, const rpc::Backend& backend) {
   gpr_set_log_function(LogOfGrpc);
+  google::protobuf::SetLogHandler(nullptr);  // it says on standard error what callers send wrong; they are told themselves
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto impl = std::make_unique<Impl>();

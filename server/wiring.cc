@@ -52,13 +52,15 @@ RuntimeOptions OptionsOf(const config::v1::ServerConfig& config) {
 struct Wiring::Impl {
   explicit Impl(int threads) : pool(static_cast<size_t>(threads)), blocking_pool(kBlockingThreads) {}
 
-  // The runtime first, while the pools still run what it posted; then the pools, so that nothing touches the stores behind them.
+  // The runtime first, while the pools still run what it posted; then the pools' threads, so that nothing reads the stores behind their back; then the stores,
+  // which may finish writes and post their completions to pools that stand still.
   ~Impl() {
     runtime.reset();
     pool.stop();
     pool.join();
     blocking_pool.stop();
     blocking_pool.join();
+    stores = {};
   }
 
   std::optional<StartFailure> Open(const LoadedConfig& loaded);

@@ -37,6 +37,7 @@ absl::StatusOr<std::string> DecodePageToken(absl::string_view token, absl::strin
   if (token.empty()) return std::string();
   std::string bytes;
   if (token.size() > kTokenBytesMax || !absl::WebSafeBase64Unescape(token, &bytes) || bytes.size() < 1 + 2 * kHashBytes) return PageTokenInvalid();
+  if (absl::WebSafeBase64Escape(bytes) != token) return PageTokenInvalid();  // the last character has bits to spare
   const absl::string_view body = absl::string_view(bytes).substr(0, bytes.size() - kHashBytes);
   const absl::string_view checksum = absl::string_view(bytes).substr(body.size());
   if (checksum != ShortHash("page token", body)) return PageTokenInvalid();

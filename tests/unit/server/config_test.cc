@@ -100,7 +100,7 @@ TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
        "DIR/agentd.yaml:1:89: models[0].openai.api_key.file: there is no file DIR/gone"},
       {"tools: [{name: t, search_docs: {folder: gone}}]",
        "DIR/agentd.yaml:1:41: tools[0].search_docs.folder: there is no folder DIR/gone; make it or correct the path"},
-      {"tools: [{name: t, http_get: {}}]", "DIR/agentd.yaml:1:30: tools[0].http_get.allow_hosts: is missing; name the hosts that may be asked"},
+      {"tools: [{name: t, http_get: {}}]", "DIR/agentd.yaml:1:29: tools[0].http_get.allow_hosts: is missing; name the hosts that may be asked"},
       {"tools: [{name: t, timeout: 0s, clock: {}}]", "DIR/agentd.yaml:1:28: tools[0].timeout: 0 is not in 1ms to 1h"},
       {"agents: [gone.yaml]", "DIR/agentd.yaml:1:10: agents[0]: there is no file DIR/gone.yaml"},
       {"node: \"a b\"", "DIR/agentd.yaml:1:7: node: is not 1-64 printable ASCII characters without spaces"},

@@ -116,7 +116,7 @@ TEST(ValidateTest, ADurationMustBeOne) {
   run.mutable_limits()->mutable_timeout()->set_nanos(0);
   EXPECT_THAT(CheckRun(run), ElementsAre("run.limits.timeout: is not a valid duration: seconds and nanos must be in range and of one sign"));
   run.mutable_limits()->mutable_timeout()->set_seconds(3601);
-  EXPECT_THAT(CheckRun(run), ElementsAre("run.limits.timeout: 1h0m1s is above this server's maximum of 1h"));
+  EXPECT_THAT(CheckRun(run), ElementsAre("run.limits.timeout: 1h1s is above this server's maximum of 1h"));
 }
 
 TEST(ValidateTest, RequestIds) {
