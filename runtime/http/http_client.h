@@ -83,7 +83,7 @@ class HttpSink {
   virtual HttpTake Body(absl::string_view bytes) = 0;
 };
 
-// Thread-safe; outlives every request.
+// Thread-safe; outlives every request. The executors of its requests outlive the client: its thread may still be on its way out of the post that ended one.
 class HttpClient {
  public:
   virtual ~HttpClient() = default;

@@ -26,7 +26,7 @@ namespace {
 
 class SocketConnection final : public HttpServer::Connection {
  public:
-  explicit SocketConnection(tcp::socket socket) : socket_(std::move(socket)) {
+  explicit SocketConnection(tcp::socket socket) : socket_(std::move(socket)), handle_(socket_.native_handle()) {
     boost::system::error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
   }
@@ -51,6 +51,8 @@ class SocketConnection final : public HttpServer::Connection {
   void Reset() override {
     boost::system::error_code ignored;
     socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    MutexLock lock(mu_);
+    closed_ = true;
     socket_.close(ignored);
     open_ = false;
   }
@@ -79,12 +81,18 @@ class SocketConnection final : public HttpServer::Connection {
     return true;
   }
   // From another thread: ends every wait on the socket.
-  void Interrupt() { ::shutdown(socket_.native_handle(), SHUT_RDWR); }
+  void Interrupt() {
+    MutexLock lock(mu_);
+    if (!closed_) ::shutdown(handle_, SHUT_RDWR);
+  }
 
  private:
   tcp::socket socket_;
+  const int handle_;
   std::string input_;
   bool open_ = true;
+  Mutex mu_;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace
