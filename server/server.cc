@@ -23,7 +23,9 @@ namespace {
 constexpr absl::Duration kKeepaliveTime = absl::Seconds(60);
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
 constexpr absl::Duration kClientPingIntervalMin = absl::Seconds(10);
-constexpr int kSyncThreadsMax = 16;  // reflection is the one service with blocking calls
+constexpr absl::Duration kFlushTime = absl::Milliseconds(100);  // for the last answers to reach their sockets
+constexpr absl::Duration kTailTime = absl::Seconds(10);         // for coroutines to leave after gRPC is done with their calls
+constexpr int kSyncThreadsMax = 16;                             // reflection is the one service with blocking calls
 
 // What gRPC has to say goes the way of every other log line.
 void LogOfGrpc(gpr_log_func_args* arguments) {
@@ -54,6 +56,7 @@ void Configure(grpc::ServerBuilder& builder) {
 }  // namespace
 
 struct Server::Impl {
+  rpc::Host host;
   std::vector<rpc::NamedService> services;
   std::unique_ptr<grpc::Server> server;  // ends before its services
 };
@@ -67,11 +70,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenAddress& addre
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto impl = std::make_unique<Impl>();
+  impl->host.pool = pool;
   grpc::ServerBuilder builder;
   Configure(builder);
   ListenAddress bound = address;
   builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &bound.port);
-  impl->services = rpc::MakeServices(pool, backend);
+  impl->services = rpc::MakeServices(impl->host, backend);
   for (const rpc::NamedService& service : impl->services) builder.RegisterService(service.service.get());
   impl->server = builder.BuildAndStart();
   if (impl->server == nullptr || bound.port == 0) return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", address.ToString()));
@@ -87,8 +91,11 @@ void Server::SetServing(bool serving) {
 }
 
 void Server::Shutdown(absl::Duration grace) {
-  impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  impl_->host.calls.AwaitNone(grace);
+  // gRPC itself waits for connections, which a client that is not in a call may not close for minutes.
+  impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + kFlushTime));
   impl_->server->Wait();
+  impl_->host.calls.AwaitNone(kTailTime);
 }
 
 }  // namespace agentruntime

@@ -27,7 +27,7 @@ class Server {
   const ListenAddress& address() const { return address_; }
   // What health checks say, of each service and of the server as a whole ("").
   void SetServing(bool serving);
-  // No new calls; calls still open after `grace` are cancelled. Returns when none is left.
+  // Lets open calls end for up to `grace`, then no calls are taken any more and those still open are cancelled. Returns when none is left.
   void Shutdown(absl::Duration grace);
 
  private:

@@ -18,27 +18,25 @@ using Base = S::WithRawCallbackMethod_GetServerInfo<S::WithRawCallbackMethod_Dra
 
 class AdminServiceImpl final : public Base {
  public:
-  AdminServiceImpl(asio::any_io_executor pool, const Backend& backend) : pool_(std::move(pool)), backend_(backend) {}
+  AdminServiceImpl(Host& host, const Backend& backend) : host_(host), backend_(backend) {}
 
   UnaryReactor* GetServerInfo(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kGoOn,
                       Serve<v1::GetServerInfoRequest>("GetServerInfo", *request,
                                                       [&backend = backend_](v1::GetServerInfoRequest r) { return rpc::GetServerInfo(backend, std::move(r)); }));
   }
   UnaryReactor* Drain(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kGoOn,
                       Serve<v1::DrainRequest>("Drain", *request, [&backend = backend_](v1::DrainRequest r) { return rpc::Drain(backend, std::move(r)); }));
   }
 
  private:
-  const asio::any_io_executor pool_;
+  Host& host_;
   const Backend& backend_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeAdminService(const asio::any_io_executor& pool, const Backend& backend) {
-  return std::make_unique<AdminServiceImpl>(pool, backend);
-}
+std::unique_ptr<grpc::Service> MakeAdminService(Host& host, const Backend& backend) { return std::make_unique<AdminServiceImpl>(host, backend); }
 
 }  // namespace agentruntime::rpc

@@ -19,7 +19,7 @@ using Base = S::WithRawCallbackMethod_CreateAgent<S::WithRawCallbackMethod_Updat
 
 class AgentServiceImpl final : public Base {
  public:
-  AgentServiceImpl(asio::any_io_executor pool, const Backend& backend) : pool_(std::move(pool)), backend_(backend) {}
+  AgentServiceImpl(Host& host, const Backend& backend) : host_(host), backend_(backend) {}
 
   UnaryReactor* CreateAgent(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
     return Start<v1::CreateAgentRequest>("CreateAgent", *request, response, rpc::CreateAgent);
@@ -43,18 +43,16 @@ class AgentServiceImpl final : public Base {
  private:
   template <typename Request, typename Response>
   UnaryReactor* Start(absl::string_view method, const ByteBuffer& bytes, ByteBuffer* response, Answer<Response> (*handler)(const Backend&, Request)) {
-    return StartUnary(pool_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kGoOn,
                       Serve<Request>(method, bytes, [&backend = backend_, handler](Request request) { return handler(backend, std::move(request)); }));
   }
 
-  const asio::any_io_executor pool_;
+  Host& host_;
   const Backend& backend_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeAgentService(const asio::any_io_executor& pool, const Backend& backend) {
-  return std::make_unique<AgentServiceImpl>(pool, backend);
-}
+std::unique_ptr<grpc::Service> MakeAgentService(Host& host, const Backend& backend) { return std::make_unique<AgentServiceImpl>(host, backend); }
 
 }  // namespace agentruntime::rpc

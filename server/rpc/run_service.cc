@@ -38,75 +38,73 @@ asio::awaitable<absl::Status> ServeWatchRun(const Backend& backend, ByteBuffer b
 
 class RunServiceImpl final : public Base {
  public:
-  RunServiceImpl(asio::any_io_executor pool, const Backend& backend) : pool_(std::move(pool)), backend_(backend) {}
+  RunServiceImpl(Host& host, const Backend& backend) : host_(host), backend_(backend) {}
 
   UnaryReactor* CreateRun(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kGoOn,
                       Serve<v1::CreateRunRequest>("CreateRun", *request, [&backend = backend_, caller = CallerOf(*context)](v1::CreateRunRequest r) mutable {
                         return rpc::CreateRun(backend, std::move(r), std::move(caller));
                       }));
   }
   UnaryReactor* GetRun(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kCancel,
+    return StartUnary(host_, response, OnLeave::kCancel,
                       Serve<v1::GetRunRequest>("GetRun", *request, [&backend = backend_](v1::GetRunRequest r) { return rpc::GetRun(backend, std::move(r)); }));
   }
   UnaryReactor* ListRuns(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kGoOn,
                       Serve<v1::ListRunsRequest>("ListRuns", *request, [&backend = backend_, caller = CallerOf(*context)](v1::ListRunsRequest r) mutable {
                         return rpc::ListRuns(backend, std::move(r), std::move(caller));
                       }));
   }
   UnaryReactor* CancelRun(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kGoOn,
                       Serve<v1::CancelRunRequest>("CancelRun", *request, [&backend = backend_, caller = CallerOf(*context)](v1::CancelRunRequest r) mutable {
                         return rpc::CancelRun(backend, std::move(r), std::move(caller));
                       }));
   }
   UnaryReactor* ResumeRun(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kGoOn,
                       Serve<v1::ResumeRunRequest>("ResumeRun", *request, [&backend = backend_, caller = CallerOf(*context)](v1::ResumeRunRequest r) mutable {
                         return rpc::ResumeRun(backend, std::move(r), std::move(caller));
                       }));
   }
   UnaryReactor* DeleteRun(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn, Serve<v1::DeleteRunRequest>("DeleteRun", *request, [&backend = backend_](v1::DeleteRunRequest r) {
+    return StartUnary(host_, response, OnLeave::kGoOn, Serve<v1::DeleteRunRequest>("DeleteRun", *request, [&backend = backend_](v1::DeleteRunRequest r) {
                         return rpc::DeleteRun(backend, std::move(r));
                       }));
   }
   UnaryReactor* ListSteps(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn, Serve<v1::ListStepsRequest>("ListSteps", *request, [&backend = backend_](v1::ListStepsRequest r) {
+    return StartUnary(host_, response, OnLeave::kGoOn, Serve<v1::ListStepsRequest>("ListSteps", *request, [&backend = backend_](v1::ListStepsRequest r) {
                         return rpc::ListSteps(backend, std::move(r));
                       }));
   }
   UnaryReactor* GetStep(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn, Serve<v1::GetStepRequest>("GetStep", *request, [&backend = backend_](v1::GetStepRequest r) {
+    return StartUnary(host_, response, OnLeave::kGoOn, Serve<v1::GetStepRequest>("GetStep", *request, [&backend = backend_](v1::GetStepRequest r) {
                         return rpc::GetStep(backend, std::move(r));
                       }));
   }
   UnaryReactor* ListEvents(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(pool_, response, OnLeave::kGoOn, Serve<v1::ListEventsRequest>("ListEvents", *request, [&backend = backend_](v1::ListEventsRequest r) {
+    return StartUnary(host_, response, OnLeave::kGoOn, Serve<v1::ListEventsRequest>("ListEvents", *request, [&backend = backend_](v1::ListEventsRequest r) {
                         return rpc::ListEvents(backend, std::move(r));
                       }));
   }
 
   StreamReactor* RunAgent(CallbackServerContext* context, const ByteBuffer* request) override {
-    return StartStream(pool_, [this, bytes = *request, caller = CallerOf(*context)](ResponseStream& stream) mutable {
+    return StartStream(host_, [this, bytes = *request, caller = CallerOf(*context)](ResponseStream& stream) mutable {
       return ServeRunAgent(backend_, std::move(bytes), std::move(caller), stream);
     });
   }
   StreamReactor* WatchRun(CallbackServerContext*, const ByteBuffer* request) override {
-    return StartStream(pool_, [this, bytes = *request](ResponseStream& stream) mutable { return ServeWatchRun(backend_, std::move(bytes), stream); });
+    return StartStream(host_, [this, bytes = *request](ResponseStream& stream) mutable { return ServeWatchRun(backend_, std::move(bytes), stream); });
   }
 
  private:
-  const asio::any_io_executor pool_;
+  Host& host_;
   const Backend& backend_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeRunService(const asio::any_io_executor& pool, const Backend& backend) {
-  return std::make_unique<RunServiceImpl>(pool, backend);
-}
+std::unique_ptr<grpc::Service> MakeRunService(Host& host, const Backend& backend) { return std::make_unique<RunServiceImpl>(host, backend); }
 
 }  // namespace agentruntime::rpc

@@ -4,11 +4,11 @@
 
 namespace agentruntime::rpc {
 
-std::vector<NamedService> MakeServices(const boost::asio::any_io_executor& pool, const Backend& backend) {
+std::vector<NamedService> MakeServices(Host& host, const Backend& backend) {
   std::vector<NamedService> services;
-  services.push_back({"agentruntime.v1.RunService", MakeRunService(pool, backend)});
-  services.push_back({"agentruntime.v1.AgentService", MakeAgentService(pool, backend)});
-  services.push_back({"agentruntime.v1.AdminService", MakeAdminService(pool, backend)});
+  services.push_back({"agentruntime.v1.RunService", MakeRunService(host, backend)});
+  services.push_back({"agentruntime.v1.AgentService", MakeAgentService(host, backend)});
+  services.push_back({"agentruntime.v1.AdminService", MakeAdminService(host, backend)});
   return services;
 }
 

@@ -3,12 +3,12 @@
 
 #include <grpcpp/impl/codegen/service_type.h>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "server/rpc/backend.h"
+#include "server/rpc/host.h"
 
 namespace agentruntime::rpc {
 
@@ -17,11 +17,11 @@ struct NamedService {
   std::unique_ptr<grpc::Service> service;
 };
 
-// Handlers run on strands of `pool`. `backend` outlives the services.
-std::vector<NamedService> MakeServices(const boost::asio::any_io_executor& pool, const Backend& backend);
+// Handlers run on strands of `host.pool`. `host` and `backend` outlive the services.
+std::vector<NamedService> MakeServices(Host& host, const Backend& backend);
 
-std::unique_ptr<grpc::Service> MakeRunService(const boost::asio::any_io_executor& pool, const Backend& backend);
-std::unique_ptr<grpc::Service> MakeAgentService(const boost::asio::any_io_executor& pool, const Backend& backend);
-std::unique_ptr<grpc::Service> MakeAdminService(const boost::asio::any_io_executor& pool, const Backend& backend);
+std::unique_ptr<grpc::Service> MakeRunService(Host& host, const Backend& backend);
+std::unique_ptr<grpc::Service> MakeAgentService(Host& host, const Backend& backend);
+std::unique_ptr<grpc::Service> MakeAdminService(Host& host, const Backend& backend);
 
 }  // namespace agentruntime::rpc

@@ -19,8 +19,8 @@ namespace asio = boost::asio;
 // gRPC's threads only post to the strand; everything else happens there. Lives until both the coroutine and gRPC are done with it.
 class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ResponseStream {
  public:
-  static Stream* Start(const asio::any_io_executor& pool, StreamBody body) {
-    auto stream = std::make_shared<Stream>(pool);
+  static Stream* Start(Host& host, StreamBody body) {
+    auto stream = std::make_shared<Stream>(host);
     stream->self_ = stream;
     asio::co_spawn(stream->strand_, Run(stream, body(*stream)), [stream](std::exception_ptr thrown, absl::Status status) {
       if (thrown) std::rethrow_exception(thrown);
@@ -29,7 +29,8 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
     return stream.get();
   }
 
-  explicit Stream(const asio::any_io_executor& pool) : strand_(asio::make_strand(pool)) {}
+  explicit Stream(Host& host) : host_(host), strand_(asio::make_strand(host.pool)) { host_.calls.Enter(); }
+  ~Stream() override { host_.calls.Leave(); }
 
   asio::awaitable<bool> Write(EncodedResponse message) override {
     if (gone_) co_return false;
@@ -69,6 +70,7 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
   // gRPC calls nothing after this.
   void OnDone() override { std::shared_ptr<Stream> last = std::move(self_); }
 
+  Host& host_;
   const asio::strand<asio::any_io_executor> strand_;
   std::shared_ptr<Stream> self_;  // gRPC's reference
   grpc::ByteBuffer buffer_;
@@ -79,6 +81,6 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
 
 }  // namespace
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* StartStream(const asio::any_io_executor& pool, StreamBody body) { return Stream::Start(pool, std::move(body)); }
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartStream(Host& host, StreamBody body) { return Stream::Start(host, std::move(body)); }
 
 }  // namespace agentruntime::rpc

@@ -18,8 +18,8 @@ using Answer = absl::StatusOr<grpc::ByteBuffer>;
 // gRPC's threads only post to the strand. Lives until both the coroutine and gRPC are done with it.
 class Unary final : public grpc::ServerUnaryReactor {
  public:
-  static Unary* Start(const asio::any_io_executor& pool, grpc::ByteBuffer* response, OnLeave on_leave, asio::awaitable<Answer> body) {
-    auto call = std::make_shared<Unary>(pool, on_leave);
+  static Unary* Start(Host& host, grpc::ByteBuffer* response, OnLeave on_leave, asio::awaitable<Answer> body) {
+    auto call = std::make_shared<Unary>(host, on_leave);
     call->self_ = call;
     auto finish = [call, response](std::exception_ptr thrown, Answer answer) {
       if (thrown) std::rethrow_exception(thrown);
@@ -30,7 +30,8 @@ class Unary final : public grpc::ServerUnaryReactor {
     return call.get();
   }
 
-  Unary(const asio::any_io_executor& pool, OnLeave on_leave) : strand_(asio::make_strand(pool)), on_leave_(on_leave) {}
+  Unary(Host& host, OnLeave on_leave) : host_(host), strand_(asio::make_strand(host.pool)), on_leave_(on_leave) { host_.calls.Enter(); }
+  ~Unary() override { host_.calls.Leave(); }
 
  private:
   static asio::awaitable<Answer> Run(asio::awaitable<Answer> body) {
@@ -45,6 +46,7 @@ class Unary final : public grpc::ServerUnaryReactor {
   // gRPC calls nothing after this.
   void OnDone() override { std::shared_ptr<Unary> last = std::move(self_); }
 
+  Host& host_;
   const asio::strand<asio::any_io_executor> strand_;
   const OnLeave on_leave_;
   asio::cancellation_signal signal_;  // emitted on the strand
@@ -53,8 +55,8 @@ class Unary final : public grpc::ServerUnaryReactor {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* StartUnary(const asio::any_io_executor& pool, grpc::ByteBuffer* response, OnLeave on_leave, asio::awaitable<Answer> body) {
-  return Unary::Start(pool, response, on_leave, std::move(body));
+grpc::ServerUnaryReactor* StartUnary(Host& host, grpc::ByteBuffer* response, OnLeave on_leave, asio::awaitable<Answer> body) {
+  return Unary::Start(host, response, on_leave, std::move(body));
 }
 
 }  // namespace agentruntime::rpc

@@ -4,7 +4,6 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "proto/base/status.h"
 #include "server/rpc/codec.h"
+#include "server/rpc/host.h"
 #include "server/rpc/status.h"
 
 namespace agentruntime::rpc {
@@ -23,9 +23,8 @@ enum class OnLeave {
   kCancel  // a wait ends: the coroutine's cancellation slot fires
 };
 
-// Runs `body` on a strand of `pool`, and puts its answer into `response`, which gRPC owns. The reactor owns itself.
-grpc::ServerUnaryReactor* StartUnary(const boost::asio::any_io_executor& pool, grpc::ByteBuffer* response, OnLeave on_leave,
-                                     boost::asio::awaitable<absl::StatusOr<grpc::ByteBuffer>> body);
+// Runs `body` on a strand of `host.pool`, and puts its answer into `response`, which gRPC owns. The reactor owns itself.
+grpc::ServerUnaryReactor* StartUnary(Host& host, grpc::ByteBuffer* response, OnLeave on_leave, boost::asio::awaitable<absl::StatusOr<grpc::ByteBuffer>> body);
 
 // What a request is about, for the log.
 template <typename Request>

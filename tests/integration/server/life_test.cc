@@ -132,7 +132,7 @@ TEST(LifeTest, ADrainDoesNotWaitLongerThanItsGrace) {
   const absl::Time begin = absl::Now();
   ASSERT_TRUE(Call(stubs.admin, &v1::AdminService::Stub::Drain, request).ok());
   EXPECT_EQ(server.WaitForEnd(), 0);
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(30));  // the run would hang for half an hour
   ASSERT_NO_FATAL_FAILURE(server.Start());
   EXPECT_EQ(Get(Stubs(server.Connect()), created->name()).state(), v1::RUN_STATE_RUNNING);
 }
@@ -150,7 +150,7 @@ TEST(LifeTest, AWaitingGetDoesNotHoldUpADrain) {
   const absl::Time begin = absl::Now();
   ASSERT_TRUE(Call(stubs.admin, &v1::AdminService::Stub::Drain, request).ok());
   EXPECT_EQ(server.WaitForEnd(), 0);
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(25));  // its wait is 30 s
   waiter.join();
 }
 

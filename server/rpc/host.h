@@ -1,0 +1,43 @@
+// Where calls run, and how many there are.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "proto/base/mutex.h"
+
+namespace agentruntime::rpc {
+
+// Calls that have begun and of which gRPC or a coroutine still holds a part. Thread-safe.
+class OpenCalls {
+ public:
+  void Enter() ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    ++count_;
+  }
+  void Leave() ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    if (--count_ == 0) none_.NotifyAll();
+  }
+  // Returns when there is none, or after `most`.
+  void AwaitNone(absl::Duration most) ABSL_LOCKS_EXCLUDED(mu_) {
+    const absl::Time deadline = absl::Now() + most;
+    MutexLock lock(mu_);
+    while (count_ > 0 && absl::Now() < deadline) none_.WaitFor(mu_, deadline - absl::Now());
+  }
+
+ private:
+  Mutex mu_;
+  CondVar none_;
+  int64_t count_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+// Outlives every call.
+struct Host {
+  boost::asio::any_io_executor pool;
+  OpenCalls calls;
+};
+
+}  // namespace agentruntime::rpc
