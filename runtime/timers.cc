@@ -1,5 +1,6 @@
 #include "runtime/timers.h"
 
+#include <atomic>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_state.hpp>
@@ -17,8 +18,8 @@ namespace {
 // The timer outlives the wait until its handler ran; the handler asks whether the wait still stands.
 class SystemWait final : public Timers::Wait {
  public:
-  SystemWait(absl::Duration delay, asio::any_io_executor executor, absl::AnyInvocable<void()> then)
-      : state_(std::make_shared<State>(std::move(executor), std::move(then))) {
+  SystemWait(absl::Duration delay, const asio::any_io_executor& executor, absl::AnyInvocable<void()> then)
+      : state_(std::make_shared<State>(executor, std::move(then))) {
     state_->timer.expires_after(absl::ToChronoNanoseconds(delay));
     state_->timer.async_wait([state = state_](boost::system::error_code) {
       if (!state->dropped) state->then();
@@ -32,10 +33,10 @@ class SystemWait final : public Timers::Wait {
 
  private:
   struct State {
-    State(asio::any_io_executor executor, absl::AnyInvocable<void()> then) : timer(std::move(executor)), then(std::move(then)) {}
+    State(const asio::any_io_executor& executor, absl::AnyInvocable<void()> then) : timer(executor), then(std::move(then)) {}
     asio::steady_timer timer;
     absl::AnyInvocable<void()> then;
-    bool dropped = false;
+    std::atomic<bool> dropped = false;  // an executor of many threads may drop the wait while the timer fires
   };
   std::shared_ptr<State> state_;
 };
@@ -43,7 +44,7 @@ class SystemWait final : public Timers::Wait {
 }  // namespace
 
 std::unique_ptr<Timers::Wait> SystemTimers::After(absl::Duration delay, asio::any_io_executor executor, absl::AnyInvocable<void()> then) {
-  return std::make_unique<SystemWait>(delay, std::move(executor), std::move(then));
+  return std::make_unique<SystemWait>(delay, executor, std::move(then));
 }
 
 asio::awaitable<void> Timers::Sleep(absl::Duration delay) {
