@@ -13,21 +13,13 @@ namespace {
 // Agents over this are read from the store at each use.
 constexpr size_t kPlansMax = 1000;
 
-template <typename Map>
-std::string Unknown(absl::string_view kind, absl::string_view name, const Map& known) {
-  std::vector<std::string> names;
-  for (const auto& [each, value] : known) names.push_back(each);
-  std::string text = absl::StrCat("no ", kind, " named \"", name, "\" on this server");
-  const std::string nearest = NearestName(name, names);
-  if (!nearest.empty()) absl::StrAppend(&text, "; did you mean \"", nearest, "\"?");
-  return text;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AgentCatalog>> AgentCatalog::Make(const Environment& environment) {
   std::unique_ptr<AgentCatalog> catalog(new AgentCatalog(environment));
+  for (const auto& [name, model] : environment.models) catalog->offer_.models[name] = model->info().required_tool;
   for (const auto& [name, tool] : environment.tools) {
+    catalog->offer_.tools.push_back(name);
     auto schema = JsonSchema::Compile(tool->spec().input_schema);
     if (!schema.ok()) return absl::InvalidArgumentError(absl::StrCat("tool \"", name, "\": its input schema: ", std::string(schema.status().message())));
     catalog->schemas_[name] = std::make_shared<const JsonSchema>(*std::move(schema));
@@ -90,23 +82,6 @@ absl::StatusOr<v1::Agent> AgentCatalog::Update(const v1::Agent& agent, bool allo
   ASSIGN_OR_RETURN(v1::Agent updated, environment_.agents->Update(agent, allow_missing, environment_.clock->Now()));
   Remember(Plan(updated), /*newest=*/true);
   return updated;
-}
-
-absl::Status AgentCatalog::CheckUsable(const v1::Agent& agent) const {
-  const auto model = environment_.models.find(agent.model());
-  if (model == environment_.models.end()) return AgentUnusable(agent.name(), absl::StrCat("model: ", Unknown("model", agent.model(), environment_.models)));
-  bool has_required = model->second->info().required_tool.empty();
-  for (int i = 0; i < agent.tools_size(); ++i) {
-    if (!environment_.tools.contains(agent.tools(i))) {
-      return AgentUnusable(agent.name(), absl::StrCat("tools[", i, "]: ", Unknown("tool", agent.tools(i), environment_.tools)));
-    }
-    has_required = has_required || agent.tools(i) == model->second->info().required_tool;
-  }
-  if (!has_required) {
-    return AgentUnusable(agent.name(), absl::StrCat("tools: model \"", agent.model(), "\" works only with tool \"", model->second->info().required_tool,
-                                                    "\"; add it to the agent's tools"));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace agentruntime

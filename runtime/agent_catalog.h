@@ -12,6 +12,7 @@
 #include "proto/util/names.h"
 #include "runtime/environment.h"
 #include "runtime/json_schema.h"
+#include "runtime/offer.h"
 #include "runtime/plan.h"
 
 namespace agentruntime {
@@ -31,7 +32,7 @@ class AgentCatalog {
   absl::StatusOr<v1::Agent> Update(const v1::Agent& agent, bool allow_missing);
 
   // AgentUnusable unless the agent's model and tools are configured here and fit each other.
-  absl::Status CheckUsable(const v1::Agent& agent) const;
+  absl::Status CheckUsable(const v1::Agent& agent) const { return agentruntime::CheckUsable(offer_, agent); }
 
  private:
   explicit AgentCatalog(const Environment& environment) : environment_(environment) {}
@@ -40,6 +41,7 @@ class AgentCatalog {
   void Remember(const std::shared_ptr<const RunPlan>& plan, bool newest) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Environment& environment_;
+  Offer offer_;                                                                  // fixed
   absl::flat_hash_map<std::string, std::shared_ptr<const JsonSchema>> schemas_;  // by tool; fixed
 
   Mutex mu_;

@@ -63,8 +63,8 @@ absl::StatusOr<LoadedConfig> LoadConfig(const std::string& file, const ConfigOve
   ConfigFaults faults(name, text);
   CheckConfig(loaded.config, faults);
   loaded.keys = ReadKeys(loaded.config, faults);
-  loaded.catalog = CatalogOf(loaded.config);
-  if (faults.ok()) loaded.agents = ReadAgents(loaded.config, loaded.catalog, faults);
+  loaded.offer = OfferOf(loaded.config);
+  if (faults.ok()) loaded.agents = ReadAgents(loaded.config, loaded.offer, faults);
   RETURN_IF_ERROR(faults.status());
   ASSIGN_OR_RETURN(loaded.listen, ParseListenAddress(loaded.config.listen().grpc()));
   return loaded;

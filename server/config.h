@@ -9,7 +9,7 @@
 #include "agentruntime/config/v1/server.pb.h"
 #include "agentruntime/v1/agent.pb.h"
 #include "runtime/http/secret.h"
-#include "server/catalog.h"
+#include "runtime/offer.h"
 #include "server/listen_address.h"
 
 namespace agentruntime {
@@ -23,7 +23,7 @@ struct ConfigOverrides {
 struct LoadedConfig {
   config::v1::ServerConfig config;     // effective: every default in its place, every path absolute
   ListenAddress listen;                // of config.listen.grpc
-  Catalog catalog;                     // what agents can name
+  Offer offer;                     // what agents can name
   std::map<std::string, Secret> keys;  // by the model's name; read from where the configuration says
   std::vector<v1::Agent> agents;       // of the files in config.agents
 };

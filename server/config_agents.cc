@@ -13,7 +13,7 @@
 namespace agentruntime {
 namespace {
 
-std::optional<v1::Agent> ReadAgent(const std::string& path, const std::string& file, const config::v1::ServerConfig& config, const Catalog& catalog,
+std::optional<v1::Agent> ReadAgent(const std::string& path, const std::string& file, const config::v1::ServerConfig& config, const Offer& offer,
                                    ConfigFaults& faults) {
   const auto text = ReadTextFile(file);
   if (!text.ok()) {
@@ -32,7 +32,7 @@ std::optional<v1::Agent> ReadAgent(const std::string& path, const std::string& f
   ConfigFaults own(file, *text);
   for (const FieldViolation& violation : checks.violations()) own.Add(absl::StripPrefix(violation.field, "agent."), violation.description);
   if (own.ok()) {
-    for (const FieldViolation& violation : WhyUnusable(catalog, agent)) own.Add(violation.field, violation.description);
+    for (const FieldViolation& violation : WhyUnusable(offer, agent)) own.Add(violation.field, violation.description);
   }
   if (own.ok()) return agent;
   faults.AddLine(std::string(own.status().message()));
@@ -41,12 +41,12 @@ std::optional<v1::Agent> ReadAgent(const std::string& path, const std::string& f
 
 }  // namespace
 
-std::vector<v1::Agent> ReadAgents(const config::v1::ServerConfig& config, const Catalog& catalog, ConfigFaults& faults) {
+std::vector<v1::Agent> ReadAgents(const config::v1::ServerConfig& config, const Offer& offer, ConfigFaults& faults) {
   std::vector<v1::Agent> agents;
   std::map<std::string, std::string> files;
   for (int i = 0; i < config.agents_size(); ++i) {
     const std::string path = absl::StrCat("agents[", i, "]");
-    auto agent = ReadAgent(path, config.agents(i), config, catalog, faults);
+    auto agent = ReadAgent(path, config.agents(i), config, offer, faults);
     if (!agent) continue;
     const auto [first, is_new] = files.emplace(agent->name(), config.agents(i));
     if (!is_new) faults.Add(path, absl::StrCat(agent->name(), " is in ", first->second, " already; an agent has one file"));

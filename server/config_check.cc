@@ -158,12 +158,12 @@ void CheckConfig(const cfg::ServerConfig& config, ConfigFaults& faults) {
   }
 }
 
-Catalog CatalogOf(const cfg::ServerConfig& config) {
-  Catalog catalog;
-  for (const auto& model : config.models()) catalog.models[model.name()] = model.has_extractive() ? "search_docs" : "";
-  for (const auto& tool : config.tools()) catalog.tools.push_back(tool.name());
-  std::sort(catalog.tools.begin(), catalog.tools.end());
-  return catalog;
+Offer OfferOf(const cfg::ServerConfig& config) {
+  Offer offer;
+  for (const auto& model : config.models()) offer.models[model.name()] = model.has_extractive() ? "search_docs" : "";
+  for (const auto& tool : config.tools()) offer.tools.push_back(tool.name());
+  std::sort(offer.tools.begin(), offer.tools.end());
+  return offer;
 }
 
 }  // namespace agentruntime

@@ -6,7 +6,7 @@
 
 #include "agentruntime/config/v1/server.pb.h"
 #include "runtime/http/secret.h"
-#include "server/catalog.h"
+#include "runtime/offer.h"
 #include "server/config_faults.h"
 
 namespace agentruntime {
@@ -18,6 +18,6 @@ void CheckConfig(const config::v1::ServerConfig& config, ConfigFaults& faults);
 std::map<std::string, Secret> ReadKeys(const config::v1::ServerConfig& config, ConfigFaults& faults);
 
 // What agents can name.
-Catalog CatalogOf(const config::v1::ServerConfig& config);
+Offer OfferOf(const config::v1::ServerConfig& config);
 
 }  // namespace agentruntime

@@ -67,7 +67,6 @@ bool WritePortFile(const std::string& path, const std::string& address) {
 rpc::Backend BackendOf(const LoadedConfig& loaded, Wiring& wiring, DrainRequest& drain) {
   rpc::Backend backend;
   backend.runtime = &wiring.runtime();
-  backend.catalog = loaded.catalog;
   backend.default_limits = loaded.config.limits().defaults();
   backend.maximum_limits = loaded.config.limits().maxima();
   backend.node = loaded.config.node();

@@ -60,6 +60,7 @@ struct Wiring::Impl {
     pool.join();
     blocking_pool.stop();
     blocking_pool.join();
+    http.reset();  // its thread posts to the pools until it has ended
     stores = {};
   }
 

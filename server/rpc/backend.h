@@ -7,14 +7,12 @@
 #include "absl/time/time.h"
 #include "agentruntime/v1/run.pb.h"
 #include "runtime/runtime.h"
-#include "server/catalog.h"
 
 namespace agentruntime::rpc {
 
 // Built once, before the listener opens; thread-safe since it never changes.
 struct Backend {
   Runtime* runtime = nullptr;
-  Catalog catalog;
   v1::Limits default_limits;
   v1::Limits maximum_limits;
   std::string node;

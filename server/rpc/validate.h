@@ -58,7 +58,7 @@ std::optional<absl::Time> CheckTime(FieldChecks& checks, absl::string_view field
 
 // A run to be created: agent, input, limits and labels; nothing else may be set.
 void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run, const v1::Limits& maximum);
-// An agent to be created or replaced. Whether its model and tools exist is another question (server/catalog.h).
+// An agent to be created or replaced. Whether its model and tools exist is another question (runtime/offer.h).
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent, const v1::Limits& maximum);
 
 }  // namespace agentruntime::rpc

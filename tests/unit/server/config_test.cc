@@ -50,8 +50,8 @@ TEST_F(ConfigTest, AnEmptyFileIsAWorkingServer) {
   EXPECT_EQ(FromProto(loaded->config.limits().maxima().timeout()), absl::Hours(720));
   EXPECT_EQ(FromProto(loaded->config.drain_grace()), absl::Seconds(20));
   ASSERT_EQ(loaded->config.models_size(), 1);
-  EXPECT_EQ(loaded->catalog.models.at("extractive"), "search_docs");
-  EXPECT_THAT(loaded->catalog.tools, ::testing::IsEmpty());
+  EXPECT_EQ(loaded->offer.models.at("extractive"), "search_docs");
+  EXPECT_THAT(loaded->offer.tools, ::testing::IsEmpty());
 }
 
 TEST_F(ConfigTest, PathsAreRelativeToTheFile) {

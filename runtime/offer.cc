@@ -1,4 +1,4 @@
-#include "server/catalog.h"
+#include "runtime/offer.h"
 
 #include <algorithm>
 
@@ -26,27 +26,27 @@ std::string Unknown(absl::string_view kind, absl::string_view name, const Names&
 
 }  // namespace
 
-std::vector<FieldViolation> WhyUnusable(const Catalog& catalog, const v1::Agent& agent) {
+std::vector<FieldViolation> WhyUnusable(const Offer& offer, const v1::Agent& agent) {
   std::vector<FieldViolation> why;
-  const auto model = catalog.models.find(agent.model());
-  if (model == catalog.models.end()) {
+  const auto model = offer.models.find(agent.model());
+  if (model == offer.models.end()) {
     std::vector<std::string> names;
-    for (const auto& [name, tool] : catalog.models) names.push_back(name);
+    for (const auto& [name, tool] : offer.models) names.push_back(name);
     why.push_back({"model", Unknown("model", agent.model(), names)});
   } else if (const std::string& needed = model->second;
              !needed.empty() && std::find(agent.tools().begin(), agent.tools().end(), needed) == agent.tools().end()) {
     why.push_back({"tools", absl::StrCat("model \"", agent.model(), "\" cannot work without the tool \"", needed, "\"; add it")});
   }
   for (int i = 0; i < agent.tools_size(); ++i) {
-    if (std::find(catalog.tools.begin(), catalog.tools.end(), agent.tools(i)) == catalog.tools.end()) {
-      why.push_back({absl::StrCat("tools[", i, "]"), Unknown("tool", agent.tools(i), catalog.tools)});
+    if (std::find(offer.tools.begin(), offer.tools.end(), agent.tools(i)) == offer.tools.end()) {
+      why.push_back({absl::StrCat("tools[", i, "]"), Unknown("tool", agent.tools(i), offer.tools)});
     }
   }
   return why;
 }
 
-absl::Status CheckUsable(const Catalog& catalog, const v1::Agent& agent) {
-  const std::vector<FieldViolation> why = WhyUnusable(catalog, agent);
+absl::Status CheckUsable(const Offer& offer, const v1::Agent& agent) {
+  const std::vector<FieldViolation> why = WhyUnusable(offer, agent);
   if (why.empty()) return absl::OkStatus();
   internal::v1::BadRequest bad_request;
   std::vector<std::string> sentences;
