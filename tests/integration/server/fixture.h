@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "tests/support/calls.h"
+#include "tests/support/raw_call.h"
 #include "tests/support/test_server.h"
 
 namespace agentruntime::testing {
@@ -31,6 +32,17 @@ class SharedServer : public ::testing::Test {
   static inline TestServer* server_ = nullptr;
   static inline Stubs* stubs_ = nullptr;
 };
+
+// grpc.health.v1.HealthCheckRequest{service}; the answer's first field is the status.
+inline std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
+  std::string request;
+  if (!service.empty()) request = absl::StrCat(std::string(1, '\x0a'), std::string(1, static_cast<char>(service.size())), service);
+  const auto response = RawCall(channel, "/grpc.health.v1.Health/Check", request);
+  if (!response.ok()) return std::string(absl::StatusCodeToString(response.status().code()));
+  if (*response == std::string("\x08\x01", 2)) return "SERVING";
+  if (*response == std::string("\x08\x02", 2)) return "NOT_SERVING";
+  return "?";
+}
 
 // A name of the right form that no run has.
 inline constexpr char kNoRun[] = "runs/00000000000000000000000000";

@@ -9,17 +9,6 @@ namespace {
 
 class StandardServicesTest : public SharedServer {};
 
-// grpc.health.v1.HealthCheckRequest{service}; the answer's first field is the status.
-std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
-  std::string request;
-  if (!service.empty()) request = absl::StrCat(std::string(1, '\x0a'), std::string(1, static_cast<char>(service.size())), service);
-  const auto response = RawCall(channel, "/grpc.health.v1.Health/Check", request);
-  if (!response.ok()) return std::string(absl::StatusCodeToString(response.status().code()));
-  if (*response == std::string("\x08\x01", 2)) return "SERVING";
-  if (*response == std::string("\x08\x02", 2)) return "NOT_SERVING";
-  return "?";
-}
-
 TEST_F(StandardServicesTest, HealthKnowsEachServiceAndTheWhole) {
   const auto channel = server().Connect();
   for (const char* service : {"", "agentruntime.v1.RunService", "agentruntime.v1.AgentService", "agentruntime.v1.AdminService"}) {

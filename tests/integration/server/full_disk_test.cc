@@ -1,0 +1,164 @@
+// A full disk under the real server: refusals with a retry time, reads that go on, nothing acknowledged lost, and life when space returns.
+//
+// The disk is a small tmpfs in a mount namespace of this process, so that neither root nor a free loop device is needed.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "tests/integration/server/fixture.h"
+
+namespace agentruntime::testing {
+namespace {
+
+constexpr absl::Duration kConditionMax = absl::Seconds(30);
+
+void WriteText(const char* path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+}
+
+// Before the first thread: a process of many threads gets no user namespace.
+class MountNamespace : public ::testing::Environment {
+ public:
+  void SetUp() override {
+    const uid_t user = getuid();
+    const gid_t group = getgid();
+    if (user == 0) {
+      ASSERT_EQ(unshare(CLONE_NEWNS), 0) << strerror(errno);
+    } else {
+      ASSERT_EQ(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0) << "user namespaces are off: run as root, or set kernel.unprivileged_userns_clone=1";
+      WriteText("/proc/self/setgroups", "deny");
+      WriteText("/proc/self/uid_map", absl::StrCat("0 ", user, " 1"));
+      WriteText("/proc/self/gid_map", absl::StrCat("0 ", group, " 1"));
+    }
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0) << strerror(errno);
+  }
+};
+const ::testing::Environment* const kNamespace = ::testing::AddGlobalTestEnvironment(new MountNamespace);
+
+// Until health says so.
+void AwaitServing(const TestServer& server, bool serving) {
+  const auto channel = server.Connect();
+  const absl::Time until = absl::Now() + kConditionMax;
+  while (Health(channel, "") != (serving ? "SERVING" : "NOT_SERVING")) {
+    ASSERT_LT(absl::Now(), until) << "health does not turn " << (serving ? "SERVING" : "NOT_SERVING");
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+}
+
+class FullDiskTest : public ::testing::Test {
+ protected:
+  FullDiskTest() {
+    std::filesystem::create_directory(server_.File("data"));
+    EXPECT_EQ(mount("tmpfs", server_.File("data").c_str(), "tmpfs", 0, "size=8m"), 0) << strerror(errno);
+  }
+  ~FullDiskTest() override {
+    server_.Kill();
+    umount2(server_.File("data").c_str(), MNT_DETACH);
+  }
+
+  // Until the disk takes no byte more.
+  void Fill() const {
+    const int file = open(server_.File("data/ballast").c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
+    ASSERT_GE(file, 0);
+    std::string block(64 << 10, 'x');
+    while (!block.empty()) {
+      if (write(file, block.data(), block.size()) <= 0) block.resize(block.size() / 2);
+    }
+    close(file);
+  }
+  void Free() const { ASSERT_TRUE(std::filesystem::remove(server_.File("data/ballast"))); }
+
+  // Submits one run after the other until one is refused.
+  absl::Status SubmitUntilRefused(const Stubs& stubs, std::vector<std::string>& accepted) {
+    const absl::Time until = absl::Now() + kConditionMax;
+    while (absl::Now() < until) {
+      const auto run = Create(stubs, Submit("add", absl::StrCat("job-", accepted.size())));
+      if (!run.ok()) return run.status();
+      accepted.push_back(run->name());
+    }
+    return absl::OkStatus();
+  }
+
+  TestServer server_;
+};
+
+TEST_F(FullDiskTest, WritesWaitReadsGoOnAndNothingIsLost) {
+  server_.Start();
+  const Stubs stubs(server_.Connect());
+  const auto hanging = Create(stubs, Submit("hang"));
+  ASSERT_TRUE(hanging.ok()) << hanging.status();
+  std::vector<std::string> accepted;
+  for (int i = 0; i < 20; ++i) {
+    const auto run = Create(stubs, Submit("add", absl::StrCat("job-", accepted.size())));
+    ASSERT_TRUE(run.ok()) << run.status();
+    accepted.push_back(run->name());
+  }
+  Fill();
+  const absl::Status refused = SubmitUntilRefused(stubs, accepted);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
+  const client::ErrorDetails details = client::DetailsOf(refused);
+  EXPECT_EQ(details.reason, "STORE_UNAVAILABLE");
+  EXPECT_GT(details.retry_delay.value_or(absl::ZeroDuration()), absl::ZeroDuration());
+  AwaitServing(server_, false);
+
+  // Reads, and a cancel: its work is aborted at once, the acknowledgement waits for space.
+  for (const std::string& name : {accepted.front(), hanging->name()}) {
+    v1::GetRunRequest get;
+    get.set_name(name);
+    EXPECT_TRUE(Call(stubs.run, &v1::RunService::Stub::GetRun, get).ok());
+  }
+  EXPECT_TRUE(Call(stubs.run, &v1::RunService::Stub::ListRuns, v1::ListRunsRequest()).ok());
+  v1::CancelRunRequest cancel;
+  cancel.set_name(hanging->name());
+  const auto cancelled = Call(stubs.run, &v1::RunService::Stub::CancelRun, cancel);
+  EXPECT_EQ(cancelled.status().code(), absl::StatusCode::kUnavailable) << cancelled.status();
+
+  Free();
+  AwaitServing(server_, true);
+  const auto stopped = AwaitStop(stubs, hanging->name());
+  ASSERT_TRUE(stopped.ok()) << stopped.status();
+  EXPECT_EQ(stopped->stop().reason(), v1::STOP_REASON_CANCELLED);
+  // The refused submit, repeated with its key, is one run.
+  const auto repeated = Create(stubs, Submit("add", absl::StrCat("job-", accepted.size())));
+  ASSERT_TRUE(repeated.ok()) << repeated.status();
+  accepted.push_back(repeated->name());
+  for (const std::string& name : accepted) {
+    const auto run = AwaitStop(stubs, name);
+    ASSERT_TRUE(run.ok()) << run.status();
+    EXPECT_EQ(run->stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << name;
+  }
+}
+
+TEST_F(FullDiskTest, KilledWhileFullItComesBackWhole) {
+  server_.Start();
+  std::vector<std::string> accepted;
+  {
+    const Stubs stubs(server_.Connect());
+    for (int i = 0; i < 20; ++i) {
+      const auto run = Create(stubs, Submit("add", absl::StrCat("job-", accepted.size())));
+      ASSERT_TRUE(run.ok()) << run.status();
+      accepted.push_back(run->name());
+    }
+    Fill();
+    EXPECT_FALSE(SubmitUntilRefused(stubs, accepted).ok());
+  }
+  server_.Kill();
+  Free();
+  server_.Start();
+  const Stubs stubs(server_.Connect());
+  for (const std::string& name : accepted) {
+    const auto run = AwaitStop(stubs, name);
+    ASSERT_TRUE(run.ok()) << run.status();
+    EXPECT_EQ(run->stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << name;
+  }
+}
+
+}  // namespace
+}  // namespace agentruntime::testing
