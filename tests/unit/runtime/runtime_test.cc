@@ -369,18 +369,17 @@ TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
     ASSERT_TRUE(run.ok());
     name = run->name();
     for (int now = calls; now < 10; now = calls) calls.wait(now);
-    Watched watched;
+    seen = runtime.Events(name).back()->sequence();
     runtime.Stop(absl::ZeroDuration());
   }
   hold = false;
   TestRuntime runtime(Config(behaviour, {count()}));
-  const auto before = runtime.Events(name);
-  seen = before.back()->sequence();
   const v1::Run run = runtime.WaitForStop(name);
   EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   EXPECT_EQ(run.usage().steps(), 21);
   EXPECT_EQ(calls, 20) << "each of the twenty calls ran once";
   Watched rest = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(*ParseRunName(name), seen, false))));
+  ASSERT_FALSE(rest.events.empty());
   EXPECT_EQ(rest.events.front().sequence(), seen + 1);
   const auto events = runtime.Events(name);
   EXPECT_EQ(std::count_if(events.begin(), events.end(), [](const EventPtr& event) { return event->has_run_started(); }), 2);
