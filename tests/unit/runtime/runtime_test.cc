@@ -123,6 +123,7 @@ TEST_F(RuntimeTest, CancelAbortsTheModelRequest) {
   std::atomic<bool> asked = false;
   TestRuntime runtime(Config([&asked](ModelRequest, DeltaSink&) {
     asked = true;
+    asked.notify_all();
     return NeverDecides();
   }));
   const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
