@@ -30,6 +30,7 @@ ninja -C "$build" -t deps 2>/dev/null | awk -v source="$source/" -v build="$buil
     if (path ~ /^\.\.\/\.\.\//) path = source substr(path, 7)
     if (path !~ /^\//) path = build path
     if (first) {
+      if (path !~ /\.(cc|cpp|c)$/) next  # the sanitizers put a list of theirs in front of the source
       first = 0
       file = path
       if (index(file, build) == 1) file = "gen/" substr(file, length(build) + 1)
