@@ -129,8 +129,8 @@ v1::Event FactOfOutcome(const CallState& call, const ToolSpec& spec, CallEnd end
     message = absl::StrCat("no result within ", absl::FormatDuration(spec.timeout));
   }
   // What certainly took no effect may always be repeated; what may have taken one only if repeating does no harm.
-  const bool definite = failed != nullptr && !end.timed_out;
-  const bool retryable = definite ? failed->retryable : IsRepeatable(call.side_effect);
+  const bool definite = failed != nullptr;
+  const bool retryable = (definite && failed->retryable && !end.timed_out) || ((!definite || end.timed_out) && IsRepeatable(call.side_effect));
   if (retryable && call.attempts < spec.attempts_max) {
     const auto wish = failed != nullptr ? failed->retry_after : std::nullopt;
     return Failed(call, reason, std::move(message), definite, now + BackoffDelay(call.attempts, random, wish));

@@ -1,5 +1,6 @@
 #include "runtime/decide.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -24,8 +25,15 @@ v1::RunError BadResponse(absl::string_view reason, std::string message, bool ret
 
 // What is booked: as reported, else the reservation.
 v1::Usage BookedUsage(const RunState& state, const ModelOutcome& outcome) {
-  if (outcome.usage) return *outcome.usage;
   v1::Usage usage;
+  if (outcome.usage) {
+    // A provider's numbers are bounded like everything from outside: sums of them must not overflow.
+    const auto bounded = [](int64_t tokens) { return std::clamp<int64_t>(tokens, 0, kMaxTokensMaximum); };
+    usage.set_input_tokens(bounded(outcome.usage->input_tokens()));
+    usage.set_cached_input_tokens(bounded(outcome.usage->cached_input_tokens()));
+    usage.set_output_tokens(bounded(outcome.usage->output_tokens()));
+    return usage;
+  }
   usage.set_input_tokens(state.model.reserved_tokens);
   return usage;
 }

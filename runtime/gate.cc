@@ -13,6 +13,9 @@ namespace {
 
 constexpr size_t kHeldDeltasMax = 64;
 
+// What the model wrote between its call and this event is void, or said again by it.
+bool VoidsText(const v1::Event& event) { return event.has_decision_made() || event.has_model_failed() || event.has_run_started() || event.has_run_stopped(); }
+
 }  // namespace
 
 Gate::Gate(RunId run, Sequence durable, asio::any_io_executor strand, std::shared_ptr<Publisher> publisher)
@@ -43,13 +46,18 @@ void Gate::Pass() {
     out.push_back(std::move(events_.front()));
     events_.pop_front();
   }
+  Sequence text_void_before = 0;
+  for (const EventPtr& event : out) {
+    if (VoidsText(*event)) text_void_before = event->sequence();
+  }
   if (!out.empty()) {
     // The snapshot may already be of a later stop.
     const bool fits = stopped_ != nullptr && stopped_->last_sequence() == out.back()->sequence();
     publisher_->Publish(run_, std::move(out), fits ? std::exchange(stopped_, nullptr) : nullptr);
   }
   while (!deltas_.empty() && deltas_.front().after_sequence() <= durable_) {
-    publisher_->PublishDelta(run_, std::move(deltas_.front()));
+    const bool is_void = !deltas_.front().has_tool_progress() && deltas_.front().after_sequence() < text_void_before;
+    if (!is_void) publisher_->PublishDelta(run_, std::move(deltas_.front()));
     deltas_.pop_front();
   }
   const bool newly_lost = failed_ && !lost_;
@@ -74,14 +82,30 @@ void Gate::WhenDurable(Sequence sequence, absl::AnyInvocable<void(bool)> then) {
   waiters_.push_back({sequence, std::move(then)});
 }
 
+void Gate::CloseToAttempts() {
+  closed_to_attempts_ = true;
+  std::vector<Waiter> waiters;
+  waiters.swap(waiters_);
+  for (Waiter& waiter : waiters) {
+    if (waiter.is_attempt) {
+      waiter.then(false);
+    } else {
+      waiters_.push_back(std::move(waiter));
+    }
+  }
+}
+
 asio::awaitable<bool> Gate::Durable(Sequence sequence) {
+  if (closed_to_attempts_ || lost_) co_return false;
   if (sequence <= durable_) co_return true;
   const auto self = shared_from_this();
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(bool)>(
       [self, sequence](auto handler) {
-        self->WhenDurable(sequence, [self, shared = std::make_shared<decltype(handler)>(std::move(handler))](bool durable) mutable {
-          asio::post(self->strand_, [shared = std::move(shared), durable]() mutable { std::move (*shared)(durable); });
-        });
+        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+        auto then = [strand = self->strand_, shared = std::move(shared)](bool durable) mutable {
+          asio::post(strand, [shared = std::move(shared), durable]() mutable { std::move (*shared)(durable); });
+        };
+        self->waiters_.push_back({sequence, std::move(then), /*is_attempt=*/true});
       },
       asio::use_awaitable);
 }

@@ -39,8 +39,10 @@ class Gate : public std::enable_shared_from_this<Gate> {
 
   // Calls `then(true)` once everything up to `sequence` is durable, on the strand, perhaps at once; `then(false)` if the run was lost to another owner.
   void WhenDurable(Sequence sequence, absl::AnyInvocable<void(bool)> then);
-  // The same for a coroutine on the strand.
+  // The same for an attempt, a coroutine on the strand; also false once the gate is closed to attempts.
   boost::asio::awaitable<bool> Durable(Sequence sequence);
+  // Lets no attempt out any more, those that wait included. What is durable is still published, and replies still wait.
+  void CloseToAttempts();
 
   // Held back until `after_sequence` is durable; dropped where more than kHeldDeltasMax are held: no delta is promised.
   void AddDelta(v1::Delta delta);
@@ -55,6 +57,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
   struct Waiter {
     Sequence sequence;
     absl::AnyInvocable<void(bool)> then;
+    bool is_attempt = false;
   };
 
   void Complete(Sequence last, AppendResult result);  // on the store's thread
@@ -71,6 +74,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
 
   Sequence durable_;
   bool lost_ = false;
+  bool closed_to_attempts_ = false;
   std::deque<EventPtr> events_;
   std::shared_ptr<const v1::Run> stopped_;
   std::deque<v1::Delta> deltas_;

@@ -5,10 +5,13 @@
 #include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <string>
 #include <utility>
 
 #include "agentruntime/v1/run_service.pb.h"
+#include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "runtime/journal_watch.h"
@@ -54,7 +57,16 @@ void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_p
   Notify();
 }
 
-void Mailbox::PutDelta(EncodedResponse delta) {
+void Mailbox::PutStop(std::shared_ptr<const v1::Run> stopped) {
+  {
+    MutexLock lock(mu_);
+    mail_.stop = true;
+    mail_.stopped = std::move(stopped);
+  }
+  Notify();
+}
+
+void Mailbox::PutDelta(PublishedDelta delta) {
   {
     MutexLock lock(mu_);
     if (mail_.overflowed || mail_.deltas.size() >= static_cast<size_t>(kWatchBufferDeltasMax)) return;
@@ -108,8 +120,11 @@ asio::awaitable<Mailbox::Mail> Mailbox::Take(Timers& timers, absl::Duration time
   }
   if (wait) {
     const auto executor = co_await asio::this_coro::executor;
+    auto slot = (co_await asio::this_coro::cancellation_state).slot();
+    if (slot.is_connected()) slot.assign([wake](asio::cancellation_type) { wake->Complete(false); });
     const auto timer = timers.After(timeout, executor, [wake] { wake->Complete(false); });
     co_await wake->Wait();
+    if (slot.is_connected()) slot.clear();
   }
   co_return TakeNow();
 }
@@ -130,25 +145,38 @@ std::vector<std::shared_ptr<Mailbox>> Hub::MailboxesOf(const RunId& run) {
 void Hub::Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) {
   const auto mailboxes = MailboxesOf(run);
   if (mailboxes.empty()) return;
-  std::vector<PublishedEvent> published;
-  published.reserve(events.size());
-  for (const EventPtr& event : events) published.push_back({event->sequence(), event->has_run_stopped(), EncodeEvent(*event)});
-  for (const auto& mailbox : mailboxes) mailbox->Put(published, stopped);
-}
-
-void Hub::PublishDelta(const RunId& run, v1::Delta delta) {
-  EncodedResponse encoded;
-  for (const auto& mailbox : MailboxesOf(run)) {
-    if (!mailbox->wants_deltas()) continue;
-    if (encoded == nullptr) encoded = EncodeDelta(delta);
-    mailbox->PutDelta(encoded);
+  std::vector<PublishedEvent> published;  // encoded once, and only if somebody reads it
+  for (const auto& mailbox : mailboxes) {
+    if (mailbox->interest() == Mailbox::Interest::kStops) {
+      if (events.back()->has_run_stopped()) mailbox->PutStop(stopped);
+      continue;
+    }
+    if (published.empty()) {
+      published.reserve(events.size());
+      for (const EventPtr& event : events) published.push_back({event->sequence(), event->has_run_stopped(), EncodeEvent(*event)});
+    }
+    mailbox->Put(published, stopped);
   }
 }
 
-std::shared_ptr<Mailbox> Hub::Subscribe(const RunId& run, bool wants_deltas) {
+void Hub::PublishDelta(const RunId& run, v1::Delta delta) {
+  PublishedDelta published{delta.after_sequence(), !delta.has_tool_progress(), nullptr};
+  for (const auto& mailbox : MailboxesOf(run)) {
+    if (mailbox->interest() != Mailbox::Interest::kEventsAndDeltas) continue;
+    if (published.encoded == nullptr) published.encoded = EncodeDelta(delta);
+    mailbox->PutDelta(published);
+  }
+}
+
+absl::StatusOr<std::shared_ptr<Mailbox>> Hub::Subscribe(const RunId& run, Mailbox::Interest interest) {
+  if (watchers_.fetch_add(1) >= kWatchersMax) {
+    --watchers_;
+    return QueueFull("watchers", kWatchersMax);
+  }
   auto self = shared_from_this();
-  auto mailbox = std::shared_ptr<Mailbox>(new Mailbox(wants_deltas), [self, run](Mailbox* gone) {
+  auto mailbox = std::shared_ptr<Mailbox>(new Mailbox(interest), [self, run](Mailbox* gone) {
     delete gone;
+    --self->watchers_;
     self->Remove(run);
   });
   MutexLock lock(mu_);
@@ -167,11 +195,8 @@ void Hub::Remove(const RunId& run) {
 }
 
 absl::StatusOr<std::unique_ptr<JournalWatch>> Hub::Follow(const RunId& run, Sequence after, bool include_deltas) {
-  if (watchers_.fetch_add(1) >= kWatchersMax) {
-    --watchers_;
-    return QueueFull("watchers", kWatchersMax);
-  }
-  return std::make_unique<JournalWatch>(shared_from_this(), Subscribe(run, include_deltas), run, after);
+  ASSIGN_OR_RETURN(auto mailbox, Subscribe(run, include_deltas ? Mailbox::Interest::kEventsAndDeltas : Mailbox::Interest::kEvents));
+  return std::make_unique<JournalWatch>(shared_from_this(), std::move(mailbox), run, after);
 }
 
 void Hub::Drain() {

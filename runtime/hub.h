@@ -35,27 +35,38 @@ struct PublishedEvent {
   EncodedResponse encoded;
 };
 
+struct PublishedDelta {
+  Sequence after = 0;    // the event it follows
+  bool is_text = false;  // of the model: void once an event after `after` was seen
+  EncodedResponse encoded;
+};
+
 // The mailbox of one follower. Thread-safe.
 class Mailbox {
  public:
-  explicit Mailbox(bool wants_deltas) : wants_deltas_(wants_deltas) {}
+  // What its owner wants to hear of.
+  enum class Interest { kStops, kEvents, kEventsAndDeltas };
+
+  explicit Mailbox(Interest interest) : interest_(interest) {}
 
   struct Mail {
     std::vector<PublishedEvent> events;
-    std::vector<EncodedResponse> deltas;  // that came after the events
-    bool overflowed = false;              // events were dropped: read the journal
+    std::vector<PublishedDelta> deltas;  // that came after the events
+    bool overflowed = false;             // events were dropped: read the journal
+    bool stop = false;                   // kStops only: the run stopped
     bool draining = false;
     bool closed = false;
     std::shared_ptr<const v1::Run> stopped;  // as of the last event, if that is a stop and it is known
-    bool empty() const { return events.empty() && deltas.empty() && !overflowed && !draining && !closed; }
+    bool empty() const { return events.empty() && deltas.empty() && !overflowed && !stop && !draining && !closed; }
   };
 
-  bool wants_deltas() const { return wants_deltas_; }
+  Interest interest() const { return interest_; }
   void Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& stopped);
-  void PutDelta(EncodedResponse delta);
+  void PutStop(std::shared_ptr<const v1::Run> stopped);
+  void PutDelta(PublishedDelta delta);
   void Drain();
   void Close();
-  // Everything there is; if there is nothing, what comes within `timeout`, or nothing.
+  // Everything there is; if there is nothing, what comes within `timeout`, or nothing. Ends early, perhaps with nothing, when the coroutine is cancelled.
   boost::asio::awaitable<Mail> Take(Timers& timers, absl::Duration timeout);
 
  private:
@@ -63,7 +74,7 @@ class Mailbox {
   Mail TakeNow() ABSL_LOCKS_EXCLUDED(mu_);
   void Notify() ABSL_LOCKS_EXCLUDED(mu_);
 
-  const bool wants_deltas_;
+  const Interest interest_;
   Mutex mu_;
   Mail mail_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<Wake> waiting_ ABSL_GUARDED_BY(mu_);
@@ -77,10 +88,10 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override;
 
-  // A mailbox that gets everything published from now on; unsubscribed when the last reference goes.
-  std::shared_ptr<Mailbox> Subscribe(const RunId& run, bool wants_deltas);
+  // A mailbox that gets what is published from now on; unsubscribed when the last reference goes. QueueFull over kWatchersMax.
+  absl::StatusOr<std::shared_ptr<Mailbox>> Subscribe(const RunId& run, Mailbox::Interest interest);
 
-  // Follows `run` from `after`. QueueFull over kWatchersMax.
+  // Follows `run` from `after`. As Subscribe.
   absl::StatusOr<std::unique_ptr<JournalWatch>> Follow(const RunId& run, Sequence after, bool include_deltas);
 
   // Ends every watch with ServerDraining, later ones too.

@@ -24,8 +24,6 @@ void JournalWatch::BeginWith(v1::Run run, const v1::Event& created) {
   Say(*known_);
 }
 
-JournalWatch::~JournalWatch() { --hub_->watchers_; }
-
 asio::awaitable<absl::StatusOr<EncodedResponse>> JournalWatch::Next() {
   while (out_.empty()) {
     absl::Status status;
@@ -111,11 +109,17 @@ asio::awaitable<absl::Status> JournalWatch::Listen() {
     phase_ = Phase::kLast;
     co_return absl::OkStatus();
   }
-  for (EncodedResponse& delta : mail.deltas) out_.push_back(std::move(delta));
+  for (PublishedDelta& delta : mail.deltas) {
+    if (delta.is_text && delta.after < cursor_) continue;  // void: an event that the journal told first ended its attempt
+    out_.push_back(std::move(delta.encoded));
+  }
   if (mail.draining && out_.empty()) co_return ServerDraining(cursor_);
   if (out_.empty()) {  // idle: the bookmark shows that the stream lives
-    CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
-    Say(std::move(run));
+    if (known_->last_sequence() != cursor_) {
+      CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
+      known_ = std::make_shared<const v1::Run>(std::move(run));
+    }
+    Say(*known_);
   }
   co_return absl::OkStatus();
 }

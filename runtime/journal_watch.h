@@ -11,7 +11,6 @@ namespace agentruntime {
 class JournalWatch final : public Watch {
  public:
   JournalWatch(std::shared_ptr<Hub> hub, std::shared_ptr<Mailbox> mailbox, RunId run, Sequence after);
-  ~JournalWatch() override;
 
   // For a run made just now, whose mailbox is older than the run: `run` is as of `created`, its event 1. Before the first Next.
   void BeginWith(v1::Run run, const v1::Event& created);

@@ -1,6 +1,8 @@
 #include "runtime/runtime.h"
 
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -62,7 +64,9 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
 
   Mutex mu_;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
-  absl::AnyInvocable<void(bool)> serving_listener_ ABSL_GUARDED_BY(mu_);
+
+  Mutex serving_mu_;
+  absl::AnyInvocable<void(bool)> serving_listener_ ABSL_GUARDED_BY(serving_mu_);
 };
 
 absl::Status Runtime::Impl::Start() {
@@ -84,8 +88,13 @@ void Runtime::Impl::OnWritable(bool writable) {
 }
 
 void Runtime::Impl::TellServing() {
-  MutexLock lock(mu_);
-  if (serving_listener_) serving_listener_(commands_.CheckWritable().ok() && !draining_);
+  MutexLock order(serving_mu_);  // held over the call: what is told last is what holds
+  bool serving = commands_.CheckWritable().ok();
+  {
+    MutexLock lock(mu_);
+    serving = serving && !draining_;
+  }
+  if (serving_listener_) serving_listener_(serving);
 }
 
 asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> Runtime::Impl::FindPlan(std::string agent) {
@@ -199,18 +208,16 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Durati
   const auto settled = [](const v1::Run& seen) { return seen.state() == v1::RUN_STATE_STOPPED || seen.state() == v1::RUN_STATE_WAITING; };
   if (wait <= absl::ZeroDuration()) co_return co_await impl->Load(run);
   const absl::Duration until = impl->environment_.clock->Monotonic() + wait;
-  const auto mailbox = impl->hub_->Subscribe(run, /*wants_deltas=*/false);
+  CO_ASSIGN_OR_RETURN(const std::shared_ptr<Mailbox> mailbox, impl->hub_->Subscribe(run, Mailbox::Interest::kStops));
   for (;;) {
     CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
-    if (settled(loaded)) co_return loaded;
-    for (bool look_again = false; !look_again;) {
-      const absl::Duration left = until - impl->environment_.clock->Monotonic();
-      if (left <= absl::ZeroDuration()) co_return co_await impl->Load(run);
-      const Mailbox::Mail mail = co_await mailbox->Take(*impl->environment_.timers, left);
-      if (mail.stopped != nullptr) co_return *mail.stopped;
-      if (mail.draining) co_return loaded;
-      look_again = mail.overflowed || (!mail.events.empty() && mail.events.back().is_stop);
-    }
+    const absl::Duration left = until - impl->environment_.clock->Monotonic();
+    if (settled(loaded) || left <= absl::ZeroDuration()) co_return loaded;
+    const Mailbox::Mail mail = co_await mailbox->Take(*impl->environment_.timers, left);
+    if (mail.stopped != nullptr) co_return *mail.stopped;
+    if (mail.draining) co_return loaded;
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() != asio::cancellation_type::none) co_return absl::CancelledError("the caller has left");
   }
 }
 
@@ -385,7 +392,7 @@ asio::awaitable<absl::StatusOr<RuntimeInfo>> Runtime::GetInfo() {
 
 void Runtime::SetServingListener(absl::AnyInvocable<void(bool serving)> listener) {
   {
-    MutexLock lock(impl_->mu_);
+    MutexLock lock(impl_->serving_mu_);
     impl_->serving_listener_ = std::move(listener);
   }
   impl_->TellServing();

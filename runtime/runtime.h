@@ -84,7 +84,7 @@ class Runtime {
   std::vector<v1::Model> ListModels() const;
 
   boost::asio::awaitable<absl::StatusOr<RuntimeInfo>> GetInfo();
-  // Called on some thread at each change of (writable, draining).
+  // Called once now, and on some thread at each change of (writable, draining). It must not call the runtime.
   void SetServingListener(absl::AnyInvocable<void(bool serving)> listener);
 
   // No new runs; sessions park at their next journaled point; attempts still under way after `grace` are cut off; watches end with SERVER_DRAINING.

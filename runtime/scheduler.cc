@@ -18,14 +18,15 @@ namespace {
 constexpr int32_t kLoadsMax = 64;               // runs that are loaded at once, so that a restart does not stampede
 constexpr int32_t kCommandsPerSessionMax = 64;  // on their way to one session
 constexpr int32_t kRecoveryPage = 1000;
+constexpr absl::Duration kRetryPause = absl::Seconds(1);  // before what could not be read is read again
 
 }  // namespace
 
 Scheduler::Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher)
     : environment_(environment), options_(options), catalog_(catalog), publisher_(std::move(publisher)) {}
 
-std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<const RunPlan> plan) {
-  return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, *this);
+std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin) {
+  return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, *this, origin);
 }
 
 bool Scheduler::HasRoom() const { return static_cast<int64_t>(entries_.size()) < options_.running_max; }
@@ -55,21 +56,19 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
       return;
     }
     const RunId run = state.id;
-    session = MakeSession(std::move(state), std::move(plan));
+    session = MakeSession(std::move(state), std::move(plan), Session::Origin::kCreated);
     entries_[run].session = session;
     ++alive_;
   }
   session->Start();
 }
 
-void Scheduler::Recover() {
-  std::optional<RunId> after;
-  int64_t found = 0;
+void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
   for (;;) {
     auto page = environment_.store->UnfinishedRuns(after, kRecoveryPage);
     if (!page.ok()) {
-      Log(LogLevel::kError, "unfinished runs cannot be read; they wait for the next start", {{"reason", std::string(page.status().message())}});
-      return;
+      Log(LogLevel::kWarn, "unfinished runs cannot be read now; trying again", {{"reason", std::string(page.status().message())}});
+      return Later([self = shared_from_this(), after, found] { self->RecoverAfter(after, found); });
     }
     if (page->empty()) break;
     {
@@ -83,6 +82,14 @@ void Scheduler::Recover() {
     StartMore();
   }
   if (found > 0) Log(LogLevel::kInfo, "unfinished runs are taken up", {{"runs", found}});
+}
+
+void Scheduler::Later(absl::AnyInvocable<void()> then) {
+  MutexLock lock(mu_);
+  if (draining_) return;
+  // Those that are over are dropped here: a wait must not drop itself.
+  if (pauses_.size() > static_cast<size_t>(2 * kLoadsMax)) pauses_.erase(pauses_.begin(), pauses_.begin() + kLoadsMax);
+  pauses_.push_back(environment_.timers->After(kRetryPause, environment_.blocking_pool, std::move(then)));
 }
 
 void Scheduler::StartMore() {
@@ -119,7 +126,7 @@ void Scheduler::Load(RunId run) {
 
 void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
   const RunId run = state.id;
-  std::shared_ptr<Session> session = MakeSession(std::move(state), std::move(plan));
+  std::shared_ptr<Session> session = MakeSession(std::move(state), std::move(plan), Session::Origin::kLoaded);
   {
     MutexLock lock(mu_);
     --loading_;
@@ -134,8 +141,11 @@ void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
 }
 
 void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
+  // A damaged run is set aside; what is only out of reach now (a busy reader, a disk that stutters) is tried again.
+  const bool for_good = absl::IsNotFound(status) || absl::IsDataLoss(status);
   if (!absl::IsNotFound(status)) {
-    Log(LogLevel::kError, "a run cannot be loaded; it is set aside", {{"run", run.ToString()}, {"reason", std::string(status.message())}});
+    Log(for_good ? LogLevel::kError : LogLevel::kWarn, for_good ? "a run cannot be loaded; it is set aside" : "a run cannot be loaded now; trying again",
+        {{"run", run.ToString()}, {"reason", std::string(status.message())}});
   }
   std::vector<Mail> mail;
   std::vector<std::shared_ptr<Completion<bool>>> drained;
@@ -144,12 +154,17 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
     --loading_;
     mail = std::move(entries_[run].mail);
     entries_.erase(run);
+    if (!for_good) (suspect_ == run ? suspects_ : waiting_).push_back(run);
     ReleaseSuspect(run);
     drained = TakeDrained();
   }
   for (Mail& each : mail) each.failed(CloneStatus(status));
   for (const auto& completion : drained) completion->Complete(true);
-  StartMore();
+  if (for_good) {
+    StartMore();
+  } else {
+    Later([self = shared_from_this()] { self->StartMore(); });
+  }
 }
 
 void Scheduler::Deliver(const RunId& run, Session& session, Mail mail) {
@@ -238,6 +253,7 @@ asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
   {
     MutexLock lock(mu_);
     draining_ = true;
+    pauses_.clear();
     for (auto& [run, entry] : entries_) {
       if (entry.session != nullptr) sessions.push_back(entry.session);
     }

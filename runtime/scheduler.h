@@ -34,8 +34,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // A run that is durable and has no session yet.
   void Created(RunState state, std::shared_ptr<const RunPlan> plan);
 
-  // Finds unfinished runs in the store and takes them up, oldest first. Blocks; call it on the blocking pool.
-  void Recover();
+  // Finds unfinished runs in the store and takes them up, oldest first. Blocks; call it on the blocking pool. What cannot be read now is tried again.
+  void Recover() { RecoverAfter(std::nullopt, 0); }
 
   // A command for a run, executed by its session; the session is made if there is none. `failed` is called instead, on some thread, where the run cannot
   // be loaded (NOT_FOUND, DATA_LOSS), has too many commands waiting, or the server drains.
@@ -63,12 +63,15 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     int32_t undelivered = 0;           // commands on their way to the session
   };
 
-  std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan);
+  std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin);
   void Deliver(const RunId& run, Session& session, Mail mail) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void BeginLoad(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Load(RunId run);  // on the blocking pool
   void Loaded(RunState state, std::shared_ptr<const RunPlan> plan);
   void LoadFailed(const RunId& run, absl::Status status);
+  void RecoverAfter(std::optional<RunId> after, int64_t found);
+  // Calls `then` on the blocking pool after a pause, unless the server drains.
+  void Later(absl::AnyInvocable<void()> then) ABSL_LOCKS_EXCLUDED(mu_);
   // Takes waiting runs up while there is room.
   void StartMore() ABSL_LOCKS_EXCLUDED(mu_);
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -90,6 +93,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::unique_ptr<Timers::Wait>> pauses_ ABSL_GUARDED_BY(mu_);  // of Later; at most one for each load under way
   std::vector<std::shared_ptr<Completion<bool>>> drained_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -24,6 +24,8 @@ namespace {
 
 // A session that is so far ahead of the disk waits for it.
 constexpr size_t kHeldEventsMax = 256;
+// How long a tool may take to end after its timeout.
+constexpr absl::Duration kAbortMax = absl::Seconds(2);
 
 bool IsProgress(const v1::Event& event) {
   return event.has_decision_made() || event.has_call_finished() || event.has_model_failed() || event.has_call_failed() || event.has_run_stopped();
@@ -79,7 +81,7 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
 };
 
 Session::Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
-                 std::shared_ptr<Publisher> publisher, SessionOwner& owner)
+                 std::shared_ptr<Publisher> publisher, SessionOwner& owner, Origin origin)
     : environment_(environment),
       options_(options),
       strand_(asio::make_strand(environment.pool)),
@@ -87,6 +89,7 @@ Session::Session(const Environment& environment, const RuntimeOptions& options, 
       plan_(std::move(plan)),
       owner_(owner),
       gate_(std::make_shared<Gate>(state.id, state.last_sequence, strand_, std::move(publisher))),
+      origin_(origin),
       state_(std::move(state)),
       active_since_(environment.clock->Monotonic()),
       inbox_(*environment.timers) {}
@@ -120,6 +123,7 @@ void Session::Abandon() {
   asio::post(strand_, [self = shared_from_this()] {
     self->parking_ = true;
     self->abandoned_ = true;
+    self->gate_->CloseToAttempts();
     self->DropAttempts();
     self->inbox_.Push([] {});
   });
@@ -131,39 +135,69 @@ Instant Session::Now() const {
   return now;
 }
 
-// The order of effects is written here and nowhere else.
+bool Session::MustWaitForDisk() const {
+  if (gate_->held() == 0) return false;
+  // A full disk is a slow disk: nobody runs ahead of it.
+  return gate_->held() > kHeldEventsMax || !environment_.store->writable() || (origin_ == Origin::kLoaded && !progressed_);
+}
+
+void Session::WakeWhenDurable() {
+  if (std::exchange(waiting_for_disk_, true)) return;
+  gate_->WhenDurable(state_.last_sequence, [weak = weak_from_this()](bool) {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->waiting_for_disk_ = false;
+    self->inbox_.Push([] {});
+  });
+}
+
+void Session::PushOutcome(Inbox::Item outcome) {
+  outcomes_.push_back(std::move(outcome));
+  inbox_.Push([] {});
+}
+
+// The order of effects is written here and nowhere else: commands, outcomes, facts, stop, effects, one at a time.
 asio::awaitable<void> Session::Run() {
-  while (!gate_->lost() && !(parking_ && attempts_.empty())) {
+  while (!gate_->lost() && !abandoned_ && !(parking_ && attempts_.empty())) {
     std::optional<absl::Duration> wake;
-    if (!parking_) {
+    if (!inbox_.empty()) {
+      // Taken below: what callers ask comes before what is next.
+    } else if (MustWaitForDisk()) {
+      WakeWhenDurable();
+    } else if (!outcomes_.empty()) {
+      Inbox::Item outcome = std::move(outcomes_.front());
+      outcomes_.pop_front();
+      outcome();
+      continue;
+    } else if (!parking_) {
       Next next = WhatNext(state_, *plan_, environment_.store->epoch(), Now());
       if (!next.facts.empty()) {
         Record(std::move(next.facts));
-        // A full disk is a slow disk: nobody runs ahead of it.
-        const bool far_ahead = gate_->held() > kHeldEventsMax || !environment_.store->writable();
-        if (far_ahead) co_await gate_->Durable(state_.last_sequence);
         if (state_.is_stopped()) DropAttempts();
         continue;
       }
-      if (state_.is_stopped() && attempts_.empty() && inbox_.empty()) {
+      if (state_.is_stopped() && attempts_.empty()) {
         // Whoever loads the run next must find its stop in the store.
-        if (!co_await gate_->Durable(state_.last_sequence)) continue;
-        if (inbox_.empty() && owner_.TryLeave(run_)) co_return;
+        if (gate_->held() > 0) {
+          WakeWhenDurable();
+        } else if (owner_.TryLeave(run_)) {
+          co_return;
+        }
       }
       for (const Effect& effect : next.effects) StartOnce(effect);
       wake = next.wake;
     }
-    auto item = co_await inbox_.Next(wake);
-    if (item) (*item)();
+    if (auto item = co_await inbox_.Next(wake)) (*item)();
   }
   DropAttempts();
-  while (!attempts_.empty()) {
-    auto item = co_await inbox_.Next(std::nullopt);
-    if (item) (*item)();
+  // Those that ignore it end later, with nobody to hear of them; a server that drains does not wait for them.
+  while (!attempts_.empty() && !abandoned_) {
+    for (Inbox::Item& outcome : std::exchange(outcomes_, {})) outcome();
+    if (attempts_.empty()) break;
+    if (auto item = co_await inbox_.Next(std::nullopt)) (*item)();
   }
   while (!owner_.TryLeave(run_)) {
-    auto item = co_await inbox_.Next(std::nullopt);
-    if (item) (*item)();
+    if (auto item = co_await inbox_.Next(std::nullopt)) (*item)();
   }
 }
 
@@ -201,7 +235,7 @@ void Session::StartOnce(const Effect& effect) {
   Attempt* const started = attempts_.emplace(effect.sequence, std::make_unique<Attempt>()).first->second.get();
   const auto ended = [self = shared_from_this(), sequence = effect.sequence](std::exception_ptr error) {
     if (error != nullptr) std::rethrow_exception(error);
-    self->inbox_.Push([self = self.get(), sequence] { self->attempts_.erase(sequence); });
+    self->PushOutcome([self = self.get(), sequence] { self->attempts_.erase(sequence); });
   };
   if (effect.is_model()) {
     asio::co_spawn(strand_, RunModel(effect, BuildModelRequest(state_, *plan_), plan_->model->info().local),
@@ -211,10 +245,6 @@ void Session::StartOnce(const Effect& effect) {
   const StepState& step = *state_.last_step();
   const CallState& call = *state_.FindCall(effect.call);
   const PlannedTool& planned = plan_->tools.at(RequestOf(step, call).tool());
-  started->timeout = environment_.timers->After(planned.spec->timeout, strand_, [started] {
-    started->timed_out = true;
-    started->signal.emit(asio::cancellation_type::terminal);
-  });
   asio::co_spawn(strand_, RunCall(effect, BuildToolRequest(state_, *plan_, step, call), planned.tool, planned.spec->local),
                  asio::bind_cancellation_slot(started->signal.slot(), ended));
 }
@@ -244,13 +274,14 @@ asio::awaitable<void> Session::RunModel(Effect effect, ModelRequest request, boo
   }
   if (!outcome.usage && (local || !plan_->model->info().counts_tokens)) outcome.usage = v1::Usage();
   const absl::Duration duration = environment_.clock->Monotonic() - began;
-  inbox_.Push([this, effect, outcome = std::move(outcome), duration]() mutable { OnModelEnded(effect, std::move(outcome), duration); });
+  PushOutcome([this, effect, outcome = std::move(outcome), duration]() mutable { OnModelEnded(effect, std::move(outcome), duration); });
 }
 
 asio::awaitable<void> Session::RunCall(Effect effect, ToolRequest request, std::shared_ptr<Tool> tool, bool local) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto self = shared_from_this();
   if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
+  LimitTime(effect, request.timeout);
   const absl::Duration began = environment_.clock->Monotonic();
   Deltas progress(gate_, effect, effect.call.step);
   ToolOutcome outcome = ToolFailed{"cancelled before it was sent", /*retryable=*/true, std::nullopt};
@@ -265,7 +296,23 @@ asio::awaitable<void> Session::RunCall(Effect effect, ToolRequest request, std::
     if (!thrown.empty()) outcome = ToolUnknown{absl::StrCat("the tool's connector failed: ", thrown)};
   }
   const absl::Duration duration = environment_.clock->Monotonic() - began;
-  inbox_.Push([this, effect, outcome = std::move(outcome), duration]() mutable { OnCallEnded(effect, std::move(outcome), duration); });
+  PushOutcome([this, effect, outcome = std::move(outcome), duration]() mutable { OnCallEnded(effect, std::move(outcome), duration); });
+}
+
+// The time counts from when the call may leave. A tool that goes on in spite of its cancellation is given up: its call is settled without it.
+void Session::LimitTime(const Effect& effect, absl::Duration timeout) {
+  const auto attempt = attempts_.find(effect.sequence);
+  if (attempt == attempts_.end()) return;
+  Attempt* const limited = attempt->second.get();
+  limited->timeout = environment_.timers->After(timeout, strand_, [this, weak = weak_from_this(), limited, effect, timeout] {
+    if (weak.expired()) return;
+    limited->timed_out = true;
+    limited->timeout = environment_.timers->After(kAbortMax, strand_, [this, weak, effect, timeout] {
+      if (weak.expired()) return;
+      PushOutcome([this, effect, timeout] { OnCallEnded(effect, ToolUnknown{"it did not end when it was cancelled"}, timeout + kAbortMax); });
+    });
+    limited->signal.emit(asio::cancellation_type::terminal);
+  });
 }
 
 void Session::OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration) {
@@ -284,6 +331,7 @@ void Session::OnCallEnded(const Effect& effect, ToolOutcome outcome, absl::Durat
   CallEnd end{std::move(outcome), attempt->second->timed_out, duration};
   // A result that came in spite of the timeout is a result.
   if (std::holds_alternative<ToolDone>(end.outcome)) end.timed_out = false;
+  attempt->second->dropped = true;  // the first outcome counts
   std::vector<v1::Event> facts;
   facts.push_back(FactOfOutcome(*call, spec, std::move(end), environment_.clock->Now(), environment_.random->NextDouble()));
   Record(std::move(facts));

@@ -4,6 +4,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <deque>
 #include <map>
 #include <memory>
 #include <vector>
@@ -36,9 +37,16 @@ class SessionOwner {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
+  // Where its state comes from.
+  enum class Origin {
+    kCreated,  // the run was accepted just now
+    kLoaded,   // folded from the journal. Its run may be what ended the server: until it makes progress each step waits for the disk, so that the next
+               // start can count this one
+  };
+
   // `environment`, `owner` outlive the session. `state` is durable as a whole.
   Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
-          std::shared_ptr<Publisher> publisher, SessionOwner& owner);
+          std::shared_ptr<Publisher> publisher, SessionOwner& owner, Origin origin);
 
   const RunId& run() const { return run_; }
 
@@ -51,7 +59,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Leave at the next journaled point: start nothing new, wait for attempts under way. Thread-safe.
   void Park();
-  // Cut attempts under way off, recording nothing of them. Thread-safe. After Park.
+  // Cut attempts under way off, recording nothing of them, and wait neither for them nor for the disk. Thread-safe. After Park.
   void Abandon();
 
   // For commands, on the strand:
@@ -78,9 +86,16 @@ class Session : public std::enable_shared_from_this<Session> {
   void StartOnce(const Effect& effect);
   boost::asio::awaitable<void> RunModel(Effect effect, ModelRequest request, bool local);
   boost::asio::awaitable<void> RunCall(Effect effect, ToolRequest request, std::shared_ptr<Tool> tool, bool local);
+  void LimitTime(const Effect& effect, absl::Duration timeout);
   void OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration);
   void OnCallEnded(const Effect& effect, ToolOutcome outcome, absl::Duration duration);
   void DropAttempts();
+  // Of an attempt: taken when the session is not ahead of the disk.
+  void PushOutcome(Inbox::Item outcome);
+  // Whether the session must wait for the disk before it records more by itself. Commands are taken all the same.
+  bool MustWaitForDisk() const;
+  // Looks again when everything recorded so far is durable.
+  void WakeWhenDurable();
   Instant Now() const;
 
   const Environment& environment_;
@@ -90,14 +105,17 @@ class Session : public std::enable_shared_from_this<Session> {
   const std::shared_ptr<const RunPlan> plan_;
   SessionOwner& owner_;
   const std::shared_ptr<Gate> gate_;
+  const Origin origin_;
 
   RunState state_;
-  absl::Duration active_since_;  // monotonic time of the last event
-  Inbox inbox_;
+  absl::Duration active_since_;                            // monotonic time of the last event
+  Inbox inbox_;                                            // commands, and calls to look again
+  std::deque<Inbox::Item> outcomes_;                       // of attempts, in order
   std::map<Sequence, std::unique_ptr<Attempt>> attempts_;  // by the sequence of their intent
   bool parking_ = false;
   bool abandoned_ = false;
   bool progressed_ = false;
+  bool waiting_for_disk_ = false;  // a wake is registered at the gate
 };
 
 }  // namespace agentruntime

@@ -137,7 +137,7 @@ std::optional<v1::Stop> LimitBeforeDecision(const RunState& state, const RunPlan
   return std::nullopt;
 }
 
-// What of our own forbids another decision.
+// What went wrong and forbids another decision.
 std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan& plan) {
   if (state.model.gave_up) return ErrorStop(*state.model.last_error, /*resumable=*/true);
   if (state.call_uncertain && plan.agent->on_uncertain_call() == v1::UNCERTAIN_CALL_ACTION_STOP) {
@@ -150,6 +150,11 @@ std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan
   if (plan.model == nullptr) {
     return ErrorStop("MODEL_MISSING", absl::StrCat("model \"", plan.agent->model(), "\" is not configured on this server any more"), /*resumable=*/true);
   }
+  return std::nullopt;
+}
+
+// Bounds of ours, behind those that the caller chose.
+std::optional<v1::Stop> BoundBeforeDecision(const RunState& state, const RunPlan& plan) {
   if (state.last_sequence + kEventsReserve > kEventsMax || state.journal_bytes + kJournalBytesReserve > kJournalBytesMax) {
     return ErrorStop("JOURNAL_FULL",
                      absl::StrCat("the journal holds ", state.last_sequence, " events and ", state.journal_bytes, " bytes; at most ", kEventsMax,
@@ -269,13 +274,6 @@ Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant n
     next.facts.push_back(std::move(fact));
     return next;
   }
-  if (state.barren_starts > kBarrenStartsMax) {
-    next.facts =
-        StopFacts(state, ErrorStop("RECOVERY_LIMIT",
-                                   absl::StrCat("the run was taken up ", state.barren_starts, " times without progress; it may be what ends the server"),
-                                   /*resumable=*/true));
-    return next;
-  }
   if (state.is_cancelling()) {
     if (!AnythingOpen(state) || IsDue(state.cancel_deadline, now.wall)) {
       next.facts = StopFacts(state, CancelStop(state));
@@ -283,6 +281,13 @@ Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant n
     }
     next = OpenAttempts(state);
     WakeAt(next, state.cancel_deadline - now.wall);
+    return next;
+  }
+  if (state.barren_starts > kBarrenStartsMax) {
+    next.facts =
+        StopFacts(state, ErrorStop("RECOVERY_LIMIT",
+                                   absl::StrCat("the run was taken up ", state.barren_starts, " times without progress; it may be what ends the server"),
+                                   /*resumable=*/true));
     return next;
   }
   if (auto stop = DecidedStop(state)) {
@@ -319,6 +324,10 @@ Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant n
     return next;
   }
   if (auto stop = LimitBeforeDecision(state, plan)) {
+    next.facts = StopFacts(state, *std::move(stop));
+    return next;
+  }
+  if (auto stop = BoundBeforeDecision(state, plan)) {
     next.facts = StopFacts(state, *std::move(stop));
     return next;
   }

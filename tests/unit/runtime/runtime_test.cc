@@ -194,6 +194,64 @@ TEST_F(RuntimeTest, ToolTimeoutIsRetriedThenReported) {
   EXPECT_EQ(steps->first[0].tool_calls(0).result(0).text(), "second");
 }
 
+TEST_F(RuntimeTest, ToolThatIgnoresItsCancellationIsGivenUp) {
+  auto deaf = std::make_shared<FakeTool>("deaf", v1::SIDE_EFFECT_UNSAFE, [](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> {
+    SystemTimers timers;
+    for (int i = 0; i < 2; ++i) co_await timers.Sleep(absl::Seconds(4));  // the cancellation ends the first sleep only
+    co_return Done("late");
+  });
+  deaf->mutable_spec().timeout = absl::Milliseconds(20);
+  TestRuntime runtime(Config(Steps(1, "deaf"), {deaf}));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  const v1::Run stopped = runtime.WaitForStop(run->name());
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_LT(FromProto(stopped.stop_time()) - FromProto(stopped.create_time()), absl::Seconds(4)) << "it did not wait for the tool";
+  const auto steps = runtime.Await(runtime->ListSteps(*ParseRunName(run->name()), 0, ReadLimit()));
+  ASSERT_TRUE(steps.ok());
+  EXPECT_EQ(steps->first[0].tool_calls(0).outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+}
+
+// A run whose first local step ends the process must be counted, or it would end every next one too: a loaded run waits for its start to be durable.
+TEST_F(RuntimeTest, ARunThatIsTakenUpAgainRecordsSoBeforeItsModelIsAsked) {
+  std::atomic<bool> hold = true;
+  std::atomic<int64_t> durable_when_asked = -1;
+  TestRuntime* current = nullptr;
+  const auto behaviour = [&](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+    if (hold) {
+      co_await Forever();
+      co_return ModelError("INTERRUPTED", false);
+    }
+    const auto events = current->store().ReadEvents(request.run, 0, ReadLimit());
+    durable_when_asked = events.ok() ? static_cast<int64_t>(events->size()) : -2;
+    co_return Answer("done");
+  };
+  std::string name;
+  {
+    TestRuntime runtime(Config(behaviour));
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok());
+    name = run->name();
+    runtime.Stop(absl::ZeroDuration());
+  }
+  hold = false;
+  auto config = Config(behaviour);
+  std::atomic<bool> ready = false;
+  config.models[0] = std::make_shared<FakeModel>([&](ModelRequest request, DeltaSink& deltas) -> asio::awaitable<ModelOutcome> {
+    ready.wait(false);
+    co_return co_await behaviour(std::move(request), deltas);
+  });
+  TestRuntime runtime(std::move(config));
+  current = &runtime;
+  ready = true;
+  ready.notify_all();
+  const v1::Run stopped = runtime.WaitForStop(name);
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  const auto events = runtime.Events(name);
+  const auto last_start = std::find_if(events.rbegin(), events.rend(), [](const EventPtr& event) { return event->has_run_started(); });
+  EXPECT_GE(durable_when_asked, (*last_start)->sequence());
+}
+
 TEST_F(RuntimeTest, ResumeRaisesTheLimitAndRunsNoStepTwice) {
   std::atomic<int> decisions = 0;
   TestRuntime runtime(Config(

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "proto/util/limits.h"
 #include "runtime/act.h"
 #include "runtime/decide.h"
@@ -58,6 +60,14 @@ class StopTest : public ::testing::Test {
     return limits;
   }
 };
+
+v1::Event CancelRequest() {
+  v1::Event fact;
+  fact.mutable_cancel_requested()->mutable_cancellation()->set_principal("local");
+  fact.mutable_cancel_requested()->mutable_cancellation()->set_cause("enough");
+  *fact.mutable_cancel_requested()->mutable_grace() = ToProto(kCancelGrace);
+  return fact;
+}
 
 TEST_F(StopTest, AnswerIsFinal) {
   Journal journal;
@@ -230,12 +240,46 @@ TEST_F(StopTest, FailedReadOnlyCallIsTriedThreeTimes) {
 TEST_F(StopTest, UnsafeCallWithoutADefiniteOutcomeIsReportedNotRepeated) {
   Journal journal;
   Decide(journal, Calls({{"unsafe", "{}"}}));
-  EndCall(journal, ToolFailed{"no", /*retryable=*/true, std::nullopt}, /*timed_out=*/true);
+  EndCall(journal, ToolUnknown{"no answer"}, /*timed_out=*/true);
   journal.Settle(*plan);
   const CallState& call = journal.state.last_step()->calls[0];
   EXPECT_EQ(call.attempts, 1);
   EXPECT_EQ(call.finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
   EXPECT_TRUE(journal.state.model.open) << "the model decides what to do";
+}
+
+TEST_F(StopTest, UnsafeCallThatCertainlyTookNoEffectIsNoUncertainOne) {
+  Journal journal;
+  Decide(journal, Calls({{"unsafe", "{}"}}));
+  EndCall(journal, ToolFailed{"cancelled before it was sent", /*retryable=*/true, std::nullopt}, /*timed_out=*/true);
+  EXPECT_EQ(journal.state.last_step()->calls[0].finished->call_finished().outcome(), v1::CALL_OUTCOME_ERROR);
+}
+
+TEST_F(StopTest, TokensThatAProviderMakesUpDoNotOverflow) {
+  Journal journal;
+  for (int i = 0; i < 3; ++i) {
+    if (journal.state.is_stopped()) break;
+    ModelOutcome outcome = Calls({{"safe", "{}"}});
+    outcome.usage->set_input_tokens(std::numeric_limits<int64_t>::max());
+    outcome.usage->set_output_tokens(std::numeric_limits<int64_t>::max());
+    Decide(journal, std::move(outcome));
+    EndCall(journal, testing::Done("x"));
+    journal.Settle(*plan);
+  }
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_TOKEN_BUDGET);
+  EXPECT_GT(BookedTokens(journal.state), 0);
+}
+
+TEST_F(StopTest, CancelComesBeforeTheRecoveryLimit) {
+  Journal journal;
+  journal.Settle(*plan);
+  for (int i = 0; i < kBarrenStartsMax; ++i) {
+    ++journal.epoch;
+    journal.Settle(*plan);
+  }
+  journal.Add(CancelRequest());
+  ++journal.epoch;
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_CANCELLED);
 }
 
 TEST_F(StopTest, UncertainCallStopsAnAgentThatAsksForIt) {
@@ -284,14 +328,6 @@ TEST_F(StopTest, RecoveriesWithoutProgressAreBounded) {
   const v1::Stop& stop = StopOf(journal);
   EXPECT_EQ(stop.error().reason(), "RECOVERY_LIMIT");
   EXPECT_TRUE(stop.resumable());
-}
-
-v1::Event CancelRequest() {
-  v1::Event fact;
-  fact.mutable_cancel_requested()->mutable_cancellation()->set_principal("local");
-  fact.mutable_cancel_requested()->mutable_cancellation()->set_cause("enough");
-  *fact.mutable_cancel_requested()->mutable_grace() = ToProto(kCancelGrace);
-  return fact;
 }
 
 TEST_F(StopTest, CancelOfAQueuedRunStopsItWithoutAStart) {
