@@ -28,7 +28,7 @@ class AgentStore {
   // `revision` 0: the newest. NOT_FOUND (AgentNotFound).
   virtual absl::StatusOr<v1::Agent> Get(absl::string_view agent_id, int32_t revision) = 0;
 
-  // Newest revisions by name, after the agent id `after` ("" for the first).
+  // Newest revisions by name, after the agent id `after` ("" for the first); at most kPageSizeMax + 1.
   virtual absl::StatusOr<std::vector<v1::Agent>> List(absl::string_view after, int32_t limit) = 0;
 };
 

@@ -9,12 +9,16 @@
 #include "absl/strings/str_format.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
+#include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "storage/sqlite/checksum.h"
 
 namespace agentruntime::sqlite {
 namespace {
+
+// One List: a page of the largest size, and one more that tells whether there are more.
+constexpr int32_t kAgentsMax = kPageSizeMax + 1;
 
 // What a revision keeps: the agent without what is output only. Agents have no maps, so equal content is equal bytes.
 std::string Content(v1::Agent agent) {
@@ -152,7 +156,7 @@ absl::StatusOr<std::vector<v1::Agent>> SqliteAgentStore::List(absl::string_view 
   Statement& select = reader->Use(
       "SELECT r.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a JOIN agent_revisions r "
       "ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent > ?1 ORDER BY a.agent LIMIT ?2");
-  select.BindText(after).Bind(int64_t{std::clamp(limit, 0, kReadRowsMax)});
+  select.BindText(after).Bind(int64_t{std::clamp(limit, 0, kAgentsMax)});
   std::vector<v1::Agent> agents;
   while (select.Step()) {
     ASSIGN_OR_RETURN(agents.emplace_back(), ReadAgent(select));

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "proto/util/errors.h"
+#include "proto/util/limits.h"
 #include "proto/util/time.h"
 #include "tests/conformance/store_calls.h"
 #include "tests/conformance/store_suite.h"
@@ -115,6 +116,18 @@ TEST_P(AgentSuite, ListIsByNameWithNewestRevisions) {
   EXPECT_THAT(names("", 1), testing::ElementsAre("agents/a/revisions/1"));
   EXPECT_THAT(names("a", 10), testing::ElementsAre("agents/b/revisions/2", "agents/c/revisions/1"));
   EXPECT_THAT(names("c", 10), testing::IsEmpty());
+}
+
+TEST_P(AgentSuite, ThePageOfTheLargestSizeTellsWhetherThereAreMore) {
+  // By several threads, because they share syncs.
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 16; ++t) {
+    threads.emplace_back([&, t] {
+      for (int number = t; number < kPageSizeMax + 2; number += 16) agents().Create(TestAgent("a" + std::to_string(number)), TestTime(1)).IgnoreError();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(agents().List("", kPageSizeMax + 1)->size(), static_cast<size_t>(kPageSizeMax + 1));
 }
 
 TEST_P(AgentSuite, OfManyUpdatesWithOneEtagOneSucceeds) {
