@@ -144,6 +144,10 @@ absl::Status Database::TakeError() {
 }
 
 void Database::Rollback() {
+  // A statement between its first and its last row keeps its snapshot even over a ROLLBACK.
+  for (sqlite3_stmt* statement = sqlite3_next_stmt(handle_, nullptr); statement != nullptr; statement = sqlite3_next_stmt(handle_, statement)) {
+    sqlite3_reset(statement);
+  }
   if (sqlite3_get_autocommit(handle_) == 0) Execute("ROLLBACK");
 }
 

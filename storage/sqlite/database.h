@@ -89,7 +89,7 @@ class Database {
   absl::Status TakeError();
   void SetError(int code);
 
-  // Leaves a transaction if one is open.
+  // Ends every statement that is under way, then the transaction if one is open. Nothing of the file is held afterwards.
   void Rollback();
   sqlite3* handle() { return handle_; }
 

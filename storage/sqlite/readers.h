@@ -19,7 +19,7 @@ class Readers {
   static absl::StatusOr<std::unique_ptr<Readers>> Open(const Database::Options& options, int count);
   ~Readers();
 
-  // A connection, given back on destruction.
+  // A connection, given back on destruction: what is left of its statements and its transaction ends there.
   class Lease {
    public:
     Lease(Readers& readers, std::unique_ptr<Database> database) : readers_(&readers), database_(std::move(database)) {}

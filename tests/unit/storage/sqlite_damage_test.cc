@@ -143,6 +143,33 @@ TEST_F(SqliteDamageTest, DamagedAgentRevisionIsNamed) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("agents/docs"));
 }
 
+// Only if nothing reads the log.
+bool CanRestartLog(const std::string& path) {
+  sqlite3* database = nullptr;
+  if (sqlite3_open(path.c_str(), &database) != SQLITE_OK) return false;
+  const int code = sqlite3_wal_checkpoint_v2(database, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_close(database);
+  return code == SQLITE_OK;
+}
+
+TEST_F(SqliteDamageTest, ReadsThatMetDamageLetGoOfTheLog) {
+  v1::Agent agent;
+  agent.set_name("agents/docs");
+  agent.set_instructions("Answer.");
+  ASSERT_TRUE(stores_.agents->Create(agent, TestTime(1)).ok());
+  Damage(absl::StrCat("UPDATE events SET step = step + 1 WHERE sequence = 3 AND run = ", Run2()));
+  Damage("UPDATE agent_revisions SET content = CAST(replace(content, 'Answer', 'Answe!') AS BLOB)");
+  const auto write = [&](Sequence last) { AppendNow(store(), TestAppend(TestRunId(1), store().epoch(), last)); };
+  write(5);
+  ASSERT_FALSE(ReadAll(store(), TestRunId(2)).ok());
+  write(6);
+  EXPECT_TRUE(CanRestartLog(path_)) << "after a damaged event";
+  write(7);
+  ASSERT_FALSE(stores_.agents->List("", 10).ok());
+  write(8);
+  EXPECT_TRUE(CanRestartLog(path_)) << "after a damaged agent";
+}
+
 int64_t Sum(const std::vector<absl::string_view>& values) {
   Checksum checksum;
   for (const absl::string_view value : values) checksum.Add(value);
