@@ -147,6 +147,7 @@ void Batch::Delete(DeleteItem& item) {
     item.result = RunNotStopped(item.run, run.state);
   } else {
     BuryRun(item);
+    deleted_bytes_ += run.journal_bytes;
     run = Run();
   }
 }

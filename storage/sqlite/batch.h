@@ -23,12 +23,17 @@ struct CachedRun {
 using RunCache = absl::flat_hash_map<RunId, CachedRun>;
 inline constexpr size_t kCachedRunsMax = 50'000;  // about 5 MiB; a full cache is emptied
 
+// One transaction deletes no more runs once their journals have so many bytes. What a delete costs is known only here, not when it is queued.
+inline constexpr int64_t kDeletedBytesMax = 4 << 20;
+
 // Lives for one try of one transaction; the caller begins and ends it. Errors of the database stay in the database. An item that is refused changes nothing.
 class Batch {
  public:
   Batch(Database& database, Epoch epoch, const LostRuns& lost, const RunCache& cache) : database_(database), epoch_(epoch), lost_(lost), cache_(cache) {}
 
   void Apply(Item& item);
+  // The transaction has enough to do: nothing more should be applied.
+  bool full() const { return deleted_bytes_ >= kDeletedBytesMax; }
   // Writes the projections: once for each run, however many appends it had. Items must not move before.
   // False: a row of a run that was there is not there any more, so somebody else writes.
   bool Finish();
@@ -58,6 +63,7 @@ class Batch {
   const LostRuns& lost_;
   const RunCache& cache_;
   absl::flat_hash_map<RunId, Run> runs_;
+  int64_t deleted_bytes_ = 0;
   std::vector<RunId> changed_;  // runs with a `latest` or created here, in the order of their first change
 };
 

@@ -90,9 +90,13 @@ void Writer::Loop() {
   for (;;) {
     Items items = TakeBatch();
     if (items.empty()) break;
-    if (!Commit(items)) return;
-    Deliver(items);
-    CheckpointIfDue();
+    for (size_t begin = 0; begin < items.size();) {
+      const size_t end = Commit(items, begin);
+      if (end == begin) return;
+      Deliver(items, begin, end);
+      CheckpointIfDue();
+      begin = end;
+    }
   }
   Checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
 }
@@ -112,9 +116,10 @@ Writer::Items Writer::TakeBatch() {
   return items;
 }
 
-bool Writer::Commit(Items& items) {
-  ForgetLost(items.front()->number);
-  while (!TryCommit(items)) {
+size_t Writer::Commit(Items& items, size_t begin) {
+  ForgetLost(items[begin]->number);
+  size_t end = begin;
+  while ((end = TryCommit(items, begin)) == begin) {
     const int code = database_->error();
     const std::string why = absl::StrCat(database_->error_text(), " (SQLite code ", code, ")");
     if (!IsSlowDisk(code)) Fail(absl::StrCat("a commit failed: ", why));
@@ -122,33 +127,35 @@ bool Writer::Commit(Items& items) {
     database_->Rollback();
     if (database_->failed()) Fail(absl::StrCat("a rollback failed: ", database_->error_text()));
     SetWritable(false, why);
-    if (!PauseUnlessStopping()) return false;
+    if (!PauseUnlessStopping()) return begin;
   }
   SetWritable(true, "");
-  return true;
+  return end;
 }
 
-bool Writer::TryCommit(Items& items) {
+size_t Writer::TryCommit(Items& items, size_t begin) {
   database_->Use("BEGIN IMMEDIATE").Run();
   Statement& select = database_->Use("SELECT epoch FROM server");
   const Epoch epoch = select.Step() ? select.Integer(0) : 0;
   select.Reset();
-  if (database_->failed()) return false;
+  if (database_->failed()) return begin;
   if (epoch != epoch_) Fail(absl::StrCat("the file's epoch is ", epoch, ", ours is ", epoch_, ": something else writes to it"));
   Batch batch(*database_, epoch_, lost_, cache_);
-  for (const auto& item : items) {
-    batch.Apply(*item);
-    if (database_->failed()) return false;
+  size_t end = begin;
+  while (end < items.size() && !batch.full()) {
+    batch.Apply(*items[end++]);
+    if (database_->failed()) return begin;
   }
   if (!batch.Finish()) Fail("the row of a run has gone: something else writes to the file");
   database_->Use("COMMIT").Run();
-  if (database_->failed()) return false;
+  if (database_->failed()) return begin;
   batch.Remember(cache_);
-  return true;
+  return end;
 }
 
-void Writer::Deliver(Items& items) {
-  for (auto& item : items) {
+void Writer::Deliver(Items& items, size_t begin, size_t end) {
+  for (size_t i = begin; i < end; ++i) {
+    std::unique_ptr<Item>& item = items[i];
     if (auto* append = std::get_if<AppendItem>(&item->what)) {
       if (append->result == AppendResult::kLost && !append->lost_with_another) RememberLost(*append);
       append->done(append->result);

@@ -57,9 +57,11 @@ class Writer {
 
   void Loop();
   Items TakeBatch() ABSL_LOCKS_EXCLUDED(mu_);
-  bool Commit(Items& items);     // false: given up, because Stop was called while the disk was full
-  bool TryCommit(Items& items);  // false: see the database's error
-  void Deliver(Items& items);
+  // Commits items from `begin` on, as many as make one transaction, and returns the end of them; `begin` if it gave up because Stop was called while the
+  // disk was full.
+  size_t Commit(Items& items, size_t begin);
+  size_t TryCommit(Items& items, size_t begin);  // `begin`: see the database's error
+  void Deliver(Items& items, size_t begin, size_t end);
   void RememberLost(const AppendItem& item) ABSL_LOCKS_EXCLUDED(mu_);
   void ForgetLost(uint64_t first_number);
   void CheckpointIfDue();

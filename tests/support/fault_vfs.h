@@ -24,6 +24,7 @@ class FaultVfs {
   std::atomic<bool> fail_write = false;      // writes fail as a broken disk does
   std::atomic<bool> full_index = false;      // the shared index of the log cannot grow
   std::atomic<int> full_writes = 0;          // writes that found no space so far
+  std::atomic<int> log_syncs = 0;            // syncs of the -wal file so far
 
  private:
   static int Open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* flags_out);

@@ -175,6 +175,31 @@ TEST_F(SqliteDiskTest, TheLogIsCopiedAndBegunAnew) {
   EXPECT_EQ(ReadAll(store(), run)->size(), static_cast<size_t>(kEvents + 1));
 }
 
+TEST_F(SqliteDiskTest, LargeRunsAreNotDeletedInOneTransaction) {
+  const int kRuns = 3;
+  for (int number = 1; number <= kRuns; ++number) {
+    CreateNow(store(), TestRun(TestRunId(number)));
+    AppendRequest request = TestAppend(TestRunId(number), store().epoch(), 1, 5, StoppedProjection(6));
+    for (EventPtr& event : request.events) event = TestEvent(event->sequence(), store().epoch(), 1'000'000);
+    ASSERT_EQ(AppendNow(store(), std::move(request)), AppendResult::kDurable);
+  }
+  // While the disk is full everything gathers behind the first item.
+  disk_.full = true;
+  Awaited<bool> first, last;
+  store().Create(TestRun(TestRunId(9)), [&](CreateOutcome) { first.Set(true); });
+  while (disk_.full_writes == 0) std::this_thread::yield();
+  std::vector<absl::Status> deleted;  // of the store's thread until `last`
+  for (int number = 1; number <= kRuns; ++number) store().Delete(TestRunId(number), [&](absl::Status status) { deleted.push_back(std::move(status)); });
+  store().Append(TestAppend(TestRunId(1), store().epoch(), 6), [&](AppendResult result) { last.Set(result == AppendResult::kLost); });
+  const int syncs_before = disk_.log_syncs;
+  disk_.full = false;
+  first.Wait();
+  EXPECT_TRUE(last.Wait());  // behind the delete of its run, in another transaction
+  EXPECT_EQ(deleted, std::vector<absl::Status>(kRuns));
+  EXPECT_GE(disk_.log_syncs - syncs_before, 1 + kRuns);
+  EXPECT_EQ(store().ListRuns({})->runs.size(), 1u);
+}
+
 TEST_F(SqliteDiskTest, ARequestIdIsForgottenADayAfterItsRunWasDeleted) {
   const auto create_and_delete = [&](int number, const std::string& request_id) {
     CreateNow(store(), TestRun(TestRunId(number), {.request_id = request_id}));
