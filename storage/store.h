@@ -51,7 +51,8 @@ class Store {
   // One run's columns. NOT_FOUND.
   virtual absl::StatusOr<RunRecord> GetRun(const RunId& run) = 0;
 
-  // By id, which is creation time. A damaged run is left out and set aside.
+  // By id, which is creation time. A damaged run is left out and set aside. A call that has looked at very many runs returns what it has found, with `more`;
+  // INVALID_ARGUMENT if that is nothing: the time to search on from is in the message.
   virtual absl::StatusOr<RunPage> ListRuns(const RunQuery& query) = 0;
 
   // Runs that are not stopped, oldest first, after `after`: what a start takes up, and (by wake_time) what a timer does.

@@ -103,7 +103,7 @@ struct RunQuery {
 
 struct RunPage {
   std::vector<RunRecord> runs;
-  bool more = false;
+  bool more = false;  // there may be more: ask for what comes after the last of `runs`
 };
 
 // How much of a journal one read returns: it ends at whichever comes first, but has at least one event if there is one.

@@ -4,45 +4,64 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proto/base/status.h"
+#include "proto/util/errors.h"
 #include "storage/sqlite/rows.h"
 
 namespace agentruntime::sqlite {
 namespace {
 
-// Bounds of ids: in the order of the walk every run comes after its start.
-constexpr char kBeforeAll[] = "";  // sorts before every id
-const std::string& AfterAll() {
-  static const std::string& bytes = *new std::string(17, '\xff');
-  return bytes;
+// Sorts before every id of `time` and later, and after every earlier one.
+std::string FirstIdAt(absl::Time time) {
+  constexpr size_t kTimeBytes = 6;
+  return std::string(RunId::New(time, 0, 0).bytes().substr(0, kTimeBytes));
+}
+
+// What a walk has still before it: ids between the two, exclusive.
+struct Range {
+  std::string low;
+  std::string high;
+};
+
+Range RangeOf(const RunQuery& query) {
+  Range range{"", std::string(17, '\xff')};  // before and after every id
+  if (query.created_after) range.low = FirstIdAt(*query.created_after - kIdTimeSlack);
+  if (query.created_before) range.high = FirstIdAt(*query.created_before + kIdTimeSlack);
+  if (!query.after) return range;
+  const std::string after(query.after->bytes());
+  query.oldest_first ? range.low = std::max(range.low, after) : range.high = std::min(range.high, after);
+  return range;
 }
 
 bool OnlyUnfinished(const RunQuery& query) {
   return !query.states.empty() && std::find(query.states.begin(), query.states.end(), v1::RUN_STATE_STOPPED) == query.states.end();
 }
 
-// The next kReadRowsMax rows of the walk, beyond `from`.
-Statement& Walk(Database& database, const RunQuery& query, absl::string_view from) {
+// The next `count` rows of the walk.
+Statement& Walk(Database& database, const RunQuery& query, const Range& range, int64_t count) {
   if (!query.labels.empty()) {
     const auto& [key, value] = *query.labels.begin();
-    Statement& select = query.oldest_first
-                            ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
-                                           " FROM runs WHERE run IN (SELECT run FROM run_labels WHERE tenant = ?3 AND key = ?4 AND value = ?5 AND run > ?1 "
-                                           "ORDER BY run LIMIT ?2) ORDER BY run")
-                            : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
-                                           " FROM runs WHERE run IN (SELECT run FROM run_labels WHERE tenant = ?3 AND key = ?4 AND value = ?5 AND run < ?1 "
-                                           "ORDER BY run DESC LIMIT ?2) ORDER BY run DESC");
-    return select.BindBlob(from).Bind(int64_t{kReadRowsMax}).BindText(query.tenant).BindText(key).BindText(value);
+    Statement& select =
+        query.oldest_first
+            ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
+                           " FROM runs WHERE run IN (SELECT run FROM run_labels WHERE tenant = ?4 AND key = ?5 AND value = ?6 AND run > ?1 AND run < ?2 "
+                           "ORDER BY run LIMIT ?3) ORDER BY run")
+            : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
+                           " FROM runs WHERE run IN (SELECT run FROM run_labels WHERE tenant = ?4 AND key = ?5 AND value = ?6 AND run > ?1 AND run < ?2 "
+                           "ORDER BY run DESC LIMIT ?3) ORDER BY run DESC");
+    return select.BindBlob(range.low).BindBlob(range.high).Bind(count).BindText(query.tenant).BindText(key).BindText(value);
   }
   if (OnlyUnfinished(query)) {
-    Statement& select = query.oldest_first
-                            ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE state <> 'STOPPED' AND run > ?1 ORDER BY run LIMIT ?2")
-                            : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE state <> 'STOPPED' AND run < ?1 ORDER BY run DESC LIMIT ?2");
-    return select.BindBlob(from).Bind(int64_t{kReadRowsMax});
+    Statement& select =
+        query.oldest_first
+            ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE state <> 'STOPPED' AND run > ?1 AND run < ?2 ORDER BY run LIMIT ?3")
+            : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE state <> 'STOPPED' AND run > ?1 AND run < ?2 ORDER BY run DESC LIMIT ?3");
+    return select.BindBlob(range.low).BindBlob(range.high).Bind(count);
   }
-  Statement& select = query.oldest_first ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE run > ?1 ORDER BY run LIMIT ?2")
-                                         : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE run < ?1 ORDER BY run DESC LIMIT ?2");
-  return select.BindBlob(from).Bind(int64_t{kReadRowsMax});
+  Statement& select = query.oldest_first ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE run > ?1 AND run < ?2 ORDER BY run LIMIT ?3")
+                                         : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE run > ?1 AND run < ?2 ORDER BY run DESC LIMIT ?3");
+  return select.BindBlob(range.low).BindBlob(range.high).Bind(count);
 }
 
 template <typename Enum>
@@ -69,39 +88,72 @@ bool LabelsMatch(const RunRecord& record, const RunQuery& query) {
   });
 }
 
+// `searched`: create time of the last run that was looked at.
+absl::Status SearchTooLong(const RunQuery& query, absl::Time searched, int64_t rows) {
+  const absl::Time from = query.oldest_first ? searched - kIdTimeSlack : searched + kIdTimeSlack;
+  return InvalidField(query.oldest_first ? "created_after" : "created_before",
+                      absl::StrCat("none of ", rows, " runs matches; narrow the query, or search on with this field at ",
+                                   absl::FormatTime(absl::RFC3339_full, from, absl::UTCTimeZone())));
+}
+
 }  // namespace
 
-absl::StatusOr<RunPage> SelectPage(Database& database, const RunQuery& query, SetAside& set_aside) {
-  RunPage page;
-  std::string from = query.after ? std::string(query.after->bytes()) : query.oldest_first ? std::string(kBeforeAll) : AfterAll();
+absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query, int64_t rows_max, SetAside& set_aside) {
+  WalkedPage walked;
+  RunPage& page = walked.page;
+  Range range = RangeOf(query);
+  std::string& last = query.oldest_first ? range.low : range.high;
   for (;;) {
-    Statement& rows = Walk(database, query, from);
-    int seen = 0;
+    const int64_t count = std::min<int64_t>(kReadRowsMax, rows_max - walked.rows);
+    Statement& rows = Walk(database, query, range, count);
+    std::string seen;  // the last id; not `last` itself, which is bound
+    const int64_t rows_before = walked.rows;
     while (rows.Step()) {
-      ++seen;
-      from = std::string(rows.Bytes(kRunColumn));
+      ++walked.rows;
+      seen = std::string(rows.Bytes(kRunColumn));
       if (!ColumnsMatch(rows, query)) continue;
       absl::StatusOr<RunRecord> record = ReadRun(rows);
       if (!record.ok()) {
-        set_aside.Note(RunId::FromBytes(from).value_or(RunId()), record.status());
+        set_aside.Note(RunId::FromBytes(seen).value_or(RunId()), record.status());
         continue;
       }
       if (!LabelsMatch(*record, query)) continue;
       if (static_cast<int32_t>(page.runs.size()) == query.limit) {
         page.more = true;
         rows.Reset();
-        return page;
+        return walked;
       }
       page.runs.push_back(*std::move(record));
     }
     RETURN_IF_ERROR(database.TakeError());
-    if (seen < kReadRowsMax) return page;
+    if (walked.rows - rows_before < count) return walked;
+    last = seen;
+    if (walked.rows >= rows_max) {
+      page.more = true;
+      seen.resize(RunId().bytes().size());  // a damaged id may have another length
+      walked.next = RunId::FromBytes(seen);
+      return walked;
+    }
   }
+}
+
+absl::StatusOr<RunPage> Search(Readers& readers, const RunQuery& query, const SearchBounds& bounds, SetAside& set_aside) {
+  RunQuery rest = query;
+  int64_t rows = 0;
+  while (rows < bounds.fruitless_rows_max) {
+    // Given back in between, so that a long search does not keep others from reading.
+    ASSIGN_OR_RETURN(Readers::Lease reader, readers.Acquire());
+    ASSIGN_OR_RETURN(WalkedPage walked, SelectPage(*reader, rest, bounds.rows_max, set_aside));
+    if (!walked.page.runs.empty() || !walked.next) return std::move(walked.page);
+    rest.after = walked.next;
+    rows += walked.rows;
+  }
+  return SearchTooLong(query, rest.after->time(), rows);
 }
 
 absl::StatusOr<std::vector<UnfinishedRun>> SelectUnfinished(Database& database, std::optional<RunId> after, int32_t limit, SetAside& set_aside) {
   std::vector<UnfinishedRun> runs;
-  std::string from = after ? std::string(after->bytes()) : std::string(kBeforeAll);
+  std::string from = after ? std::string(after->bytes()) : "";  // sorts before every id
   for (;;) {
     Statement& rows = database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE state <> 'STOPPED' AND run > ?1 ORDER BY run LIMIT ?2");
     rows.BindBlob(from).Bind(int64_t{kReadRowsMax});

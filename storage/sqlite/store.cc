@@ -158,10 +158,7 @@ absl::StatusOr<RunRecord> SqliteStore::GetRun(const RunId& run) {
   return record;
 }
 
-absl::StatusOr<RunPage> SqliteStore::ListRuns(const RunQuery& query) {
-  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
-  return SelectPage(*reader, query, core_->set_aside);
-}
+absl::StatusOr<RunPage> SqliteStore::ListRuns(const RunQuery& query) { return Search(*core_->readers, query, SearchBounds(), core_->set_aside); }
 
 absl::StatusOr<std::vector<UnfinishedRun>> SqliteStore::UnfinishedRuns(std::optional<RunId> after, int32_t limit) {
   ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
