@@ -4,17 +4,87 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "proto/base/text.h"
+#include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 
 namespace agentruntime {
 
-v1::ToolCallRecord* StepFolder::Find(const std::string& call_id) {
-  if (open_.empty()) return nullptr;
-  for (v1::ToolCallRecord& record : *open_.back().mutable_tool_calls()) {
-    if (record.call().call_id() == call_id) return &record;
+namespace {
+
+// Results up to this size are never cut: the note would be no shorter.
+constexpr int64_t kShownBytesMin = 256;
+
+const std::string& TextOf(const v1::Part& part) { return part.kind_case() == v1::Part::kJson ? part.json() : part.text(); }
+
+int64_t ResultBytes(const v1::ToolCallRecord& record) {
+  int64_t bytes = 0;
+  for (const v1::Part& part : record.result()) bytes += static_cast<int64_t>(TextOf(part).size());
+  return bytes;
+}
+
+// The size that results may have so that all of them together have `total`: those that are smaller leave their room to the larger ones.
+int64_t ShareOf(std::vector<int64_t> sizes, int64_t total) {
+  std::sort(sizes.begin(), sizes.end());
+  auto left = static_cast<int64_t>(sizes.size());
+  for (const int64_t size : sizes) {
+    if (size * left > total) break;
+    total -= size;
+    --left;
   }
-  return nullptr;
+  return left == 0 ? sizes.back() : std::max(kShownBytesMin, total / left);
+}
+
+// Keeps about `bytes_max` bytes from the front. Half a JSON value is none, so what is cut becomes text.
+void CutResult(v1::ToolCallRecord& record, int64_t bytes_max, Sequence event) {
+  const int64_t bytes = ResultBytes(record);
+  if (bytes <= bytes_max) return;
+  const std::string note = absl::StrCat("\n[cut: ", bytes, " bytes; ListEvents has all of them in event ", event, "]");
+  int64_t left = std::max<int64_t>(0, bytes_max - static_cast<int64_t>(note.size()));
+  google::protobuf::RepeatedPtrField<v1::Part> kept;
+  for (v1::Part& part : *record.mutable_result()) {
+    const auto size = static_cast<int64_t>(TextOf(part).size());
+    if (size > left) {
+      kept.Add()->set_text(absl::StrCat(CutUtf8(TextOf(part), static_cast<size_t>(left)), note));
+      break;
+    }
+    left -= size;
+    *kept.Add() = std::move(part);
+  }
+  record.mutable_result()->Swap(&kept);
+}
+
+void CutResults(v1::Step& step, const std::vector<Sequence>& finished) {
+  const auto bytes = static_cast<int64_t>(step.ByteSizeLong());
+  if (bytes <= kPageBytesMax) return;
+  std::vector<int64_t> sizes;
+  int64_t results = 0;
+  for (const v1::ToolCallRecord& record : step.tool_calls()) results += sizes.emplace_back(ResultBytes(record));
+  if (sizes.empty()) return;
+  const int64_t share = ShareOf(std::move(sizes), kPageBytesMax - (bytes - results));
+  for (int i = 0; i < step.tool_calls_size(); ++i) CutResult(*step.mutable_tool_calls(i), share, finished[static_cast<size_t>(i)]);
+}
+
+}  // namespace
+
+std::optional<int> StepFolder::Find(const std::string& call_id) const {
+  if (open_.empty()) return std::nullopt;
+  const v1::Step& step = open_.back();
+  for (int i = 0; i < step.tool_calls_size(); ++i) {
+    if (step.tool_calls(i).call().call_id() == call_id) return i;
+  }
+  return std::nullopt;
+}
+
+void StepFolder::Close() {
+  for (v1::Step& step : open_) {
+    CutResults(step, finished_);
+    complete_.push_back(std::move(step));
+  }
+  open_.clear();
+  finished_.clear();
 }
 
 void StepFolder::Add(const v1::Event& event) {
@@ -26,13 +96,13 @@ void StepFolder::Add(const v1::Event& event) {
       }
       return;
     case v1::Event::kDecisionMade: {
-      for (v1::Step& step : open_) complete_.push_back(std::move(step));
-      open_.clear();
+      Close();
       v1::Step& step = open_.emplace_back();
       step.set_name(FormatStepName(run_, event.step()));
       step.set_number(event.step());
       *step.mutable_decision() = event.decision_made().decision();
       for (const v1::ToolCall& call : event.decision_made().decision().tool_calls()) *step.add_tool_calls()->mutable_call() = call;
+      finished_.assign(static_cast<size_t>(step.tool_calls_size()), 0);
       step.set_first_sequence(asked_sequence_);
       step.set_last_sequence(event.sequence());
       *step.mutable_start_time() = asked_;
@@ -41,18 +111,21 @@ void StepFolder::Add(const v1::Event& event) {
       return;
     }
     case v1::Event::kCallStarted:
-      if (v1::ToolCallRecord* const record = Find(event.call_started().call_id())) {
+      if (const auto at = Find(event.call_started().call_id())) {
+        v1::ToolCallRecord* const record = open_.back().mutable_tool_calls(*at);
         record->set_attempts(event.call_started().attempt());
         if (!record->has_start_time()) *record->mutable_start_time() = event.time();
         open_.back().set_last_sequence(event.sequence());
       }
       return;
     case v1::Event::kCallFailed:
-      if (Find(event.call_failed().call_id()) != nullptr) open_.back().set_last_sequence(event.sequence());
+      if (Find(event.call_failed().call_id())) open_.back().set_last_sequence(event.sequence());
       return;
     case v1::Event::kCallFinished:
-      if (v1::ToolCallRecord* const record = Find(event.call_finished().call_id())) {
+      if (const auto at = Find(event.call_finished().call_id())) {
         v1::Step& step = open_.back();
+        v1::ToolCallRecord* const record = step.mutable_tool_calls(*at);
+        finished_[static_cast<size_t>(*at)] = event.sequence();
         record->set_outcome(event.call_finished().outcome());
         *record->mutable_result() = event.call_finished().result();
         if (record->has_start_time()) *record->mutable_duration() = ToProto(FromProto(event.time()) - FromProto(record->start_time()));
@@ -74,6 +147,9 @@ void StepFolder::Add(const v1::Event& event) {
 
 std::vector<v1::Step> StepFolder::TakeComplete() { return std::exchange(complete_, {}); }
 
-std::vector<v1::Step> StepFolder::Finish() { return std::exchange(open_, {}); }
+std::vector<v1::Step> StepFolder::Finish() {
+  Close();
+  return TakeComplete();
+}
 
 }  // namespace agentruntime
