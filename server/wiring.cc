@@ -29,7 +29,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr int kReaders = 4;          // connections, and so reads of the store at a time
-constexpr int kBlockingThreads = 6;  // readers, and some for agents and folders of documents
+constexpr int kBlockingThreads = 6;  // readers, and some that wait for the writer: agents
+constexpr int kToolThreads = 2;      // for tools that read files: a large folder of documents must not keep runs from the store
 
 StartFailure StoreFailure(const absl::Status& status) { return {sqlite::IsInUse(status) ? ExitCode::kInUse : ExitCode::kStore, std::string(status.message())}; }
 
@@ -50,7 +51,7 @@ RuntimeOptions OptionsOf(const config::v1::ServerConfig& config) {
 
 // Parts end in reverse order: what borrows before what it borrows.
 struct Wiring::Impl {
-  explicit Impl(int threads) : pool(static_cast<size_t>(threads)), blocking_pool(kBlockingThreads) {}
+  explicit Impl(int threads) : pool(static_cast<size_t>(threads)), blocking_pool(kBlockingThreads), tool_pool(kToolThreads) {}
 
   // The runtime first, while the pools still run what it posted; then the pools' threads, so that nothing reads the stores behind their back; then the stores,
   // which may finish writes and post their completions to pools that stand still.
@@ -60,6 +61,8 @@ struct Wiring::Impl {
     pool.join();
     blocking_pool.stop();
     blocking_pool.join();
+    tool_pool.stop();
+    tool_pool.join();
     http.reset();  // its thread posts to the pools until it has ended
     stores = {};
   }
@@ -84,6 +87,7 @@ struct Wiring::Impl {
   Environment environment;
   asio::thread_pool pool;
   asio::thread_pool blocking_pool;
+  asio::thread_pool tool_pool;
   std::unique_ptr<Runtime> runtime;
 };
 
@@ -113,8 +117,8 @@ std::optional<StartFailure> Wiring::Impl::MakeEnvironment(const LoadedConfig& lo
   auto models = MakeModels(loaded, {.clock = &clock, .timers = &timers, .http = http.get()});
   if (!models.ok()) return StartFailure{ExitCode::kBadConfig, std::string(models.status().message())};
   environment.models = *std::move(models);
-  auto tools = MakeTools(
-      loaded.config, {.clock = &clock, .http = http.get(), .text_index = text_index.get(), .blocking_pool = blocking_pool.get_executor(), .folders = &folders});
+  auto tools = MakeTools(loaded.config,
+                         {.clock = &clock, .http = http.get(), .text_index = text_index.get(), .blocking_pool = tool_pool.get_executor(), .folders = &folders});
   if (!tools.ok()) return StartFailure{ExitCode::kBadConfig, std::string(tools.status().message())};
   environment.tools = *std::move(tools);
   return std::nullopt;
