@@ -1,33 +1,54 @@
-// The moment when the server is asked to end.
+// The moment when the server is asked to end, and until when it may take.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "proto/base/mutex.h"
 
 namespace agentruntime {
 
-// Thread-safe.
+// Whoever asks for the earliest deadline gets it, whatever was asked before. Thread-safe.
 class DrainRequest {
  public:
-  // The first one counts.
+  // A deadline that is sooner by less than this changes nothing: it bounds how often somebody who asks again and again is heard.
+  static constexpr absl::Duration kSoonerMin = absl::Milliseconds(100);
+
+  // To have ended `grace` from now.
   void Ask(absl::Duration grace) ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
-    if (!grace_) grace_ = grace;
-    asked_.NotifyAll();
+    const absl::Time deadline = absl::Now() + grace;
+    deadline_ = deadline_ ? std::min(*deadline_, deadline) : deadline;
+    changed_.NotifyAll();
   }
-  // Blocks until Ask; returns its grace.
-  absl::Duration Wait() ABSL_LOCKS_EXCLUDED(mu_) {
+  // There is nothing left to wait for.
+  void Finish() ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
-    while (!grace_) asked_.Wait(mu_);
-    return *grace_;
+    finished_ = true;
+    changed_.NotifyAll();
+  }
+
+  // Blocks until Ask; returns the deadline.
+  absl::Time Wait() ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    while (!deadline_) changed_.Wait(mu_);
+    return *deadline_;
+  }
+  // After Wait: blocks until a deadline sooner than `known` is asked for, or until Finish: nullopt.
+  std::optional<absl::Time> WaitForSooner(absl::Time known) ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    while (!finished_ && *deadline_ > known - kSoonerMin) changed_.Wait(mu_);
+    if (finished_) return std::nullopt;
+    return deadline_;
   }
 
  private:
   Mutex mu_;
-  CondVar asked_;
-  std::optional<absl::Duration> grace_ ABSL_GUARDED_BY(mu_);
+  CondVar changed_;
+  std::optional<absl::Time> deadline_ ABSL_GUARDED_BY(mu_);
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace agentruntime

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -96,7 +97,6 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
     return Fail(ExitCode::kInUse, server.status().message());
   }
   wiring->runtime().SetServingListener([server = server->get()](bool serving) { server->SetServing(serving); });
-  if (const auto info = wiring->Info(); info.ok()) (*server)->SetServing(info->writable && !info->draining);
 
   const std::string address = (*server)->address().ToString();
   Log(LogLevel::kInfo, "listening",
@@ -109,10 +109,14 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
     Log(LogLevel::kError, "the port file cannot be written", {{"path", flags.port_file}});
   }
 
-  const absl::Duration grace = drain.Wait();
-  Log(LogLevel::kInfo, "draining", {{"grace", absl::FormatDuration(grace)}});
+  std::optional<absl::Time> deadline = drain.Wait();
   (*server)->SetServing(false);
-  wiring->Drain(grace);
+  while (deadline) {
+    const absl::Duration grace = std::max(absl::ZeroDuration(), *deadline - absl::Now());
+    Log(LogLevel::kInfo, "draining", {{"grace", absl::FormatDuration(absl::Trunc(grace, absl::Milliseconds(1)))}});
+    wiring->StartDrain(grace, [&drain] { drain.Finish(); });
+    deadline = drain.WaitForSooner(*deadline);
+  }
   (*server)->Shutdown(kShutdownGrace);
   wiring->runtime().SetServingListener([](bool) {});
   Log(LogLevel::kInfo, "drained");

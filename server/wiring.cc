@@ -155,7 +155,10 @@ Wiring::~Wiring() = default;
 
 Runtime& Wiring::runtime() { return *impl_->runtime; }
 asio::any_io_executor Wiring::pool() { return impl_->pool.get_executor(); }
-absl::StatusOr<RuntimeInfo> Wiring::Info() { return impl_->Await(impl_->runtime->GetInfo()); }
 void Wiring::Drain(absl::Duration grace) { impl_->Await(impl_->runtime->Drain(grace)); }
+void Wiring::StartDrain(absl::Duration grace, std::function<void()> drained) {
+  asio::co_spawn(asio::make_strand(impl_->pool.get_executor()), impl_->runtime->Drain(grace),
+                 [drained = std::move(drained)](const std::exception_ptr&) { drained(); });
+}
 
 }  // namespace agentruntime

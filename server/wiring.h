@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -22,10 +23,10 @@ class Wiring {
 
   Runtime& runtime();
   boost::asio::any_io_executor pool();
-  // How the runtime is, now. Blocks.
-  absl::StatusOr<RuntimeInfo> Info();
   // Blocks until no session is left.
   void Drain(absl::Duration grace);
+  // Calls `drained()` on some thread when no session is left. May be called again while it goes on; the drain that ends its grace first counts.
+  void StartDrain(absl::Duration grace, std::function<void()> drained);
 
  private:
   struct Impl;

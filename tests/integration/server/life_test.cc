@@ -137,6 +137,21 @@ TEST(LifeTest, ADrainDoesNotWaitLongerThanItsGrace) {
   EXPECT_EQ(Get(Stubs(server.Connect()), created->name()).state(), v1::RUN_STATE_RUNNING);
 }
 
+TEST(LifeTest, ASignalShortensADrainThatWasAskedToTakeLong) {
+  TestServer server;  // its drain_grace is 5 s
+  ASSERT_NO_FATAL_FAILURE(server.Start());
+  const Stubs stubs(server.Connect());
+  const auto created = Create(stubs, Submit("hang"));
+  ASSERT_TRUE(created.ok()) << created.status();
+  AwaitEvents(stubs, created->name(), 3);
+  v1::DrainRequest request;
+  request.mutable_grace()->set_seconds(3600);
+  ASSERT_TRUE(Call(stubs.admin, &v1::AdminService::Stub::Drain, request).ok());
+  while (server.Log().find("message=\"draining\"") == std::string::npos) absl::SleepFor(absl::Milliseconds(2));
+  server.Send(SIGTERM);
+  EXPECT_EQ(server.WaitForEnd(), 0);  // it waits 60 s at most
+}
+
 TEST(LifeTest, AWaitingGetDoesNotHoldUpADrain) {
   TestServer server;
   ASSERT_NO_FATAL_FAILURE(server.Start());
