@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
+#include "storage/sqlite/quota.h"
 
 namespace agentruntime::sqlite {
 namespace {
@@ -81,6 +82,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const Options& options)
   // Memory statistics cost a process-wide mutex at each allocation. Has no effect if somebody opened a database before; that is no harm.
   static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   (void)configured;
+  TreatQuotaAsFullDisk();
   const int flags = (options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(options.path.c_str(), &handle, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
