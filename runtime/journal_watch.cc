@@ -66,7 +66,7 @@ asio::awaitable<absl::Status> JournalWatch::Begin() {
 // One page; at the end of the journal what came by mail meanwhile goes on from the cursor.
 asio::awaitable<absl::Status> JournalWatch::Read() {
   CO_ASSIGN_OR_RETURN(const std::vector<EventPtr> events, co_await RunBlocking(hub_->blocking_pool_, [&store = hub_->store_, run = run_, after = cursor_] {
-                        return store.ReadEvents(run, after, ReadLimit{.events_max = kWatchBufferEventsMax});
+                        return store.ReadEvents(run, after, ReadLimit{.events_max = kWatchBufferEventsMax, .bytes_max = kWatchPageBytesMax});
                       }));
   for (const EventPtr& event : events) Deliver({event->sequence(), event->has_run_stopped(), EncodeEvent(*event)});
   if (!events.empty()) co_return absl::OkStatus();

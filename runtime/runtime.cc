@@ -49,7 +49,8 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
   RunId NewId() { return RunId::New(environment_.clock->Now(), environment_.random->Next(), environment_.random->Next()); }
   asio::awaitable<absl::StatusOr<Submitted>> Submit(RunId id, CreateRequest request, Caller caller);
   asio::awaitable<absl::StatusOr<CreateOutcome>> Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan);
-  asio::awaitable<absl::StatusOr<v1::Run>> Command(RunId run, std::function<void(Session&, std::shared_ptr<Reply<v1::Run>>)> command);
+  using CommandBody = std::function<void(Session&, std::shared_ptr<Reply<v1::Run>>)>;
+  asio::awaitable<absl::StatusOr<v1::Run>> Command(RunId run, Scheduler::Need need, CommandBody command);
   void OnWritable(bool writable);
   void TellServing();
 
@@ -122,10 +123,10 @@ asio::awaitable<absl::StatusOr<CreateOutcome>> Runtime::Impl::Create(NewRun run,
   co_return co_await reply->Wait();
 }
 
-asio::awaitable<absl::StatusOr<v1::Run>> Runtime::Impl::Command(RunId run, std::function<void(Session&, std::shared_ptr<Reply<v1::Run>>)> command) {
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::Impl::Command(RunId run, Scheduler::Need need, CommandBody command) {
   auto reply = commands_.Make();
   scheduler_->Send(
-      run, [command = std::move(command), reply](Session& session) { command(session, reply); },
+      run, [command = std::move(command), reply](Session& session) { command(session, reply); }, need,
       [reply](absl::Status status) { reply->Complete(std::move(status)); });
   co_return co_await reply->Wait();
 }
@@ -229,8 +230,9 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, std::stri
   v1::Cancellation cancellation;
   cancellation.set_principal(caller.principal);
   cancellation.set_cause(cause);
-  co_return co_await impl->Command(
-      run, [cancellation](Session& session, std::shared_ptr<Reply<v1::Run>> reply) { agentruntime::CancelRun(session, cancellation, std::move(reply)); });
+  co_return co_await impl->Command(run, Scheduler::Need::kNothing, [cancellation](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+    agentruntime::CancelRun(session, cancellation, std::move(reply));
+  });
 }
 
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeRequest request, Caller caller) {
@@ -238,8 +240,9 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeReq
   CO_RETURN_IF_ERROR(CheckLimits(request.limits, impl->options_.maximum_limits, "limits"));
   CO_RETURN_IF_ERROR(impl->commands_.CheckWritable());
   ResumeCommand command{std::move(request.limits), std::move(request.input), std::move(request.request_id), std::move(request.request_hash), caller.principal};
-  co_return co_await impl->Command(
-      run, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) { agentruntime::ResumeRun(session, command, std::move(reply)); });
+  co_return co_await impl->Command(run, Scheduler::Need::kRoom, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+    agentruntime::ResumeRun(session, command, std::move(reply));
+  });
 }
 
 asio::awaitable<absl::Status> Runtime::DeleteRun(RunId run) {

@@ -81,6 +81,12 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
     after = page->back().id;
     StartMore();
   }
+  int64_t suspects = 0;
+  {
+    MutexLock lock(mu_);
+    suspects = static_cast<int64_t>(suspects_.size());
+  }
+  if (suspects > 0) Log(LogLevel::kWarn, "runs that were taken up again and again without progress are taken up one at a time", {{"runs", suspects}});
   if (found > 0) Log(LogLevel::kInfo, "unfinished runs are taken up", {{"runs", found}});
 }
 
@@ -106,6 +112,8 @@ void Scheduler::StartMore() {
     if (entries_.contains(run)) continue;
     suspect_ = run;
     BeginLoad(run);
+    // Innocents wait in a model's call that takes longer than anybody wants to wait for them.
+    probation_ = environment_.timers->After(kSuspectProbation, environment_.blocking_pool, [self = shared_from_this(), run] { self->OnProgress(run); });
   }
 }
 
@@ -178,13 +186,15 @@ void Scheduler::Deliver(const RunId& run, Session& session, Mail mail) {
   });
 }
 
-void Scheduler::Send(const RunId& run, Session::Command command, Failed failed) {
+void Scheduler::Send(const RunId& run, Session::Command command, Need need, Failed failed) {
   absl::Status refused;
   {
     MutexLock lock(mu_);
     const auto at = entries_.find(run);
     if (draining_) {
       refused = ServerDraining(std::nullopt);
+    } else if (at == entries_.end() && need == Need::kRoom && !HasRoom()) {
+      refused = QueueFull("sessions", options_.running_max);
     } else if (at == entries_.end()) {
       BeginLoad(run);
       entries_[run].mail.push_back({std::move(command), std::move(failed)});
@@ -254,6 +264,7 @@ asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
     MutexLock lock(mu_);
     draining_ = true;
     pauses_.clear();
+    probation_.reset();
     for (auto& [run, entry] : entries_) {
       if (entry.session != nullptr) sessions.push_back(entry.session);
     }

@@ -40,7 +40,11 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // A command for a run, executed by its session; the session is made if there is none. `failed` is called instead, on some thread, where the run cannot
   // be loaded (NOT_FOUND, DATA_LOSS), has too many commands waiting, or the server drains.
   using Failed = absl::AnyInvocable<void(absl::Status)>;
-  void Send(const RunId& run, Session::Command command, Failed failed);
+  enum class Need {
+    kNothing,  // it ends work
+    kRoom,     // it begins work: QueueFull where a session would have to be made over running_max
+  };
+  void Send(const RunId& run, Session::Command command, Need need, Failed failed);
 
   int32_t sessions();
 
@@ -89,6 +93,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   std::deque<RunId> waiting_ ABSL_GUARDED_BY(mu_);                  // accepted, without a session, oldest first
   std::deque<RunId> suspects_ ABSL_GUARDED_BY(mu_);                 // the same, but one at a time: each may be what ends the server
   std::optional<RunId> suspect_ ABSL_GUARDED_BY(mu_);               // the one under way
+  std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);    // of that one
   int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                       // admitted, not yet durable
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended

@@ -61,15 +61,17 @@ inline constexpr int32_t kMaxOutputTokensDefault = 4096;
 inline constexpr absl::Duration kCancelGrace = absl::Seconds(5);  // within CancelRun's promise of 10 s
 
 // Recovery.
-inline constexpr int32_t kBarrenStartsMax = 20;     // starts in a row without progress that stop a run
-inline constexpr int32_t kBarrenStartsSuspect = 3;  // after which runs are started one at a time
+inline constexpr int32_t kBarrenStartsMax = 20;                        // starts in a row without progress that stop a run
+inline constexpr int32_t kBarrenStartsSuspect = 3;                     // after which runs are started one at a time
+inline constexpr absl::Duration kSuspectProbation = absl::Seconds(2);  // a suspect that the server survived so long makes room for the next
 
 // The server.
 inline constexpr int64_t kRunningRunsMaxDefault = 10'000;
 inline constexpr int64_t kQueuedRunsMaxDefault = 100'000;
 inline constexpr absl::Duration kWatchIdleInterval = absl::Seconds(30);
-inline constexpr int32_t kWatchBufferEventsMax = 256;  // over it a watcher catches up from the journal
-inline constexpr int32_t kWatchBufferDeltasMax = 256;  // over it deltas are dropped
+inline constexpr int32_t kWatchBufferEventsMax = 256;    // over it a watcher catches up from the journal
+inline constexpr int64_t kWatchPageBytesMax = 64 << 10;  // what a watcher reads of the journal at once, but at least one event
+inline constexpr int32_t kWatchBufferDeltasMax = 256;    // over it deltas are dropped
 inline constexpr int32_t kWatchersMax = 20'000;
 inline constexpr absl::Duration kDrainGraceDefault = absl::Seconds(20);
 

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "proto/base/log.h"
 #include "proto/base/status.h"
 #include "runtime/tools/passages.h"
 
@@ -96,6 +97,13 @@ absl::StatusOr<Documents::Contents> Documents::Update(bool& changed) {
   for (const IndexedDocument& document : indexed) gone[document.name] = &document;
   Contents contents;
   contents.skipped = std::move(listing.skipped);
+  if (listing.too_deep != too_deep_) {
+    too_deep_ = listing.too_deep;
+    if (!too_deep_.empty()) {
+      Log(LogLevel::kWarn, "documents are nested too deep and left out; move them up",
+          {{"folder", folder_.path()}, {"branch", too_deep_}, {"folders_max", kFolderDepthMax}});
+    }
+  }
   for (const IndexedDocument& document : listing.documents) {
     const auto known = gone.find(document.name);
     const bool same = known != gone.end() && known->second->size == document.size && known->second->modify_time == document.modify_time;

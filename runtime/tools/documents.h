@@ -56,6 +56,7 @@ class Documents {
   const Clock& clock_;
   Mutex mu_;
   CondVar updated_;
+  std::string too_deep_;  // the branch that the log has named; only the thread that updates touches it
   bool updating_ ABSL_GUARDED_BY(mu_) = false;
   bool known_ ABSL_GUARDED_BY(mu_) = false;      // `contents_` is what the index holds
   absl::Duration checked_ ABSL_GUARDED_BY(mu_);  // monotonic time of the last update

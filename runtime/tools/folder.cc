@@ -80,7 +80,12 @@ class Walk {
 
  private:
   absl::Status Enter(const fs::path& folder, const std::string& prefix, int32_t depth) {
-    if (depth > kFolderDepthMax) return absl::OutOfRangeError(absl::StrCat("\"", prefix, "\" is nested deeper than ", kFolderDepthMax, " folders"));
+    if (depth > kFolderDepthMax) {
+      const std::string name = MakeValidUtf8(prefix);
+      listing_.skipped.push_back({name, absl::StrCat("it is nested deeper than ", kFolderDepthMax, " folders")});
+      if (listing_.too_deep.empty() || name < listing_.too_deep) listing_.too_deep = name;
+      return absl::OkStatus();
+    }
     std::error_code error;
     fs::directory_iterator entries(folder, fs::directory_options::none, error);
     if (error) {

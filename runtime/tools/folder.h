@@ -22,7 +22,8 @@ struct FolderListing {
     std::string name;
     std::string why;
   };
-  std::vector<Skipped> skipped;  // documents that are too large, or links that lead out
+  std::vector<Skipped> skipped;  // documents that are too large, links that lead out, folders that are nested too deep
+  std::string too_deep;          // the first folder, by name, below kFolderDepthMax others; empty: there is none
 };
 
 // Documents are regular files named *.md or *.txt; names that begin with a dot are passed over. A link to a file is followed if it ends within the folder,
@@ -33,8 +34,8 @@ class Folder {
 
   const std::string& path() const { return path_; }
 
-  // NOT_FOUND: there is no such folder. PERMISSION_DENIED: it cannot be read. OUT_OF_RANGE: more than kDocumentsMax documents, or deeper than
-  // kFolderDepthMax.
+  // NOT_FOUND: there is no such folder. PERMISSION_DENIED: it cannot be read. OUT_OF_RANGE: more than kDocumentsMax documents.
+  // Folders deeper than kFolderDepthMax are skipped.
   absl::StatusOr<FolderListing> List() const;
 
   // The text of a document, its invalid UTF-8 replaced. `name` is as in List, relative, with `/` between parts.

@@ -1,6 +1,10 @@
 // Health, reflection and GetServerInfo.
 #include <signal.h>
 
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
+
 #include "tests/integration/server/fixture.h"
 #include "tests/support/raw_call.h"
 
@@ -40,6 +44,29 @@ TEST_F(StandardServicesTest, TheServerSaysWhatItIsAndWhatItTakes) {
   EXPECT_EQ(info->published_limits().message_bytes_max(), 4 << 20);
   EXPECT_EQ(info->published_limits().queued_runs_max(), 100'000);
   EXPECT_GT(info->start_time().seconds(), 1'600'000'000);
+}
+
+// Resident memory of the server at its highest, in KiB.
+int64_t PeakKiB(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/status"));
+  for (std::string line; std::getline(file, line);) {
+    int64_t kib = 0;
+    if (sscanf(line.c_str(), "VmHWM: %" SCNd64, &kib) == 1) return kib;
+  }
+  return -1;
+}
+
+TEST_F(StandardServicesTest, APackedMessageIsNotInflated) {
+  const int64_t before = PeakKiB(server().pid());
+  ASSERT_GT(before, 0);
+  grpc::ClientContext context;
+  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  v1::CreateRunRequest request = Submit(std::string(256 << 20, 'x'));
+  v1::Run run;
+  const grpc::Status status = stubs().run->CreateRun(&context, request, &run);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
+  EXPECT_LT(PeakKiB(server().pid()) - before, 64 << 10) << "it was inflated";
+  EXPECT_EQ(Answered(stubs()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
 
 TEST_F(StandardServicesTest, DrainRefusesAnAbsurdGrace) {

@@ -500,6 +500,49 @@ TEST_F(RuntimeTest, RunsOverTheBoundWaitAndAreRefusedWhenTheQueueIsFull) {
   }
 }
 
+TEST_F(RuntimeTest, ResumeNeedsRoomAndCancelDoesNot) {
+  auto config =
+      Config([](ModelRequest request, DeltaSink&) { return request.messages.size() > 1 ? NeverDecides() : Immediately(ModelError("MODEL_REFUSED", false)); });
+  config.options.running_max = 1;
+  TestRuntime runtime(std::move(config));
+  const v1::Run first = runtime.RunToStop();
+  const v1::Run second = runtime.RunToStop();
+  ResumeRequest more;
+  more.input.emplace_back().set_text("more");
+  ASSERT_TRUE(runtime.Await(runtime->ResumeRun(*ParseRunName(first.name()), more, Caller())).ok());
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->ResumeRun(*ParseRunName(second.name()), more, Caller())).status()), v1::ERROR_REASON_QUEUE_FULL);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(first.name()), "", Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(first.name()).stop().reason(), v1::STOP_REASON_CANCELLED);
+}
+
+// Restarts without progress make suspects of runs that only wait for their model: each gets its turn, however long the model takes.
+TEST_F(RuntimeTest, SuspectsAllGetTheirTurn) {
+  constexpr int kRuns = 3;
+  std::atomic<int> asked = 0;
+  const auto behaviour = [&asked](ModelRequest, DeltaSink&) {
+    asked.fetch_add(1);
+    asked.notify_all();
+    return NeverDecides();
+  };
+  const auto await_asked = [&asked](int count) {
+    for (int now = asked; now < count; now = asked) asked.wait(now);
+  };
+  {
+    TestRuntime runtime(Config(behaviour));
+    for (int i = 0; i < kRuns; ++i) ASSERT_TRUE(runtime.Await(runtime->CreateRun(runtime.Request(), Caller())).ok());
+    await_asked(kRuns);
+  }
+  for (int restart = 1; restart <= kBarrenStartsSuspect; ++restart) {
+    asked = 0;
+    TestRuntime runtime(Config(behaviour));
+    await_asked(kRuns);
+  }
+  asked = 0;
+  TestRuntime runtime(Config(behaviour));
+  await_asked(1);
+  await_asked(kRuns);
+}
+
 TEST_F(RuntimeTest, DeletedRunIsGone) {
   TestRuntime runtime(Config(Steps(0, "")));
   const v1::Run run = runtime.RunToStop();

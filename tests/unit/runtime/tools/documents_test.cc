@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/log.h"
 #include "storage/sqlite/text_index.h"
 #include "tests/support/temp_dir.h"
 
@@ -194,11 +195,27 @@ TEST_F(DocumentsTest, PipesAndTooLargeFilesAreLeftOut) {
   EXPECT_EQ(search->skipped[0].name, "large.md");
 }
 
-TEST_F(DocumentsTest, TooDeepIsAnError) {
-  std::string path;
-  for (int i = 0; i <= kFolderDepthMax; ++i) path += "d/";
-  Write(path + "a.md", "apple\n");
-  EXPECT_TRUE(absl::IsOutOfRange(documents_.Search({"apple"}, 1).status()));
+TEST_F(DocumentsTest, ABranchThatIsTooDeepIsLeftOutAndNamedOnceInTheLog) {
+  std::string deepest;
+  for (int i = 0; i < kFolderDepthMax; ++i) absl::StrAppend(&deepest, i == 0 ? "" : "/", "d");
+  Write(deepest + "/b.md", "apple\n");
+  Write(deepest + "/d/e/c.md", "apple\n");
+  Write("a.md", "apple\n");
+  ::testing::internal::CaptureStderr();
+  EXPECT_THAT(Find("apple"), ::testing::UnorderedElementsAre("a.md:1 apple", deepest + "/b.md:1 apple"));
+  clock_.Advance(kFolderCheckInterval);
+  const auto search = documents_.Search({"apple"}, 10);
+  FlushLog();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(search.ok()) << search.status();
+  ASSERT_EQ(search->skipped.size(), 1u);
+  EXPECT_EQ(search->skipped[0].name, deepest + "/d");
+  EXPECT_EQ(search->skipped[0].why, "it is nested deeper than 16 folders");
+  const size_t first = log.find("documents are nested too deep");
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find("documents are nested too deep", first + 1), std::string::npos) << log;
+  EXPECT_THAT(log, HasSubstr(deepest + "/d"));
+  EXPECT_THAT(log, HasSubstr(dir_.path()));
 }
 
 TEST_F(DocumentsTest, InvalidUtf8IsReplaced) {
