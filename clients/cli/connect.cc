@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "clients/cli/address.h"
 #include "clients/cli/text.h"
 #include "clients/cpp/channel.h"
 #include "proto/util/names.h"
@@ -18,11 +19,12 @@ constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 
 std::unique_ptr<Session> Connect(const Output& output, const std::string& address) {
   auto channel = client::MakeChannel(address);
-  if (const absl::Status status = client::Connect(*channel, kConnectTimeout); !status.ok()) {
+  if (!client::Connect(*channel, kConnectTimeout).ok()) {
+    const std::string why = WhyNoServer(address);
     if (output.json) {
-      Fail(output, absl::UnavailableError(absl::StrCat("no server at ", address, ": ", std::string(status.message()))));
+      Fail(output, absl::UnavailableError(absl::StrCat("no server at ", address, ": ", why)));
     } else {
-      output.err << "agentctl: unreachable: no server at " << Printable(address) << ": " << status.message()
+      output.err << "agentctl: unreachable: no server at " << Printable(address) << ": " << why
                  << "\n  start one:  ./deploy/run.sh   or   agentd --config agentd.yaml\n"
                     "  elsewhere:  agentctl --server HOST:PORT ...   or   AGENTRUNTIME_SERVER=HOST:PORT"
                  << std::endl;

@@ -22,7 +22,7 @@ struct Session {
   client::AdminClient admin;
 };
 
-// Connects, for at most 5 s. Says what is wrong and what to do where nobody answers, and returns null.
+// Connects to an address that was checked (address.h), for at most 5 s. Says what is wrong and what to do where nobody answers, and returns null.
 std::unique_ptr<Session> Connect(const Output& output, const std::string& address);
 
 // `runs/{run}` of what a person wrote: that, the bare id, or `last`, the newest run. INVALID_ARGUMENT for another form, NOT_FOUND if there is no run.

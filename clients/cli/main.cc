@@ -1,14 +1,20 @@
 // agentctl: the command line. The only file that sees CLI11.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <iostream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "clients/cli/address.h"
 #include "clients/cli/commands/commands.h"
+#include "clients/cli/standard_out.h"
 #include "clients/cpp/channel.h"
 #include "proto/base/build_info.h"
+#include "proto/util/names.h"
 
 namespace agentruntime::cli {
 namespace {
@@ -52,7 +58,12 @@ void AddLabels(CLI::App& command, std::vector<std::pair<std::string, std::string
       .add_option_function<std::vector<std::string>>(
           "--label",
           [&labels](const std::vector<std::string>& texts) {
-            for (const std::string& text : texts) labels.push_back(ToLabel(text));
+            for (const std::string& text : texts) {
+              auto label = ToLabel(text);
+              const bool again = std::any_of(labels.begin(), labels.end(), [&](const auto& before) { return before.first == label.first; });
+              if (again) throw CLI::ValidationError(absl::StrCat("--label: \"", label.first, "\" is there twice; a key has one value"));
+              labels.push_back(std::move(label));
+            }
           },
           help)
       ->expected(1)
@@ -164,7 +175,21 @@ void AddServer(CLI::App& app, CommandLine& line) {
   drain.callback([&line] { line.command = [&line](Session& session) { return DrainCommand(session, line.grace); }; });
 }
 
-int Main(int argc, char** argv) {
+// A word where a command belongs, with the nearest command; empty if the mistake is another.
+std::string WhyNoCommand(const CLI::App& app) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  std::vector<std::string> names;
+  for (const CLI::App* command : at->get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  const std::vector<std::string> words = app.remaining(/*recurse=*/true);
+  if (names.empty() || words.empty() || absl::StartsWith(words.front(), "-")) return "";
+  const std::string nearest = NearestName(words.front(), names);
+  const std::string path = at == &app ? "" : absl::StrCat(at->get_name(), " ");
+  return absl::StrCat("there is no command \"", path, words.front(), "\"",
+                      nearest.empty() ? absl::StrCat("; see agentctl ", path, "--help") : absl::StrCat("; did you mean \"", path, nearest, "\"?"));
+}
+
+int Run(int argc, char** argv) {
   CLI::App app("agentctl: submit, follow and inspect runs of Agent Runtime", "agentctl");
   CommandLine line;
   app.set_version_flag("--version", absl::StrCat("agentctl ", std::string(Version())));
@@ -173,7 +198,8 @@ int Main(int argc, char** argv) {
   app.fallthrough();
   app.require_subcommand(1);
   app.footer(
-      "Exit: 0 answered or done, 1 refused, 2 usage, 3 stopped by a limit, 4 error, 5 cancelled, 6 waiting for a person, 7 unreachable, 130 interrupted (the "
+      "Exit: 0 answered or done, 1 refused or the output cannot be written, 2 usage, 3 stopped by a limit, 4 error, 5 cancelled, 6 waiting for a person, 7 "
+      "unreachable, 130 interrupted (the "
       "run goes on)");
   AddFollowing(app, line);
   AddRuns(app, line);
@@ -181,10 +207,28 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const std::string why = error.get_exit_code() == 0 ? "" : WhyNoCommand(app);
+    if (!why.empty()) return static_cast<int>(FailUsage(StandardOutput(false), why));
     return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
   }
-  const std::unique_ptr<Session> session = Connect(StandardOutput(line.output == "json"), line.server);
+  const Output output = StandardOutput(line.output == "json");
+  if (const absl::Status status = CheckAddress(line.server); !status.ok()) {
+    return static_cast<int>(FailUsage(output, absl::StrCat("--server or AGENTRUNTIME_SERVER: ", status.message())));
+  }
+  const std::unique_ptr<Session> session = Connect(output, line.server);
   return static_cast<int>(session == nullptr ? ExitCode::kUnreachable : line.command(*session));
+}
+
+// What was said and lost is a failure, whatever became of the command.
+int Main(int argc, char** argv) {
+  KeepStandardDescriptors();
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // what fails is said once, in our words
+  StandardOut out(std::cout);
+  const int code = Run(argc, argv);
+  const int error = out.Finish();
+  if (error == 0) return code;
+  std::cerr << "agentctl: standard output cannot be written: " << std::strerror(error) << std::endl;
+  return static_cast<int>(ExitCode::kRefused);
 }
 
 }  // namespace

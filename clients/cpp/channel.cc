@@ -40,7 +40,7 @@ absl::Status Connect(grpc::Channel& channel, absl::Duration timeout) {
   const auto deadline = std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout);
   grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
   while (state != GRPC_CHANNEL_READY) {
-    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) return absl::UnavailableError("the connection was refused");
+    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) return absl::UnavailableError("the connection failed");
     if (!channel.WaitForStateChange(state, deadline)) return absl::UnavailableError("no connection in time");
     state = channel.GetState(true);
   }

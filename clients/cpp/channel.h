@@ -20,7 +20,7 @@ inline constexpr absl::Duration kRpcTimeoutDefault = absl::Seconds(30);
 // without an answer; tries a lost one again within 2 s. Thread-safe; shared by the clients that are made from it. Connects when it is first used.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 
-// OK as soon as there is a connection; UNAVAILABLE at once when it is refused, or after `timeout`.
+// OK as soon as there is a connection; UNAVAILABLE at once when it fails, or after `timeout`.
 absl::Status Connect(grpc::Channel& channel, absl::Duration timeout);
 
 // Returns as soon as there is a connection, or after `timeout`; refusals are waited out. Before a call is repeated: between calls nobody drives the

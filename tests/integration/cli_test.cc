@@ -209,6 +209,77 @@ TEST_F(CliTest, ApplySaysWhereTheFileIsWrong) {
   EXPECT_EQ(Run({"run", "nobody", "x"}).exit_code, 1);
 }
 
+// `script` is a shell's; agentctl is in $0.
+Ended Shell(const std::string& address, const std::string& script) {
+  Program program("/bin/bash", {"-c", script, AGENTCTL}, {.variables = {{"AGENTRUNTIME_SERVER", address}, {"TERM", ""}}});
+  const int code = program.Wait();
+  return {code, program.out(), program.err()};
+}
+
+TEST_F(CliTest, OutputThatCannotBeWrittenIsAFailure) {
+  ASSERT_EQ(Run({"run", "tester", "x"}).exit_code, 0);
+  for (const char* command : {"runs", "run tester x", "run tester x -o json", "steps last", "--help", "--version"}) {
+    const Ended full = Shell(server_.address(), absl::StrCat("\"$0\" ", command, " >/dev/full"));
+    EXPECT_EQ(full.exit_code, 1) << command;
+    EXPECT_EQ(full.err, "agentctl: standard output cannot be written: No space left on device\n") << command;
+    const Ended closed = Shell(server_.address(), absl::StrCat("\"$0\" ", command, " >&-"));
+    EXPECT_EQ(closed.exit_code, 1) << command;
+    EXPECT_EQ(closed.err, "agentctl: standard output cannot be written: Bad file descriptor\n") << command;
+  }
+  // Nobody is kept until the stop of a run that he cannot see.
+  EXPECT_EQ(Shell(server_.address(), "\"$0\" run tester hang >/dev/full").exit_code, 1);
+}
+
+TEST_F(CliTest, AClosedPipeEndsItAsASignalWould) {
+  ASSERT_EQ(Run({"run", "tester", "x"}).exit_code, 0);
+  // The reader is gone before the first line: `read` waits for the end of `true`.
+  for (const char* before : {"", "trap '' PIPE; "}) {
+    const Ended ended = Shell(server_.address(), absl::StrCat(before, "exec 3> >(exec <&-); wait $!; \"$0\" runs >&3; exit $?"));
+    EXPECT_EQ(ended.exit_code, 141) << before;
+    EXPECT_EQ(ended.err, "") << before;
+  }
+}
+
+TEST_F(CliTest, AnAddressThatIsNoneIsAUsageError) {
+  const std::string form = "; give host:port, such as 127.0.0.1:7070 or [::1]:7070\n";
+  const std::string prefix = "agentctl: --server or AGENTRUNTIME_SERVER: ";
+  const auto expect = [&](const std::string& server, const std::string& why) {
+    const Ended ended = Run({"--server", server, "runs"});
+    EXPECT_EQ(ended.exit_code, 2) << server;
+    EXPECT_EQ(ended.err, absl::StrCat(prefix, why, form));
+  };
+  expect("", "the server's address is empty");
+  expect("x", "\"x\" is no server's address");
+  expect("http://x:1", "\"http://x:1\" is no server's address");
+  expect("::1:7070", "\"::1:7070\" is no server's address");
+  expect("127.0.0.1:99999", "\"127.0.0.1:99999\": \"99999\" is no port, which is 1 to 65535");
+  expect("127.0.0.1:", "\"127.0.0.1:\": \"\" is no port, which is 1 to 65535");
+}
+
+TEST_F(CliTest, SaysWhyThereIsNoServer) {
+  const Ended unknown = Run({"--server", "no-such-host.invalid:1", "runs"});
+  EXPECT_EQ(unknown.exit_code, 7);
+  EXPECT_THAT(unknown.err, StartsWith("agentctl: unreachable: no server at no-such-host.invalid:1: the name \"no-such-host.invalid\" leads to no address: "));
+  const Ended refused = Run({"--server", "127.0.0.1:1", "runs"});
+  EXPECT_EQ(refused.exit_code, 7);
+  EXPECT_THAT(refused.err, StartsWith("agentctl: unreachable: no server at 127.0.0.1:1: the connection was refused: nothing listens there\n"));
+  EXPECT_THAT(unknown.err, Not(HasSubstr(".cc:")));  // gRPC's own log
+}
+
+TEST_F(CliTest, AMistypedCommandIsNamedWithTheNearest) {
+  EXPECT_EQ(Run({"reusme"}).err, "agentctl: there is no command \"reusme\"; did you mean \"resume\"?\n");
+  EXPECT_EQ(Run({"qqqqqq"}).err, "agentctl: there is no command \"qqqqqq\"; see agentctl --help\n");
+  EXPECT_EQ(Run({"agents", "aply", "-f", "x"}).err, "agentctl: there is no command \"agents aply\"; did you mean \"agents apply\"?\n");
+  EXPECT_EQ(Run({"reusme"}).exit_code, 2);
+}
+
+TEST_F(CliTest, ALabelHasOneValue) {
+  const Ended ended = Run({"run", "tester", "x", "--label", "a=1", "--label", "b=1", "--label", "a=2"});
+  EXPECT_EQ(ended.exit_code, 2);
+  EXPECT_THAT(ended.err, HasSubstr("\"a\" is there twice; a key has one value"));
+  EXPECT_EQ(Run({"runs"}).out, "no such runs\n");
+}
+
 TEST_F(CliTest, ShowsTheServer) {
   EXPECT_THAT(Run({"info"}).out,
               ContainsRegex("^agentd [0-9.]+  SERVING  up [0-9.]+ m?s  sqlite .* free  runs: 0 queued, 0 running, 0 waiting, 0 set aside\n$"));

@@ -63,6 +63,8 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
     } else if (response.has_delta()) {
       display->OnDelta(response.delta());
     }
+    // Who cannot be shown anything is not kept until the stop; main says why. A live view has a thread of its own that writes, and a terminal.
+    if (!session.output.live && !session.output.out.good()) return ExitCode::kRefused;
   }
   if (auto whole = session.runs.Get(run.name()); whole.ok()) run = *std::move(whole);  // with input and limits
   display->OnStop(run);
