@@ -68,7 +68,7 @@ absl::Status StepNotFound(const RunId& run, int32_t number) {
 }
 
 absl::Status AgentNotFound(absl::string_view name) {
-  return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_AGENT_NOT_FOUND, absl::StrCat("there is no ", name, "; ListAgents names those there are"),
+  return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_AGENT_NOT_FOUND, absl::StrCat("there is no ", name, "; list the agents to see which there are"),
               {{"agent", std::string(name)}});
 }
 
@@ -92,6 +92,12 @@ absl::Status RequestIdOfDeletedRun(absl::string_view request_id, const RunId& ru
 absl::Status EtagStale(absl::string_view agent) {
   return Make(absl::StatusCode::kAborted, v1::ERROR_REASON_ETAG_STALE,
               absl::StrCat("agent.etag: ", agent, " was changed since it was read; read it again and repeat the change"), {{"agent", std::string(agent)}});
+}
+
+absl::Status EtagOfMissingAgent(absl::string_view agent) {
+  return Make(absl::StatusCode::kAborted, v1::ERROR_REASON_ETAG_STALE,
+              absl::StrCat("agent.etag: there is no ", agent, ", so nothing has this etag; leave the etag out to make the agent"),
+              {{"agent", std::string(agent)}});
 }
 
 absl::Status RunNotStopped(const RunId& run, v1::RunState state) {

@@ -36,6 +36,7 @@ absl::Status AgentExists(absl::string_view name);
 absl::Status RequestIdReused(absl::string_view request_id, const RunId& run);
 absl::Status RequestIdOfDeletedRun(absl::string_view request_id, const RunId& run);  // ALREADY_EXISTS, REQUEST_ID_REUSED
 absl::Status EtagStale(absl::string_view agent);
+absl::Status EtagOfMissingAgent(absl::string_view agent);  // ABORTED, ETAG_STALE
 absl::Status RunNotStopped(const RunId& run, v1::RunState state);
 absl::Status RunAnswered(const RunId& run);
 absl::Status RunNotResumable(const RunId& run, absl::string_view why);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proto/base/status.h"
+#include "proto/util/errors.h"
 #include "proto/util/names.h"
 #include "server/rpc/page.h"
 #include "server/rpc/page_token.h"
@@ -31,7 +32,12 @@ Answer<v1::Agent> CreateAgent(const Backend& backend, v1::CreateAgentRequest req
 
 Answer<v1::Agent> UpdateAgent(const Backend& backend, v1::UpdateAgentRequest request) {
   CO_RETURN_IF_ERROR(CheckWritten(backend, request.has_agent(), request.agent(), /*etag_allowed=*/true));
-  co_return co_await backend.runtime->UpdateAgent(std::move(*request.mutable_agent()), request.allow_missing());
+  // An etag speaks of an agent that is there: it must not make one.
+  const bool may_create = request.allow_missing() && request.agent().etag().empty();
+  const std::string name = request.agent().name();
+  auto updated = co_await backend.runtime->UpdateAgent(std::move(*request.mutable_agent()), may_create);
+  if (request.allow_missing() && absl::IsNotFound(updated.status())) co_return EtagOfMissingAgent(name);
+  co_return updated;
 }
 
 Answer<v1::Agent> GetAgent(const Backend& backend, v1::GetAgentRequest request) {

@@ -64,10 +64,19 @@ TEST_F(AgentServiceTest, AStaleEtagIsRefused) {
   EXPECT_EQ(Say(Update(changed).status()), "ABORTED ETAG_STALE: agent.etag: agents/etag was changed since it was read; read it again and repeat the change");
 }
 
+TEST_F(AgentServiceTest, AnEtagMakesNoAgent) {
+  v1::Agent agent = Made("agents/ghost");
+  agent.set_etag("1-00000000");
+  EXPECT_EQ(Say(Update(agent, true).status()),
+            "ABORTED ETAG_STALE: agent.etag: there is no agents/ghost, so nothing has this etag; leave the etag out to make the agent");
+  EXPECT_TRUE(absl::IsNotFound(Update(agent).status()));
+  EXPECT_TRUE(absl::IsNotFound(Get("agents/ghost").status()));
+}
+
 TEST_F(AgentServiceTest, CreateAndUpdateAreNotEachOther) {
   ASSERT_TRUE(CreateAgent(Made("agents/once")).ok());
   EXPECT_EQ(Say(CreateAgent(Made("agents/once")).status()), "ALREADY_EXISTS AGENT_EXISTS: agents/once exists; use UpdateAgent to change it");
-  EXPECT_EQ(Say(Update(Made("agents/never")).status()), "NOT_FOUND AGENT_NOT_FOUND: there is no agents/never; ListAgents names those there are");
+  EXPECT_EQ(Say(Update(Made("agents/never")).status()), "NOT_FOUND AGENT_NOT_FOUND: there is no agents/never; list the agents to see which there are");
   const auto made = Update(Made("agents/allowed"), true);
   ASSERT_TRUE(made.ok()) << made.status();
   EXPECT_EQ(made->revision(), "agents/allowed/revisions/1");
