@@ -12,6 +12,7 @@
 #include "runtime/environment.h"
 #include "runtime/http/address_guard.h"
 #include "runtime/http/url.h"
+#include "runtime/models/script.h"
 #include "server/listen_address.h"
 
 namespace agentruntime {
@@ -55,10 +56,14 @@ class Checker {
     if (!std::filesystem::is_directory(folder, error)) faults_.Add(path, absl::StrCat("there is no folder ", folder, "; make it or correct the path"));
   }
 
-  void File(const std::string& path, const std::string& file) {
+  void Script(const std::string& path, const std::string& file) {
     std::error_code error;
     if (file.empty()) return faults_.Add(path, "is missing");
-    if (!std::filesystem::is_regular_file(file, error)) faults_.Add(path, absl::StrCat("there is no file ", file, "; make it or correct the path"));
+    if (!std::filesystem::is_regular_file(file, error)) return faults_.Add(path, absl::StrCat("there is no file ", file, "; make it or correct the path"));
+    const auto script = LoadScript(file);
+    if (script.ok()) return;
+    if (absl::IsInvalidArgument(script.status())) return faults_.AddLine(std::string(script.status().message()));  // names its place in the script
+    faults_.Add(path, absl::StrCat(file, " cannot be read; let agentd's user read it"));
   }
 
   void Limits(const std::string& path, const v1::Limits& limits, const v1::Limits& most) {
@@ -91,7 +96,7 @@ class Checker {
     if (model.has_context_tokens() && !model.has_openai()) faults_.Add(path + ".context_tokens", "has a meaning for openai models only; leave it out");
     switch (model.kind_case()) {
       case cfg::ModelConfig::kExtractive: return;
-      case cfg::ModelConfig::kScripted: return File(path + ".scripted.file", model.scripted().file());
+      case cfg::ModelConfig::kScripted: return Script(path + ".scripted.file", model.scripted().file());
       case cfg::ModelConfig::kOpenai: OpenAi(path + ".openai", model.openai()); break;
       case cfg::ModelConfig::KIND_NOT_SET: return faults_.Add(path, "has no kind; give one of extractive, scripted, openai");
     }

@@ -11,7 +11,8 @@
 
 namespace agentruntime {
 
-// Checks a configuration whose defaults are filled in: bounds, names, addresses, and that the files and folders it names are there.
+// Checks a configuration whose defaults are filled in: bounds, names, addresses, that the folders it names are there, and that its scripts are
+// scripts: what start would refuse later is refused here.
 void CheckConfig(const config::v1::ServerConfig& config, ConfigFaults& faults);
 
 // The keys of the models, from the environment and from files.

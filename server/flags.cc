@@ -21,7 +21,7 @@ usage: agentd [--config FILE] [--listen HOST:PORT] [--store FILE] [--port-file F
   --port-file FILE     written with HOST:PORT once the server serves
 
 SIGTERM and SIGINT drain: runs stop at their next journaled point and go on at the next start. A second one ends at once, which is safe too.
-exit: 0 drained, 64 usage, 74 store failure, 75 port or store in use, 78 bad configuration
+exit: 0 drained, 64 usage, 74 store failure, 75 port or store in use, 78 bad configuration, 130 and 143 by a second SIGINT or SIGTERM
 )";
 
 absl::StatusOr<Flags> ParseFlags(const std::vector<std::string>& arguments) {

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -22,6 +20,7 @@
 #include "server/exit_code.h"
 #include "server/flags.h"
 #include "server/port.h"
+#include "server/port_file.h"
 #include "server/server.h"
 #include "server/signals.h"
 #include "server/wiring.h"
@@ -54,17 +53,6 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Whole or not at all: a reader never sees half an address.
-bool WritePortFile(const std::string& path, const std::string& address) {
-  const std::string draft = absl::StrCat(path, ".", getpid());
-  {
-    std::ofstream file(draft);
-    file << address << "\n";
-    if (!file.flush()) return false;
-  }
-  return std::rename(draft.c_str(), path.c_str()) == 0;
-}
-
 rpc::Backend BackendOf(const LoadedConfig& loaded, Wiring& wiring, DrainRequest& drain) {
   rpc::Backend backend;
   backend.runtime = &wiring.runtime();
@@ -80,6 +68,7 @@ rpc::Backend BackendOf(const LoadedConfig& loaded, Wiring& wiring, DrainRequest&
 }
 
 int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
+  if (const auto failure = WhyNoPortFile(flags.port_file)) return Fail(failure->code, failure->message);
   if (const auto failure = WhyNotListen(loaded.listen)) return Fail(failure->code, failure->message);
   DrainRequest drain;
   const Signals signals([&drain, grace = FromProto(loaded.config.drain_grace())](int signal) {
@@ -105,9 +94,8 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
        {"store", loaded.config.store().sqlite().path()},
        {"pid", getpid()},
        {"ms", absl::ToInt64Milliseconds(absl::Now() - begin)}});
-  if (!flags.port_file.empty() && !WritePortFile(flags.port_file, address)) {
-    Log(LogLevel::kError, "the port file cannot be written", {{"path", flags.port_file}});
-  }
+  // Whoever started this one waits for the file: without it, it is as if the server had not come up.
+  if (failure = WritePortFile(flags.port_file, address); failure) drain.Ask(absl::ZeroDuration());
 
   std::optional<absl::Time> deadline = drain.Wait();
   (*server)->SetServing(false);
@@ -119,6 +107,7 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
   }
   (*server)->Shutdown(kShutdownGrace);
   wiring->runtime().SetServingListener([](bool) {});
+  if (failure) return Fail(failure->code, failure->message);
   Log(LogLevel::kInfo, "drained");
   FlushLog();
   return static_cast<int>(ExitCode::kDrained);

@@ -57,6 +57,34 @@ TEST(LifeTest, CheckConfigPrintsWhatHoldsAndTouchesNothing) {
   EXPECT_FALSE(std::filesystem::exists(server.File("data")));
 }
 
+TEST(LifeTest, CheckConfigRefusesWhatStartRefuses) {
+  const TestServer server;
+  server.Write("script.json", "{\"rules\": [{\"steps\": 7}]}");
+  const Ended start = RunAgentd(server.folder(), {"--config", "agentd.yaml"});
+  EXPECT_EQ(start.exit_code, 78);
+  EXPECT_THAT(start.err, HasSubstr("script.json"));
+  const Ended check = RunAgentd(server.folder(), {"--check-config", "agentd.yaml"});
+  EXPECT_EQ(check.exit_code, 78);
+  EXPECT_EQ(check.err, start.err);
+  EXPECT_EQ(check.out, "");
+}
+
+TEST(LifeTest, APortFileThatCannotBeWrittenIsRefusedBeforeAnythingElse) {
+  const TestServer server;
+  const Ended ended = RunAgentd(server.folder(), {"--config", "agentd.yaml", "--port-file", "nowhere/port"});
+  EXPECT_EQ(ended.exit_code, 78);
+  EXPECT_EQ(ended.err, "agentd: --port-file: nowhere/port cannot be written: No such file or directory; name a file in a folder that agentd may write\n");
+  EXPECT_FALSE(std::filesystem::exists(server.File("data")));
+}
+
+TEST(LifeTest, APortFileThatIsAFolderIsRefused) {
+  const TestServer server;
+  std::filesystem::create_directories(server.File("port"));
+  const Ended ended = RunAgentd(server.folder(), {"--config", "agentd.yaml", "--port-file", "port"});
+  EXPECT_EQ(ended.exit_code, 78);
+  EXPECT_THAT(ended.err, HasSubstr("agentd: --port-file: port cannot be written: Is a directory"));
+}
+
 TEST(LifeTest, APortOrStoreInUseIsNamed) {
   TestServer first;
   ASSERT_NO_FATAL_FAILURE(first.Start());

@@ -108,6 +108,13 @@ TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
   for (const auto& refused : kCases) EXPECT_THAT(Refusal(refused.text), ::testing::StartsWith(refused.message)) << refused.text;
 }
 
+TEST_F(ConfigTest, AScriptThatIsNoneIsRefused) {
+  Write("s.json", R"({"rules": []})");
+  EXPECT_THAT(Refusal("models: [{name: a, scripted: {file: s.json}}]"), ::testing::StartsWith("DIR/s.json: "));
+  Write("s.json", "no script");
+  EXPECT_THAT(Refusal("models: [{name: a, scripted: {file: s.json}}]"), ::testing::StartsWith("DIR/s.json: not JSON: parse error at line 1"));
+}
+
 TEST_F(ConfigTest, AnAgentFileIsCheckedAgainstTheConfiguration) {
   std::filesystem::create_directories(dir_.File("docs"));
   Write("a.yaml", "name: a\nmodel: extractiv\ntools: [search_docs, raed_doc]\n");
@@ -164,7 +171,7 @@ TEST_F(ConfigTest, TheCommandLineReplacesTheFile) {
 
 TEST_F(ConfigTest, WhatIsPrintedReadsBackTheSame) {
   std::filesystem::create_directories(dir_.File("docs \"x\""));
-  Write("script.yaml", "");
+  Write("script.yaml", R"({"rules": [{"steps": [{"text": "yes"}]}]})");
   const auto loaded = Load(
       "models:\n"
       "  - {name: extractive, extractive: {}}\n"
