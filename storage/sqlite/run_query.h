@@ -29,7 +29,7 @@ absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query,
 // Rows that one search looks at.
 struct SearchBounds {
   int64_t rows_max = 20'000;               // of one walk; what it found is the page
-  int64_t fruitless_rows_max = 1'000'000;  // of all walks as long as nothing is found; takes a few seconds
+  int64_t fruitless_rows_max = 1'000'000;  // of all walks, as long as nothing is found
 };
 
 // Walks on until there is something to show. INVALID_ARGUMENT if nothing matched within the bounds: the message says where to search on.
