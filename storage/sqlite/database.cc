@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
+#include "storage/sqlite/disk.h"
 #include "storage/sqlite/quota.h"
 
 namespace agentruntime::sqlite {
@@ -154,8 +155,10 @@ void Database::Rollback() {
 }
 
 absl::Status OpenError(Database& database, absl::string_view path) {
+  const bool full = IsFull(database.error());
   const int code = database.error() & 0xff;
   const absl::Status status = database.TakeError();
+  if (full) return DiskFull(path);
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
     return absl::DataLossError(
         absl::StrCat(path, ": is damaged (", status.message(), "); restore it from a backup, or move it and its -wal file away to begin anew"));

@@ -103,7 +103,8 @@ class Database {
   std::map<const char*, std::unique_ptr<Statement>> statements_;  // by the literal's address
 };
 
-// The database's first error as one of opening: DATA_LOSS if the file is damaged, else UNAVAILABLE; clears it.
+// The database's first error as one of opening: DATA_LOSS if the file is damaged, else UNAVAILABLE, which on a full disk says what
+// space is needed; clears it.
 absl::Status OpenError(Database& database, absl::string_view path);
 
 }  // namespace agentruntime::sqlite

@@ -126,16 +126,19 @@ absl::Status CheckFormat(absl::string_view path, uint32_t application_id, uint32
   return absl::OkStatus();
 }
 
-absl::Status Migrate(Database& database, absl::string_view path) {
-  database.Execute("BEGIN IMMEDIATE");
+absl::Status CheckFormat(Database& database, absl::string_view path) {
   const auto application_id = static_cast<uint32_t>(database.Query("PRAGMA application_id"));
   const auto format = static_cast<uint32_t>(database.Query("PRAGMA user_version"));
   const int64_t tables = database.Query("SELECT count(*) FROM sqlite_schema");
   if (database.failed()) return OpenError(database, path);
-  // The log may hold a newer header than the file, so the check before opening is repeated here.
   RETURN_IF_ERROR(CheckFormat(path, application_id, format));
-  if (application_id == 0 && tables > 0) return CheckFormat(path, 1, 1);
-  if (format < 1) {
+  return application_id == 0 && tables > 0 ? CheckFormat(path, 1, 1) : absl::OkStatus();
+}
+
+absl::Status Migrate(Database& database, absl::string_view path) {
+  database.Execute("BEGIN IMMEDIATE");
+  RETURN_IF_ERROR(CheckFormat(database, path));
+  if (database.Query("PRAGMA user_version") < 1) {
     database.Execute(kFormat1);
     database.Execute(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kFormat).c_str());
   }

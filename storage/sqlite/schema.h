@@ -17,6 +17,9 @@ inline constexpr int32_t kApplicationId = 0x41675274;
 // FAILED_PRECONDITION if the file is of another program or of a newer format. (0, 0) is a file without tables yet.
 absl::Status CheckFormat(absl::string_view path, uint32_t application_id, uint32_t format);
 
+// The same of what the database reads as: the log may hold a newer header than the file. Writes nothing.
+absl::Status CheckFormat(Database& database, absl::string_view path);
+
 // Brings an empty or older database to kFormat, in one transaction. Errors as CheckFormat's; DATA_LOSS if the file is damaged.
 absl::Status Migrate(Database& database, absl::string_view path);
 

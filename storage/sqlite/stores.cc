@@ -9,6 +9,7 @@
 #include "storage/sqlite/agent_store.h"
 #include "storage/sqlite/core.h"
 #include "storage/sqlite/database.h"
+#include "storage/sqlite/disk.h"
 #include "storage/sqlite/schema.h"
 #include "storage/sqlite/store.h"
 
@@ -44,7 +45,12 @@ absl::StatusOr<Epoch> BeginEpoch(Database& database, const std::string& path) {
 
 // Moves the whole log into the database file. Only then is it certain that what this process reads is what the disk holds.
 absl::Status CopyLog(Database& database, const std::string& path) {
-  const int code = sqlite3_wal_checkpoint_v2(database.handle(), "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  const auto copy = [&] { return sqlite3_wal_checkpoint_v2(database.handle(), "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr); };
+  int code = copy();
+  if (IsFull(code)) {
+    CutLog(database);  // a server that was killed while it filled the disk left that
+    code = copy();
+  }
   if (code == SQLITE_OK) return absl::OkStatus();
   if ((code & 0xff) == SQLITE_BUSY) return absl::UnavailableError(absl::StrCat(path, ": another program reads it; close it and start again"));
   database.SetError(code);
@@ -66,6 +72,9 @@ absl::StatusOr<Stores> OpenStores(const StoreOptions& options) {
   const std::string& path = core->claim.path();
   ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open({.path = path, .cache_bytes = kWriterCacheBytes, .vfs = options.vfs}));
   RETURN_IF_ERROR(MakeDurable(*database, path));
+  RETURN_IF_ERROR(CheckFormat(*database, path));
+  // Before anything is written: on a full disk the log's own space is what that needs.
+  RETURN_IF_ERROR(CopyLog(*database, path));
   RETURN_IF_ERROR(Migrate(*database, path));
   ASSIGN_OR_RETURN(core->epoch, BeginEpoch(*database, path));
   RETURN_IF_ERROR(CopyLog(*database, path));

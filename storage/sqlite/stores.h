@@ -35,7 +35,7 @@ struct Stores {
 // Makes the file if it is missing, repairs what a crash left (so that everything acknowledged is in the database file, synced), begins a new epoch.
 //   FAILED_PRECONDITION  in use by another server (IsInUse), of a newer format, not ours, on a network file system
 //   DATA_LOSS            the file is damaged
-//   UNAVAILABLE          the disk or its file system refuses
+//   UNAVAILABLE          the disk or its file system refuses; a full one says how much space is needed
 // Each message begins with the path and says what to do.
 absl::StatusOr<Stores> OpenStores(const StoreOptions& options);
 

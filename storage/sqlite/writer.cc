@@ -1,32 +1,37 @@
 #include "storage/sqlite/writer.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "proto/base/log.h"
+#include "storage/sqlite/disk.h"
 
 namespace agentruntime::sqlite {
 namespace {
 
 constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
-// The log is copied again when it has grown by so much since.
-constexpr int64_t kCheckpointStepBytes = 4 << 20;
+// The log is copied again when it has grown by this share of checkpoint_bytes_ since.
+constexpr int64_t kCheckpointStepShare = 4;
 // How long a checkpoint waits for readers; their transactions end after 1,000 rows.
 constexpr int kCheckpointWaitMs = 1000;
 
 // A full disk, or a person at a SQL prompt who holds the lock. SQLite has then changed nothing that a rollback does not take back. The shared index of the
 // log is no data: a transaction that it has no room for may be in the log all the same, where the next try, which is the same, overwrites it.
-bool IsSlowDisk(int code) {
-  const int primary = code & 0xff;
-  return primary == SQLITE_FULL || primary == SQLITE_BUSY || code == SQLITE_IOERR_SHMSIZE;
-}
+bool IsSlowDisk(int code) { return IsFull(code) || (code & 0xff) == SQLITE_BUSY; }
 
 }  // namespace
 
 Writer::Writer(std::unique_ptr<Database> database, Epoch epoch, std::function<void(absl::string_view)> fail)
-    : database_(std::move(database)), epoch_(epoch), page_bytes_(database_->Query("PRAGMA page_size")), fail_(std::move(fail)) {
+    : database_(std::move(database)),
+      epoch_(epoch),
+      page_bytes_(database_->Query("PRAGMA page_size")),
+      path_(sqlite3_db_filename(database_->handle(), "main")),
+      checkpoint_bytes_(std::clamp(SpaceOf(path_).size / kCheckpointDiskShare, kCheckpointBytesMin, kCheckpointBytes)),
+      batch_bytes_(std::min(kBatchBytesMax, checkpoint_bytes_)),
+      fail_(std::move(fail)) {
   // Waiting happens in PauseUnlessStopping, where Stop can end it.
   sqlite3_busy_timeout(database_->handle(), 0);
   sqlite3_wal_hook(
@@ -106,7 +111,7 @@ Writer::Items Writer::TakeBatch() {
   int64_t bytes = 0;
   MutexLock lock(mu_);
   while (queue_.empty() && !stopping_) work_.Wait(mu_);
-  while (!queue_.empty() && items.size() < kBatchItemsMax && bytes < kBatchBytesMax) {
+  while (!queue_.empty() && items.size() < kBatchItemsMax && bytes < batch_bytes_) {
     bytes += queue_.front()->bytes;
     items.push_back(std::move(queue_.front()));
     queue_.pop_front();
@@ -126,6 +131,7 @@ size_t Writer::Commit(Items& items, size_t begin) {
     database_->ClearError();
     database_->Rollback();
     if (database_->failed()) Fail(absl::StrCat("a rollback failed: ", database_->error_text()));
+    if (IsFull(code) && MakeRoom()) continue;
     SetWritable(false, why);
     if (!PauseUnlessStopping()) return begin;
   }
@@ -181,20 +187,38 @@ void Writer::ForgetLost(uint64_t first_number) {
 }
 
 void Writer::CheckpointIfDue() {
-  if (log_bytes_ < checkpointed_bytes_) checkpointed_bytes_ = 0;  // it began anew
-  if (log_bytes_ < kCheckpointBytes || log_bytes_ < checkpointed_bytes_ + kCheckpointStepBytes) return;
+  if (log_bytes_ < looked_bytes_) looked_bytes_ = next_look_bytes_ = checkpointed_bytes_ = 0;  // it began anew
+  if (log_bytes_ < next_look_bytes_) return;
+  looked_bytes_ = log_bytes_;
+  const int64_t free = SpaceOf(path_).free;
+  if (free / 2 < log_bytes_) {
+    next_look_bytes_ = log_bytes_ + kLookBytes;  // if it cannot be cut, it may be a reader whom not each commit should wait for
+    Checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+    return;
+  }
+  // At the next look the log still fits into the space that is left then.
+  next_look_bytes_ = log_bytes_ + std::min(kLookBytes, (free - log_bytes_) / 2);
+  if (log_bytes_ < checkpoint_bytes_ || log_bytes_ < checkpointed_bytes_ + checkpoint_bytes_ / kCheckpointStepShare) return;
   checkpointed_bytes_ = log_bytes_;
-  Checkpoint(log_bytes_ < kLogBytesMax ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART);
+  Checkpoint(log_bytes_ < kLogGrowthMax * checkpoint_bytes_ ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART);
 }
 
-void Writer::Checkpoint(int mode) {
+bool Writer::Checkpoint(int mode) {
   if (mode != SQLITE_CHECKPOINT_PASSIVE) sqlite3_busy_timeout(database_->handle(), kCheckpointWaitMs);
   const int code = sqlite3_wal_checkpoint_v2(database_->handle(), "main", mode, nullptr, nullptr);
   sqlite3_busy_timeout(database_->handle(), 0);
-  // Full or busy: the log stays as it is and the next checkpoint goes on.
-  if (code != SQLITE_OK && !IsSlowDisk(code)) {
-    Fail(absl::StrCat("a checkpoint failed: ", sqlite3_errmsg(database_->handle()), " (SQLite code ", code, ")"));
+  if (code == SQLITE_OK) {
+    if (mode == SQLITE_CHECKPOINT_TRUNCATE) log_bytes_ = 0;
+    return true;
   }
+  // Full or busy: the log stays as it is and the next checkpoint goes on.
+  if (!IsSlowDisk(code)) Fail(absl::StrCat("a checkpoint failed: ", sqlite3_errmsg(database_->handle()), " (SQLite code ", code, ")"));
+  return false;
+}
+
+bool Writer::MakeRoom() {
+  CutLog(*database_);
+  return log_bytes_ > 0 && Checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
 }
 
 void Writer::SetWritable(bool writable, absl::string_view why) {

@@ -27,10 +27,16 @@ inline constexpr int64_t kBatchBytesMax = 4 << 20;
 inline constexpr size_t kBatchItemsMax = 1000;
 // All that may wait for the disk. Sessions wait for room long before; who comes after that blocks in Push until there is room.
 inline constexpr int64_t kQueueBytesMax = 256 << 20;
-// The log is copied into the database above this size.
+// The log is copied into the database above this size: the least and the most, between them an eighth of the disk.
+inline constexpr int64_t kCheckpointBytesMin = 1 << 20;
 inline constexpr int64_t kCheckpointBytes = 16 << 20;
-// Above this size the writer waits for readers so that the log can begin anew.
-inline constexpr int64_t kLogBytesMax = 64 << 20;
+inline constexpr int64_t kCheckpointDiskShare = 8;
+// Above so many times that size the writer waits for readers so that the log can begin anew.
+inline constexpr int64_t kLogGrowthMax = 4;
+inline constexpr int64_t kLogBytesMax = kLogGrowthMax * kCheckpointBytes;
+// The writer looks at the disk's free space when the log has grown by so much, or by less if less is free. Below twice the log's size the log is copied
+// and cut at once: what it holds must fit into the database file beside it, or a full disk would never get better.
+inline constexpr int64_t kLookBytes = 256 << 10;
 
 // Thread-safe.
 class Writer {
@@ -65,7 +71,9 @@ class Writer {
   void RememberLost(const AppendItem& item) ABSL_LOCKS_EXCLUDED(mu_);
   void ForgetLost(uint64_t first_number);
   void CheckpointIfDue();
-  void Checkpoint(int mode);
+  bool Checkpoint(int mode);  // false: full or busy
+  // After a rollback on a full disk: copies and cuts the log. True if that freed anything, so that another try makes sense at once.
+  bool MakeRoom();
   void SetWritable(bool writable, absl::string_view why) ABSL_LOCKS_EXCLUDED(mu_);
   bool PauseUnlessStopping() ABSL_LOCKS_EXCLUDED(mu_);
   void Fail(absl::string_view what);
@@ -73,13 +81,18 @@ class Writer {
   const std::unique_ptr<Database> database_;
   const Epoch epoch_;
   const int64_t page_bytes_;
+  const std::string path_;
+  const int64_t checkpoint_bytes_;  // of this disk
+  const int64_t batch_bytes_;       // of one transaction on this disk
   const std::function<void(absl::string_view)> fail_;
   std::atomic<bool> writable_ = true;
 
   // Of the writer's thread.
   LostRuns lost_;
   RunCache cache_;
-  int64_t log_bytes_ = 0;           // after the last commit
+  int64_t log_bytes_ = 0;           // after the last commit; it is empty when we begin
+  int64_t looked_bytes_ = 0;        // of the log when the disk was last looked at
+  int64_t next_look_bytes_ = 0;     // of the log when it is to be looked at again
   int64_t checkpointed_bytes_ = 0;  // of the log when it was last copied
 
   Mutex mu_;

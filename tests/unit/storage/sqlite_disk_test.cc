@@ -90,15 +90,34 @@ TEST_F(SqliteDiskTest, AFullDiskDelaysWritesAndLosesNothing) {
   EXPECT_TRUE(stores_.agents->Create(agent, TestTime(1)).ok());
 }
 
-TEST_F(SqliteDiskTest, AFullDiskThatCannotIndexTheLogOnlyDelays) {
+TEST_F(SqliteDiskTest, AFullDiskThatCannotIndexTheLogBeginsItAnew) {
+  std::atomic<int> stalls = 0;
+  store().SetWritableListener([&](bool) { ++stalls; });
+  const RunId run = TestRunId(1);
+  CreateNow(store(), TestRun(run));
+  disk_.full_index = true;
+  // The first piece of the index holds 4,062 pages; the log is copied when it has 4,096.
+  for (Sequence last = 1; last <= 20; ++last) {
+    AppendRequest request = TestAppend(run, store().epoch(), last);
+    request.events = {TestEvent(last + 1, store().epoch(), 1'000'000)};
+    ASSERT_EQ(AppendNow(store(), std::move(request)), AppendResult::kDurable);
+  }
+  EXPECT_EQ(stalls, 0);
+  EXPECT_EQ(ReadAll(store(), run)->size(), 21u);
+}
+
+TEST_F(SqliteDiskTest, AFullDiskThatCannotIndexALogInUseOnlyDelays) {
   Awaited<bool> unwritable;
   store().SetWritableListener([&](bool writable) {
     if (!writable) unwritable.Set(true);
   });
   const RunId run = TestRunId(1);
   CreateNow(store(), TestRun(run));
+  // Somebody reads, so the log cannot begin anew.
+  sqlite3* prompt = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &prompt), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(prompt, "BEGIN; SELECT count(*) FROM runs", nullptr, nullptr, nullptr), SQLITE_OK);
   disk_.full_index = true;
-  // The first piece of the index holds 4,062 pages; the log is copied when it has 4,096.
   Awaited<bool> done;
   for (Sequence last = 1; last <= 20; ++last) {
     AppendRequest request = TestAppend(run, store().epoch(), last);
@@ -111,6 +130,7 @@ TEST_F(SqliteDiskTest, AFullDiskThatCannotIndexTheLogOnlyDelays) {
   EXPECT_LT(ReadAll(store(), run)->size(), 21u);
   disk_.full_index = false;
   done.Wait();
+  sqlite3_close(prompt);
   EXPECT_EQ(ReadAll(store(), run)->size(), 21u);
   Close();
   Open();

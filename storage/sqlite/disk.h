@@ -1,0 +1,30 @@
+// The disk below a database file, and the file that holds its write-ahead log.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "storage/sqlite/database.h"
+
+namespace agentruntime::sqlite {
+
+struct DiskSpace {
+  int64_t size;  // bytes of the whole file system
+  int64_t free;  // bytes that we may still use
+};
+// Of the disk that holds `path`. One that does not say is taken as unbounded. Costs a system call that reads no disk.
+DiskSpace SpaceOf(const std::string& path);
+
+// Whether SQLite's extended code says that no space was left, be it for a file or for the shared index of the log.
+bool IsFull(int code);
+
+// Gives back the end of the log that no commit covers: a transaction that found no space leaves there what it could write. What is committed stays.
+// Does nothing while another process writes.
+void CutLog(Database& database);
+
+// UNAVAILABLE for opening on a full disk: says so, and how much space is needed.
+absl::Status DiskFull(absl::string_view path);
+
+}  // namespace agentruntime::sqlite
