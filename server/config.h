@@ -23,7 +23,7 @@ struct ConfigOverrides {
 struct LoadedConfig {
   config::v1::ServerConfig config;     // effective: every default in its place, every path absolute
   ListenAddress listen;                // of config.listen.grpc
-  Offer offer;                     // what agents can name
+  Offer offer;                         // what agents can name
   std::map<std::string, Secret> keys;  // by the model's name; read from where the configuration says
   std::vector<v1::Agent> agents;       // of the files in config.agents
 };

@@ -20,6 +20,9 @@ constexpr int kCheckpointWaitMs = 1000;
 
 // A full disk, or a person at a SQL prompt who holds the lock. SQLite has then changed nothing that a rollback does not take back. The shared index of the
 // log is no data: a transaction that it has no room for may be in the log all the same, where the next try, which is the same, overwrites it.
+// A reader that meets the index of the log while it changes takes the write lock for a moment to look again: that is no busy disk.
+constexpr int kBusyWaitMs = 250;
+
 bool IsSlowDisk(int code) { return IsFull(code) || (code & 0xff) == SQLITE_BUSY; }
 
 }  // namespace
@@ -32,8 +35,8 @@ Writer::Writer(std::unique_ptr<Database> database, Epoch epoch, std::function<vo
       checkpoint_bytes_(std::clamp(SpaceOf(path_).size / kCheckpointDiskShare, kCheckpointBytesMin, kCheckpointBytes)),
       batch_bytes_(std::min(kBatchBytesMax, checkpoint_bytes_)),
       fail_(std::move(fail)) {
-  // Waiting happens in PauseUnlessStopping, where Stop can end it.
-  sqlite3_busy_timeout(database_->handle(), 0);
+  // Longer waits happen in PauseUnlessStopping, where Stop can end them.
+  sqlite3_busy_timeout(database_->handle(), kBusyWaitMs);
   sqlite3_wal_hook(
       database_->handle(),
       [](void* self, sqlite3*, const char*, int pages) {
@@ -206,7 +209,7 @@ void Writer::CheckpointIfDue() {
 bool Writer::Checkpoint(int mode) {
   if (mode != SQLITE_CHECKPOINT_PASSIVE) sqlite3_busy_timeout(database_->handle(), kCheckpointWaitMs);
   const int code = sqlite3_wal_checkpoint_v2(database_->handle(), "main", mode, nullptr, nullptr);
-  sqlite3_busy_timeout(database_->handle(), 0);
+  sqlite3_busy_timeout(database_->handle(), kBusyWaitMs);
   if (code == SQLITE_OK) {
     if (mode == SQLITE_CHECKPOINT_TRUNCATE) log_bytes_ = 0;
     return true;

@@ -48,7 +48,8 @@ TEST_F(CreateRunTest, BadInputGetsACanonicalCodeTheFieldAndWhatToDo) {
       {[](auto& r) { r.mutable_run()->set_agent("tester"); },
        "INVALID_ARGUMENT INVALID_FIELD: run.agent: is not the name of an agent, agents/{agent} or agents/{agent}/revisions/{revision}; take it from "
        "ListAgents"},
-      {[](auto& r) { r.mutable_run()->set_agent("agents/nobody"); }, "NOT_FOUND AGENT_NOT_FOUND: there is no agents/nobody; list the agents to see which there are"},
+      {[](auto& r) { r.mutable_run()->set_agent("agents/nobody"); },
+       "NOT_FOUND AGENT_NOT_FOUND: there is no agents/nobody; list the agents to see which there are"},
       {[](auto& r) { r.mutable_run()->set_agent("agents/tester/revisions/99"); },
        "NOT_FOUND AGENT_NOT_FOUND: there is no agents/tester/revisions/99; list the agents to see which there are"},
       {[](auto& r) { r.mutable_run()->clear_input(); }, "INVALID_ARGUMENT INVALID_FIELD: run.input: give at least one text"},

@@ -3,6 +3,7 @@
 // The disk is a small tmpfs in a mount namespace of this process, so that neither root nor a free loop device is needed.
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -134,6 +135,31 @@ TEST_F(FullDiskTest, WritesWaitReadsGoOnAndNothingIsLost) {
     ASSERT_TRUE(run.ok()) << run.status();
     EXPECT_EQ(run->stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << name;
   }
+}
+
+TEST_F(FullDiskTest, ADrainEndsWithinItsGrace) {
+  server_.Start();
+  std::vector<std::string> accepted;
+  {
+    const Stubs stubs(server_.Connect());
+    const auto hanging = Create(stubs, Submit("hang"));
+    ASSERT_TRUE(hanging.ok()) << hanging.status();
+    accepted.push_back(hanging->name());
+    Fill();
+    EXPECT_FALSE(SubmitUntilRefused(stubs, accepted).ok());
+    v1::CancelRunRequest cancel;  // recorded, and not durable before there is space
+    cancel.set_name(hanging->name());
+    EXPECT_FALSE(Call(stubs.run, &v1::RunService::Stub::CancelRun, cancel).ok());
+  }
+  server_.Send(SIGTERM);
+  EXPECT_EQ(server_.WaitForEnd(), 0) << server_.Log();
+  Free();
+  server_.Start();
+  const Stubs stubs(server_.Connect());
+  for (size_t i = 1; i < accepted.size(); ++i) EXPECT_TRUE(AwaitStop(stubs, accepted[i]).ok());
+  v1::GetRunRequest get;
+  get.set_name(accepted[0]);
+  EXPECT_TRUE(Call(stubs.run, &v1::RunService::Stub::GetRun, get).ok());
 }
 
 TEST_F(FullDiskTest, KilledWhileFullItComesBackWhole) {
