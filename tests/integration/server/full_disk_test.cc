@@ -2,7 +2,6 @@
 //
 // The disk is a small tmpfs in a mount namespace of this process, so that neither root nor a free loop device is needed.
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -13,34 +12,13 @@
 
 #include "absl/time/clock.h"
 #include "tests/integration/server/fixture.h"
+#include "tests/support/mount_namespace.h"
 
 namespace agentruntime::testing {
 namespace {
 
 constexpr absl::Duration kConditionMax = absl::Seconds(30);
 
-void WriteText(const char* path, const std::string& text) {
-  std::ofstream file(path);
-  file << text;
-}
-
-// Before the first thread: a process of many threads gets no user namespace.
-class MountNamespace : public ::testing::Environment {
- public:
-  void SetUp() override {
-    const uid_t user = getuid();
-    const gid_t group = getgid();
-    if (user == 0) {
-      ASSERT_EQ(unshare(CLONE_NEWNS), 0) << strerror(errno);
-    } else {
-      ASSERT_EQ(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0) << "user namespaces are off: run as root, or set kernel.unprivileged_userns_clone=1";
-      WriteText("/proc/self/setgroups", "deny");
-      WriteText("/proc/self/uid_map", absl::StrCat("0 ", user, " 1"));
-      WriteText("/proc/self/gid_map", absl::StrCat("0 ", group, " 1"));
-    }
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0) << strerror(errno);
-  }
-};
 const ::testing::Environment* const kNamespace = ::testing::AddGlobalTestEnvironment(new MountNamespace);
 
 // Until health says so.

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sqlite3.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "storage/sqlite/stores.h"
 #include "storage/sqlite/writer.h"
 #include "tests/conformance/store_calls.h"
+#include "tests/support/mount_namespace.h"
 #include "tests/support/temp_dir.h"
 
 namespace agentruntime::sqlite {
@@ -33,31 +33,9 @@ using ::testing::Not;
 
 constexpr absl::Duration kRecoveryMax = absl::Seconds(5);
 
-void WriteText(const char* path, const std::string& text) {
-  std::ofstream file(path);
-  file << text;
-}
+const ::testing::Environment* const kNamespace = ::testing::AddGlobalTestEnvironment(new testing::MountNamespace);
 
-// Before the first thread: a process of many threads gets no user namespace.
-class MountNamespace : public ::testing::Environment {
- public:
-  void SetUp() override {
-    const uid_t user = getuid();
-    const gid_t group = getgid();
-    if (user == 0) {
-      ASSERT_EQ(unshare(CLONE_NEWNS), 0) << strerror(errno);
-    } else {
-      ASSERT_EQ(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0) << "user namespaces are off: run as root, or set kernel.unprivileged_userns_clone=1";
-      WriteText("/proc/self/setgroups", "deny");
-      WriteText("/proc/self/uid_map", absl::StrCat("0 ", user, " 1"));
-      WriteText("/proc/self/gid_map", absl::StrCat("0 ", group, " 1"));
-    }
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0) << strerror(errno);
-  }
-};
-const ::testing::Environment* const kNamespace = ::testing::AddGlobalTestEnvironment(new MountNamespace);
-
-class SqliteSmallDiskTest : public testing::Test {
+class SqliteSmallDiskTest : public ::testing::Test {
  protected:
   SqliteSmallDiskTest() {
     std::filesystem::create_directory(disk_);
