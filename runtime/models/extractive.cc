@@ -169,6 +169,7 @@ Extractive::Extractive(std::string name) {
   info_.provider = "extractive";
   info_.description = "built in, quotes documents, no language model";
   info_.local = true;
+  info_.counts_tokens = false;
   info_.attempts_max = 1;
   info_.required_tool = kSearchTool;
 }

@@ -255,6 +255,7 @@ TEST(ExtractiveTest, NeedsSearchDocs) {
   Extractive model("extractive");
   EXPECT_EQ(model.info().required_tool, "search_docs");
   EXPECT_TRUE(model.info().local);
+  EXPECT_FALSE(model.info().counts_tokens) << "it reads and writes no tokens, so none are reserved";
   Deltas deltas;
   ModelRequest request;
   request.messages = {UserMessage{Input("How long are logs kept?")}};
