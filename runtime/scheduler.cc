@@ -94,7 +94,7 @@ void Scheduler::Later(absl::AnyInvocable<void()> then) {
   MutexLock lock(mu_);
   if (draining_) return;
   // Those that are over are dropped here: a wait must not drop itself.
-  if (pauses_.size() > static_cast<size_t>(2 * kLoadsMax)) pauses_.erase(pauses_.begin(), pauses_.begin() + kLoadsMax);
+  if (pauses_.size() > 2 * static_cast<size_t>(kLoadsMax)) pauses_.erase(pauses_.begin(), pauses_.begin() + kLoadsMax);
   pauses_.push_back(environment_.timers->After(kRetryPause, environment_.blocking_pool, std::move(then)));
 }
 

@@ -30,7 +30,7 @@ void ApplyCreated(RunState& state, const EventPtr& event) {
   state.created = event;
   state.phase = v1::RUN_STATE_QUEUED;
   state.limits = event->run_created().limits();
-  state.history.push_back(InputItem{event});
+  state.history.emplace_back(InputItem{event});
   state.history_bytes += TextBytes(event->run_created().input());
 }
 
@@ -101,7 +101,7 @@ void ApplyDecision(RunState& state, const EventPtr& event) {
     state.invalid_decisions = 0;
     state.answer_sequence = event->sequence();
   }
-  state.history.push_back(std::move(step));
+  state.history.emplace_back(std::move(step));
   state.barren_starts = 0;
 }
 
@@ -170,7 +170,7 @@ void ApplyResumed(RunState& state, const EventPtr& event) {
   state.phase = v1::RUN_STATE_QUEUED;
   Raise(state.limits, resumed.limits());
   if (resumed.input_size() > 0) {
-    state.history.push_back(InputItem{event});
+    state.history.emplace_back(InputItem{event});
     state.history_bytes += TextBytes(resumed.input());
   }
   state.finish_reason = v1::FINISH_REASON_UNSPECIFIED;
