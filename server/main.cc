@@ -18,6 +18,7 @@
 #include "server/config.h"
 #include "server/drain_request.h"
 #include "server/exit_code.h"
+#include "server/exit_deadline.h"
 #include "server/flags.h"
 #include "server/port.h"
 #include "server/port_file.h"
@@ -30,6 +31,8 @@ namespace {
 
 // What is open when the runtime has ended: answers on their way.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
+// From the end of the drain to that of the process.
+constexpr absl::Duration kExitMax = absl::Seconds(15);
 
 int Fail(ExitCode code, absl::string_view message) {
   FlushLog();
@@ -76,6 +79,7 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
     drain.Ask(grace);
   });
 
+  std::optional<ExitDeadline> exit_deadline;  // outlives what may not end
   std::optional<StartFailure> failure;
   const std::unique_ptr<Wiring> wiring = Wiring::Build(loaded, failure);
   if (wiring == nullptr) return Fail(failure->code, failure->message);
@@ -105,6 +109,7 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
     wiring->StartDrain(grace, [&drain] { drain.Finish(); });
     deadline = drain.WaitForSooner(*deadline);
   }
+  exit_deadline.emplace(kExitMax);
   (*server)->Shutdown(kShutdownGrace);
   wiring->runtime().SetServingListener([](bool) {});
   if (failure) return Fail(failure->code, failure->message);

@@ -15,10 +15,12 @@ namespace {
 
 DocumentFormat FormatOf(absl::string_view name) { return absl::EndsWithIgnoreCase(name, ".md") ? DocumentFormat::kMarkdown : DocumentFormat::kPlainText; }
 
+absl::Status Stopped() { return absl::CancelledError("the search was stopped"); }
+
 }  // namespace
 
-absl::StatusOr<DocumentSearch> Documents::Search(const std::vector<std::string>& words, int32_t limit) {
-  absl::StatusOr<DocumentSearch> search = SearchIndex(words, limit);
+absl::StatusOr<DocumentSearch> Documents::Search(const std::vector<std::string>& words, int32_t limit, const std::stop_token& stop) {
+  absl::StatusOr<DocumentSearch> search = SearchIndex(words, limit, stop);
   // The index file was damaged and is empty now; it is filled again from the documents, once.
   if (absl::IsDataLoss(search.status())) {
     {
@@ -27,14 +29,14 @@ absl::StatusOr<DocumentSearch> Documents::Search(const std::vector<std::string>&
       ++generation_;
       kept_.clear();
     }
-    search = SearchIndex(words, limit);
+    search = SearchIndex(words, limit, stop);
   }
   return search;
 }
 
-absl::StatusOr<DocumentSearch> Documents::SearchIndex(const std::vector<std::string>& words, int32_t limit) {
+absl::StatusOr<DocumentSearch> Documents::SearchIndex(const std::vector<std::string>& words, int32_t limit, const std::stop_token& stop) {
   DocumentSearch search;
-  ASSIGN_OR_RETURN(Contents contents, Refresh());
+  ASSIGN_OR_RETURN(Contents contents, Refresh(stop));
   const std::string key = absl::StrCat(limit, "\n", absl::StrJoin(words, "\n"));
   int64_t generation = 0;
   std::shared_ptr<const DocumentSearch> kept;
@@ -66,15 +68,20 @@ absl::StatusOr<DocumentSearch> Documents::SearchIndex(const std::vector<std::str
   return search;
 }
 
-absl::StatusOr<Documents::Contents> Documents::Refresh() {
+absl::StatusOr<Documents::Contents> Documents::Refresh(const std::stop_token& stop) {
+  const std::stop_callback wake(stop, [this] {
+    MutexLock lock(mu_);
+    updated_.NotifyAll();
+  });
   {
     MutexLock lock(mu_);
-    while (updating_ && !known_) updated_.Wait(mu_);
+    while (updating_ && !known_ && !stop.stop_requested()) updated_.Wait(mu_);
+    if (stop.stop_requested()) return Stopped();
     if (known_ && (updating_ || clock_.Monotonic() - checked_ < kFolderCheckInterval)) return contents_;
     updating_ = true;
   }
   bool changed = false;
-  absl::StatusOr<Contents> contents = Update(changed);
+  absl::StatusOr<Contents> contents = Update(changed, stop);
   MutexLock lock(mu_);
   updating_ = false;
   known_ = contents.ok();
@@ -90,7 +97,7 @@ absl::StatusOr<Documents::Contents> Documents::Refresh() {
   return contents;
 }
 
-absl::StatusOr<Documents::Contents> Documents::Update(bool& changed) {
+absl::StatusOr<Documents::Contents> Documents::Update(bool& changed, const std::stop_token& stop) {
   ASSIGN_OR_RETURN(FolderListing listing, folder_.List());
   ASSIGN_OR_RETURN(const std::vector<IndexedDocument> indexed, index_.Documents(folder_.path()));
   std::map<absl::string_view, const IndexedDocument*> gone;  // indexed and not seen in the folder yet
@@ -105,6 +112,7 @@ absl::StatusOr<Documents::Contents> Documents::Update(bool& changed) {
     }
   }
   for (const IndexedDocument& document : listing.documents) {
+    if (stop.stop_requested()) return Stopped();
     const auto known = gone.find(document.name);
     const bool same = known != gone.end() && known->second->size == document.size && known->second->modify_time == document.modify_time;
     if (!same) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -39,17 +40,17 @@ class Documents {
   // Passages that contain any of `words` (1 to 32 of them). The index is first brought up to date, unless that was done within the last
   // kFolderCheckInterval: a document is read again when its size or time changed. While one thread does so the others search what is there; at the first
   // time they wait. The results of the last kSearchesKeptMax different searches are kept until a document changes. FAILED_PRECONDITION: the folder holds no
-  // document. Else the errors of Folder::List and TextIndex.
-  absl::StatusOr<DocumentSearch> Search(const std::vector<std::string>& words, int32_t limit) ABSL_LOCKS_EXCLUDED(mu_);
+  // document. CANCELLED: `stop` was requested; documents that were indexed by then stay so. Else the errors of Folder::List and TextIndex.
+  absl::StatusOr<DocumentSearch> Search(const std::vector<std::string>& words, int32_t limit, const std::stop_token& stop = {}) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Contents {
     int64_t documents = 0;
     std::vector<FolderListing::Skipped> skipped;
   };
-  absl::StatusOr<Contents> Refresh() ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<Contents> Update(bool& changed);
-  absl::StatusOr<DocumentSearch> SearchIndex(const std::vector<std::string>& words, int32_t limit);
+  absl::StatusOr<Contents> Refresh(const std::stop_token& stop) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<Contents> Update(bool& changed, const std::stop_token& stop);
+  absl::StatusOr<DocumentSearch> SearchIndex(const std::vector<std::string>& words, int32_t limit, const std::stop_token& stop);
 
   const Folder& folder_;
   TextIndex& index_;

@@ -58,13 +58,13 @@ std::string Result(DocumentSearch search) {
   }
 }
 
-ToolOutcome Search(Documents& documents, const std::string& arguments_text) {
+ToolOutcome Search(Documents& documents, const std::string& arguments_text, const std::stop_token& stop) {
   const ordered_json arguments = ordered_json::parse(arguments_text, nullptr, false);
   if (!arguments.is_object() || !arguments.contains("query") || !arguments["query"].is_string()) return ToolFailed{.message = "query: give what to look for"};
   const std::vector<std::string> words = SearchWords(arguments["query"].get_ref<const std::string&>(), kWordsMax);
   if (words.empty()) return ToolFailed{.message = "query: there is no word in it"};
   const auto limit = arguments.contains("limit") && arguments["limit"].is_number_integer() ? arguments["limit"].get<int32_t>() : kHitsDefault;
-  absl::StatusOr<DocumentSearch> search = documents.Search(words, limit);
+  absl::StatusOr<DocumentSearch> search = documents.Search(words, limit, stop);
   if (!search.ok()) return ToolFailed{.message = std::string(search.status().message()), .retryable = absl::IsUnavailable(search.status())};
   ToolDone done;
   done.parts.emplace_back().set_json(Result(*std::move(search)));
@@ -85,7 +85,8 @@ SearchDocs::SearchDocs(std::string name, Documents& documents, asio::any_io_exec
 }
 
 asio::awaitable<ToolOutcome> SearchDocs::Call(ToolRequest request, ProgressSink&) {
-  co_return co_await RunBlocking(pool_, [this, arguments = std::move(request.arguments)] { return Search(documents_, arguments); });
+  co_return co_await RunStoppable(
+      pool_, [this, arguments = std::move(request.arguments)](const std::stop_token& stop) { return Search(documents_, arguments, stop); });
 }
 
 }  // namespace agentruntime

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -43,6 +44,7 @@ class WatchedIndex final : public TextIndex {
   }
   absl::Status Replace(absl::string_view collection, const IndexedDocument& document, const std::vector<Passage>& passages) override {
     ++replaced;
+    if (on_replace) on_replace();
     return index_->Replace(collection, document, passages);
   }
   absl::Status Remove(absl::string_view collection, absl::string_view document) override { return index_->Remove(collection, document); }
@@ -64,6 +66,7 @@ class WatchedIndex final : public TextIndex {
   std::atomic<int> replaced = 0;
   std::atomic<int> searched = 0;
   bool damaged = false;
+  std::function<void()> on_replace;
 
  private:
   std::unique_ptr<TextIndex> index_ = *sqlite::OpenTextIndex(":memory:");
@@ -228,6 +231,31 @@ TEST_F(DocumentsTest, DamagedIndexIsFilledAgain) {
   EXPECT_THAT(Find("apple"), ElementsAre("a.md:1 apple"));
   index_.damaged = true;
   EXPECT_EQ(documents_.Search({"apple"}, 2)->hits.size(), 1u);
+}
+
+TEST_F(DocumentsTest, AStoppedSearchIndexesNoFurtherAndTheNextGoesOnFromThere) {
+  for (int i = 0; i < 10; ++i) Write(absl::StrCat(i, ".md"), "apple\n");
+  std::stop_source stop;
+  index_.on_replace = [&] {
+    if (index_.replaced == 4) stop.request_stop();
+  };
+  EXPECT_EQ(documents_.Search({"apple"}, 2, stop.get_token()).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(index_.replaced, 4);
+  EXPECT_EQ(documents_.Search({"apple"}, 20)->hits.size(), 10u);
+  EXPECT_EQ(index_.replaced, 10);
+}
+
+TEST_F(DocumentsTest, ASearchThatWaitsForAnotherThreadsIndexingIsStopped) {
+  Write("a.md", "apple\n");
+  std::stop_source stop;
+  absl::Status waited;
+  index_.on_replace = [&] {
+    std::thread waiter([&] { waited = documents_.Search({"apple"}, 2, stop.get_token()).status(); });
+    stop.request_stop();
+    waiter.join();  // while this thread is still indexing
+  };
+  EXPECT_TRUE(documents_.Search({"apple"}, 2).ok());
+  EXPECT_EQ(waited.code(), absl::StatusCode::kCancelled);
 }
 
 TEST_F(DocumentsTest, ManyThreadsWhileTheFolderChanges) {

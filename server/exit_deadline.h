@@ -1,0 +1,20 @@
+// A bound on how long a process takes to end.
+#pragma once
+
+#include <thread>
+
+#include "absl/time/time.h"
+
+namespace agentruntime {
+
+// While it lives, the process has `time` to end by itself; then it is ended, as drained. What still holds it up by then is a tool that ignores its
+// cancellation or a disk that does not answer: every run is parked, and the journal needs no farewell.
+class ExitDeadline {
+ public:
+  explicit ExitDeadline(absl::Duration time);
+
+ private:
+  std::jthread thread_;
+};
+
+}  // namespace agentruntime
