@@ -5,6 +5,7 @@
 
 #include "proto/util/errors.h"
 #include "proto/util/time.h"
+#include "runtime/limits.h"
 #include "runtime/view.h"
 
 namespace agentruntime {
@@ -44,7 +45,7 @@ void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shar
     v1::Event fact;
     fact.set_step(session.state().usage.steps());
     *fact.mutable_cancel_requested()->mutable_cancellation() = cancellation;
-    *fact.mutable_cancel_requested()->mutable_grace() = ToProto(session.cancel_grace());
+    *fact.mutable_cancel_requested()->mutable_grace() = ToProto(session.options().cancel_grace);
     std::vector<v1::Event> facts;
     facts.push_back(std::move(fact));
     session.Record(std::move(facts));
@@ -64,8 +65,10 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
       return;
     }
   }
-  if (absl::Status status = CheckResume(state, command.limits); !status.ok()) {
-    reply->Complete(std::move(status));
+  absl::Status allowed = CheckMaximum(command.limits, session.options().maximum_limits, "limits");
+  if (allowed.ok()) allowed = CheckResume(state, command.limits);
+  if (!allowed.ok()) {
+    reply->Complete(std::move(allowed));
     return;
   }
   v1::Event fact;

@@ -47,7 +47,15 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
     EventPtr created;  // event 1; null if the run existed
   };
   RunId NewId() { return RunId::New(environment_.clock->Now(), environment_.random->Next(), environment_.random->Next()); }
+  // What a new run goes by. Admitted: the scheduler expects it.
+  struct Accepted {
+    std::shared_ptr<const RunPlan> plan;
+    v1::Limits limits;
+  };
+  asio::awaitable<absl::StatusOr<Accepted>> Accept(std::string agent, v1::Limits limits);
   asio::awaitable<absl::StatusOr<Submitted>> Submit(RunId id, CreateRequest request, Caller caller);
+  asio::awaitable<absl::StatusOr<Submitted>> SubmitAgain(absl::Status refusal, CreateRequest request, Caller caller);
+  asio::awaitable<absl::StatusOr<Submitted>> Existing(CreateOutcome known, std::string request_id);
   asio::awaitable<absl::StatusOr<CreateOutcome>> Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan);
   using CommandBody = std::function<void(Session&, std::shared_ptr<Reply<v1::Run>>)>;
   asio::awaitable<absl::StatusOr<v1::Run>> Command(RunId run, Scheduler::Need need, CommandBody command);
@@ -140,21 +148,51 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(Environment environment,
 Runtime::Runtime(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Runtime::~Runtime() = default;
 
-asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(RunId id, CreateRequest request, Caller caller) {
-  CO_ASSIGN_OR_RETURN(const std::shared_ptr<const RunPlan> plan, co_await FindPlan(request.run.agent()));
-  CO_ASSIGN_OR_RETURN(v1::Limits limits, EffectiveLimits(options_.default_limits, plan->agent->limits(), request.run.limits(), options_.maximum_limits));
+asio::awaitable<absl::StatusOr<Runtime::Impl::Accepted>> Runtime::Impl::Accept(std::string agent, v1::Limits limits) {
+  Accepted accepted;
+  CO_ASSIGN_OR_RETURN(accepted.plan, co_await FindPlan(std::move(agent)));
+  CO_ASSIGN_OR_RETURN(accepted.limits, EffectiveLimits(options_.default_limits, accepted.plan->agent->limits(), limits, options_.maximum_limits));
   // Nothing is queued for a disk that is full: callers would grow the queue without bound.
   CO_RETURN_IF_ERROR(creates_.CheckWritable());
   CO_RETURN_IF_ERROR(scheduler_->Admit());
+  co_return accepted;
+}
+
+// A caller that never saw our answer asks again, and meanwhile the agent, the limits or the load may be others: its run is there all the same.
+asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::SubmitAgain(absl::Status refusal, CreateRequest request, Caller caller) {
+  if (request.request_id.empty()) co_return refusal;
+  const std::string request_id = request.request_id;
+  CO_ASSIGN_OR_RETURN(const std::optional<CreateOutcome> known,
+                      co_await Blocking([store = environment_.store, request = std::move(request), caller = std::move(caller)] {
+                        return store->FindRequest(caller.tenant, request.request_id, request.request_hash);
+                      }));
+  if (!known) co_return refusal;
+  co_return co_await Existing(*known, request_id);
+}
+
+asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Existing(CreateOutcome known, std::string request_id) {
+  switch (known.kind) {
+    case CreateOutcome::Kind::kReused: co_return RequestIdReused(request_id, known.run);
+    case CreateOutcome::Kind::kDeleted: co_return RequestIdOfDeletedRun(request_id, known.run);
+    case CreateOutcome::Kind::kCreated:
+    case CreateOutcome::Kind::kExists: break;
+  }
+  CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load(known.run));
+  co_return Submitted{std::move(run), nullptr};
+}
+
+asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(RunId id, CreateRequest request, Caller caller) {
+  absl::StatusOr<Accepted> accepted = co_await Accept(request.run.agent(), request.run.limits());
+  if (!accepted.ok()) co_return co_await SubmitAgain(std::move(accepted).status(), std::move(request), std::move(caller));
 
   auto event = std::make_shared<v1::Event>();
   event->set_sequence(1);
   *event->mutable_time() = ToProto(environment_.clock->Now());
   event->set_epoch(environment_.store->epoch());
   v1::RunCreated* const created = event->mutable_run_created();
-  created->set_agent(plan->agent->revision());
+  created->set_agent(accepted->plan->agent->revision());
   *created->mutable_input() = std::move(*request.run.mutable_input());
-  *created->mutable_limits() = std::move(limits);
+  *created->mutable_limits() = std::move(accepted->limits);
   *created->mutable_labels() = std::move(*request.run.mutable_labels());
   created->set_principal(caller.principal);
   created->set_traceparent(caller.traceparent);
@@ -172,16 +210,9 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   run.created = event;
   run.title = submitted.run.title();
   run.projection = ProjectionOf(state);
-  CO_ASSIGN_OR_RETURN(const CreateOutcome outcome, co_await Create(std::move(run), std::move(state), plan));
-  switch (outcome.kind) {
-    case CreateOutcome::Kind::kCreated: co_return submitted;
-    case CreateOutcome::Kind::kExists: {
-      CO_ASSIGN_OR_RETURN(v1::Run existing, co_await Load(outcome.run));
-      co_return Submitted{std::move(existing), nullptr};
-    }
-    case CreateOutcome::Kind::kReused: co_return RequestIdReused(request.request_id, outcome.run);
-    case CreateOutcome::Kind::kDeleted: co_return RequestIdOfDeletedRun(request.request_id, outcome.run);
-  }
+  CO_ASSIGN_OR_RETURN(const CreateOutcome outcome, co_await Create(std::move(run), std::move(state), std::move(accepted->plan)));
+  if (outcome.kind == CreateOutcome::Kind::kCreated) co_return submitted;
+  co_return co_await Existing(outcome, request.request_id);
 }
 
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CreateRun(CreateRequest request, Caller caller) {
@@ -237,7 +268,6 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, std::stri
 
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeRequest request, Caller caller) {
   const auto impl = impl_;
-  CO_RETURN_IF_ERROR(CheckLimits(request.limits, impl->options_.maximum_limits, "limits"));
   CO_RETURN_IF_ERROR(impl->commands_.CheckWritable());
   ResumeCommand command{std::move(request.limits), std::move(request.input), std::move(request.request_id), std::move(request.request_hash), caller.principal};
   co_return co_await impl->Command(run, Scheduler::Need::kRoom, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
@@ -328,13 +358,13 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::WatchRun(RunId 
 
 asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::CreateAgent(v1::Agent agent) {
   const auto impl = impl_;
-  CO_RETURN_IF_ERROR(CheckLimits(agent.limits(), impl->options_.maximum_limits, "agent.limits"));
+  CO_RETURN_IF_ERROR(CheckMaximum(agent.limits(), impl->options_.maximum_limits, "agent.limits"));
   co_return co_await impl->Blocking([catalog = impl->catalog_.get(), agent = std::move(agent)] { return catalog->Create(agent); });
 }
 
 asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::UpdateAgent(v1::Agent agent, bool allow_missing) {
   const auto impl = impl_;
-  CO_RETURN_IF_ERROR(CheckLimits(agent.limits(), impl->options_.maximum_limits, "agent.limits"));
+  CO_RETURN_IF_ERROR(CheckMaximum(agent.limits(), impl->options_.maximum_limits, "agent.limits"));
   co_return co_await impl->Blocking(
       [catalog = impl->catalog_.get(), agent = std::move(agent), allow_missing] { return catalog->Update(agent, allow_missing); });
 }

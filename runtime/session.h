@@ -70,7 +70,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void WhenDurable(absl::AnyInvocable<void(bool)> then) { gate_->WhenDurable(state_.last_sequence, std::move(then)); }
   // Aborts every attempt under way; their outcomes are still recorded.
   void AbortAttempts();
-  absl::Duration cancel_grace() const { return options_.cancel_grace; }
+  const RuntimeOptions& options() const { return options_; }
 
  private:
   // One attempt under way. Removed when its coroutine has ended.

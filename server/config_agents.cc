@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "proto/util/yaml.h"
+#include "runtime/limits.h"
 #include "server/config.h"
 #include "server/rpc/validate.h"
 
@@ -27,7 +28,8 @@ std::optional<v1::Agent> ReadAgent(const std::string& path, const std::string& f
   }
   if (!absl::StrContains(agent.name(), '/')) agent.set_name(absl::StrCat("agents/", agent.name()));
   rpc::FieldChecks checks;
-  rpc::CheckAgent(checks, "agent", agent, config.limits().maxima());
+  rpc::CheckAgent(checks, "agent", agent);
+  for (const FieldViolation& above : AboveMaximum(agent.limits(), config.limits().maxima(), "agent.limits")) checks.Add(above.field, above.description);
   if (!agent.etag().empty()) checks.Add("agent.etag", "has no meaning in a file; leave it out");
   ConfigFaults own(file, *text);
   for (const FieldViolation& violation : checks.violations()) own.Add(absl::StripPrefix(violation.field, "agent."), violation.description);

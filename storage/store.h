@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -38,6 +39,11 @@ class Store {
 
   // Accepts a run with event 1.
   virtual void Create(NewRun run, CreateDone done) = 0;
+
+  // What Create would say of a request id, as of the last commit; nullopt: it is free. So a retry finds its run also where a new run would be refused.
+  // `request_id` is not empty.
+  virtual absl::StatusOr<std::optional<CreateOutcome>> FindRequest(const std::string& tenant, const std::string& request_id,
+                                                                   const std::string& request_hash) = 0;
 
   // Appends to a run and replaces its projection. Each event at most kEventBytesMax bytes.
   virtual void Append(AppendRequest request, AppendDone done) = 0;

@@ -12,10 +12,10 @@
 namespace agentruntime::rpc {
 namespace {
 
-absl::Status CheckWritten(const Backend& backend, bool has_agent, const v1::Agent& agent, bool etag_allowed) {
+absl::Status CheckWritten(bool has_agent, const v1::Agent& agent, bool etag_allowed) {
   FieldChecks checks;
   if (has_agent) {
-    CheckAgent(checks, "agent", agent, backend.maximum_limits);
+    CheckAgent(checks, "agent", agent);
     if (!etag_allowed && !agent.etag().empty()) checks.Add("agent.etag", "has no meaning for an agent that does not exist yet; leave it out");
   } else {
     checks.Add("agent", "is missing; give the whole agent");
@@ -26,12 +26,12 @@ absl::Status CheckWritten(const Backend& backend, bool has_agent, const v1::Agen
 }  // namespace
 
 Answer<v1::Agent> CreateAgent(const Backend& backend, v1::CreateAgentRequest request) {
-  CO_RETURN_IF_ERROR(CheckWritten(backend, request.has_agent(), request.agent(), /*etag_allowed=*/false));
+  CO_RETURN_IF_ERROR(CheckWritten(request.has_agent(), request.agent(), /*etag_allowed=*/false));
   co_return co_await backend.runtime->CreateAgent(std::move(*request.mutable_agent()));
 }
 
 Answer<v1::Agent> UpdateAgent(const Backend& backend, v1::UpdateAgentRequest request) {
-  CO_RETURN_IF_ERROR(CheckWritten(backend, request.has_agent(), request.agent(), /*etag_allowed=*/true));
+  CO_RETURN_IF_ERROR(CheckWritten(request.has_agent(), request.agent(), /*etag_allowed=*/true));
   // An etag speaks of an agent that is there: it must not make one.
   const bool may_create = request.allow_missing() && request.agent().etag().empty();
   const std::string name = request.agent().name();

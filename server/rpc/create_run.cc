@@ -9,10 +9,10 @@
 
 namespace agentruntime::rpc {
 
-absl::StatusOr<CreateRequest> ToCreateRequest(const Backend& backend, bool has_run, v1::Run run, std::string request_id) {
+absl::StatusOr<CreateRequest> ToCreateRequest(bool has_run, v1::Run run, std::string request_id) {
   FieldChecks checks;
   if (has_run) {
-    CheckNewRun(checks, "run", run, backend.maximum_limits);
+    CheckNewRun(checks, "run", run);
   } else {
     checks.Add("run", "is missing; give a run with agent and input");
   }
@@ -24,7 +24,7 @@ absl::StatusOr<CreateRequest> ToCreateRequest(const Backend& backend, bool has_r
 
 Answer<v1::Run> CreateRun(const Backend& backend, v1::CreateRunRequest request, Caller caller) {
   const bool has_run = request.has_run();
-  CO_ASSIGN_OR_RETURN(CreateRequest create, ToCreateRequest(backend, has_run, std::move(*request.mutable_run()), request.request_id()));
+  CO_ASSIGN_OR_RETURN(CreateRequest create, ToCreateRequest(has_run, std::move(*request.mutable_run()), request.request_id()));
   co_return co_await backend.runtime->CreateRun(std::move(create), std::move(caller));
 }
 

@@ -9,6 +9,6 @@
 namespace agentruntime::rpc {
 
 // A checked request. INVALID_ARGUMENT.
-absl::StatusOr<CreateRequest> ToCreateRequest(const Backend& backend, bool has_run, v1::Run run, std::string request_id);
+absl::StatusOr<CreateRequest> ToCreateRequest(bool has_run, v1::Run run, std::string request_id);
 
 }  // namespace agentruntime::rpc

@@ -10,7 +10,7 @@ namespace agentruntime::rpc {
 Answer<v1::Run> ResumeRun(const Backend& backend, v1::ResumeRunRequest request, Caller caller) {
   FieldChecks checks;
   const RunId run = CheckRunName(checks, "name", request.name());
-  CheckLimits(checks, "limits", request.limits(), backend.maximum_limits);
+  CheckLimits(checks, "limits", request.limits());
   CheckParts(checks, "input", request.input());
   CheckRequestId(checks, "request_id", request.request_id());
   CO_RETURN_IF_ERROR(checks.status());

@@ -22,10 +22,8 @@ constexpr double kTemperatureMax = 2;
 
 std::string Sub(absl::string_view field, absl::string_view name) { return absl::StrCat(field, ".", name); }
 
-template <typename Number>
-void CheckRange(FieldChecks& checks, const std::string& field, Number value, Number least, Number most) {
+void CheckLeast(FieldChecks& checks, const std::string& field, int64_t value, int64_t least) {
   if (value < least) checks.Add(field, absl::StrCat(value, " is below ", least));
-  if (value > most) checks.Add(field, absl::StrCat(value, " is above this server's maximum of ", most));
 }
 
 void CheckBytes(FieldChecks& checks, const std::string& field, size_t bytes, int64_t bytes_max) {
@@ -78,7 +76,8 @@ void CheckRequestId(FieldChecks& checks, absl::string_view field, absl::string_v
 }
 
 int32_t CheckPageSize(FieldChecks& checks, int32_t page_size) {
-  CheckRange(checks, "page_size", page_size, 0, kPageSizeMax);
+  CheckLeast(checks, "page_size", page_size, 0);
+  if (page_size > kPageSizeMax) checks.Add("page_size", absl::StrCat(page_size, " is above this server's maximum of ", kPageSizeMax));
   return page_size == 0 ? kPageSizeDefault : page_size;
 }
 
@@ -138,14 +137,14 @@ std::optional<absl::Time> CheckTime(FieldChecks& checks, absl::string_view field
   return FromProto(time);
 }
 
-void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits& limits, const v1::Limits& maximum) {
-  if (limits.has_max_steps()) CheckRange(checks, Sub(field, "max_steps"), limits.max_steps(), 1, maximum.max_steps());
-  if (limits.has_max_tool_calls()) CheckRange(checks, Sub(field, "max_tool_calls"), limits.max_tool_calls(), 0, maximum.max_tool_calls());
-  if (limits.has_max_tokens()) CheckRange<int64_t>(checks, Sub(field, "max_tokens"), limits.max_tokens(), 1, maximum.max_tokens());
-  if (limits.has_timeout()) CheckDuration(checks, Sub(field, "timeout"), limits.timeout(), absl::Milliseconds(1), FromProto(maximum.timeout()));
+void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits& limits) {
+  if (limits.has_max_steps()) CheckLeast(checks, Sub(field, "max_steps"), limits.max_steps(), 1);
+  if (limits.has_max_tool_calls()) CheckLeast(checks, Sub(field, "max_tool_calls"), limits.max_tool_calls(), 0);
+  if (limits.has_max_tokens()) CheckLeast(checks, Sub(field, "max_tokens"), limits.max_tokens(), 1);
+  if (limits.has_timeout()) CheckDuration(checks, Sub(field, "timeout"), limits.timeout(), absl::Milliseconds(1), absl::InfiniteDuration());
 }
 
-void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run, const v1::Limits& maximum) {
+void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run) {
   RefuseOutputOnly(checks, field, run, {"agent", "input", "limits", "labels"});
   if (run.agent().empty()) {
     checks.Add(Sub(field, "agent"), "is missing; name an agent, agents/{agent}");
@@ -159,11 +158,11 @@ void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& ru
   } else {
     checks.Add(Sub(field, "input"), "give at least one text");
   }
-  CheckLimits(checks, Sub(field, "limits"), run.limits(), maximum);
+  CheckLimits(checks, Sub(field, "limits"), run.limits());
   CheckLabels(checks, Sub(field, "labels"), run.labels());
 }
 
-void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent, const v1::Limits& maximum) {
+void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent) {
   RefuseOutputOnly(checks, field, agent, {"name", "description", "model", "instructions", "tools", "limits", "model_settings", "on_uncertain_call", "etag"});
   const auto name = ParseAgentName(agent.name());
   if (!name || name->revision != 0) {
@@ -189,7 +188,7 @@ void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& a
       }
     }
   }
-  CheckLimits(checks, Sub(field, "limits"), agent.limits(), maximum);
+  CheckLimits(checks, Sub(field, "limits"), agent.limits());
   const v1::ModelSettings& settings = agent.model_settings();
   if (settings.has_temperature() && !(settings.temperature() >= 0 && settings.temperature() <= kTemperatureMax)) {
     checks.Add(Sub(field, "model_settings.temperature"), absl::StrCat(settings.temperature(), " is not in 0 to ", kTemperatureMax));

@@ -49,16 +49,16 @@ int32_t CheckPageSize(FieldChecks& checks, int32_t page_size);
 // Parts that are not empty, within the published bounds; JSON parts are JSON. Empty input is for whoever calls to judge.
 void CheckParts(FieldChecks& checks, absl::string_view field, const Parts& parts);
 void CheckLabels(FieldChecks& checks, absl::string_view field, const Labels& labels);
-// Limits that are set: at least their least value, at most `maximum`'s.
-void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits& limits, const v1::Limits& maximum);
+// Limits that are set: at least their least value. The server's maxima are not asked about here: they may have changed since the same request was granted.
+void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits& limits);
 // 0 if the duration is wrong or outside [least, most].
 absl::Duration CheckDuration(FieldChecks& checks, absl::string_view field, const google::protobuf::Duration& duration, absl::Duration least,
                              absl::Duration most);
 std::optional<absl::Time> CheckTime(FieldChecks& checks, absl::string_view field, const google::protobuf::Timestamp& time);
 
 // A run to be created: agent, input, limits and labels; nothing else may be set.
-void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run, const v1::Limits& maximum);
+void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run);
 // An agent to be created or replaced. Whether its model and tools exist is another question (runtime/offer.h).
-void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent, const v1::Limits& maximum);
+void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent);
 
 }  // namespace agentruntime::rpc

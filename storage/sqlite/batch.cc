@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/util/errors.h"
+#include "storage/sqlite/request.h"
 
 namespace agentruntime::sqlite {
 namespace {
@@ -17,8 +18,6 @@ v1::RunState ParseState(absl::string_view text) {
   v1::RunState_Parse(absl::StrCat("RUN_STATE_", text), &state);
   return state;
 }
-
-RunId RunAt(const Statement& statement, int column) { return RunId::FromBytes(statement.Bytes(column)).value_or(RunId()); }
 
 }  // namespace
 
@@ -64,26 +63,13 @@ void Batch::InsertEvent(const RunId& run, const EventRow& event) {
       .Run();
 }
 
-bool Batch::FindRequest(CreateItem& item) {
-  if (item.accepted.request_id.empty()) return false;
-  Statement& select = database_.Use("SELECT run, request_hash FROM runs WHERE tenant = ?1 AND request_id = ?2 AND request_id <> ''");
-  if (select.BindText(item.accepted.tenant).BindText(item.accepted.request_id).Step()) {
-    const bool same = select.Bytes(1) == item.accepted.request_hash;
-    item.outcome = {same ? CreateOutcome::Kind::kExists : CreateOutcome::Kind::kReused, RunAt(select, 0)};
-    select.Reset();
-    return true;
-  }
-  Statement& deleted = database_.Use("SELECT run FROM deleted_runs WHERE tenant = ?1 AND request_id = ?2 AND request_id <> ''");
-  if (!deleted.BindText(item.accepted.tenant).BindText(item.accepted.request_id).Step()) return false;
-  item.outcome = {CreateOutcome::Kind::kDeleted, RunAt(deleted, 0)};
-  deleted.Reset();
-  return true;
-}
-
 void Batch::Create(CreateItem& item) {
   const RunId& id = item.accepted.run;
+  if (const auto known = SelectRequest(database_, item.accepted.tenant, item.accepted.request_id, item.accepted.request_hash); known) {
+    item.outcome = *known;
+    return;
+  }
   item.outcome = {CreateOutcome::Kind::kCreated, id};
-  if (FindRequest(item)) return;
   const auto journal_bytes = static_cast<int64_t>(item.event.body().size());
   Statement& insert =
       database_.Use("INSERT INTO runs (" AGENTRUNTIME_RUN_COLUMNS

@@ -54,7 +54,6 @@ class Batch {
   void Delete(DeleteItem& item);
   Run& Find(const RunId& id);
   void InsertEvent(const RunId& run, const EventRow& event);
-  bool FindRequest(CreateItem& item);
   void DeleteLabels(const RunId& run, absl::string_view tenant, absl::string_view labels_blob);
   void BuryRun(const DeleteItem& item);
 

@@ -13,6 +13,7 @@
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
+#include "storage/sqlite/request.h"
 #include "storage/sqlite/rows.h"
 #include "storage/sqlite/run_query.h"
 #include "storage/sqlite/schema.h"
@@ -101,6 +102,16 @@ void SqliteStore::Create(NewRun run, CreateDone done) {
   item->bytes = kItemBytes + static_cast<int64_t>(create.event.bytes.size() + create.accepted.labels_blob.size());
   item->what = std::move(create);
   core_->writer->Push(std::move(item));
+}
+
+absl::StatusOr<std::optional<CreateOutcome>> SqliteStore::FindRequest(const std::string& tenant, const std::string& request_id,
+                                                                      const std::string& request_hash) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  // One transaction: between two a run could move from the table of runs to that of deleted ones unseen.
+  reader->Use("BEGIN").Run();
+  const std::optional<CreateOutcome> known = SelectRequest(*reader, tenant, request_id, request_hash);
+  RETURN_IF_ERROR(reader->TakeError());
+  return known;
 }
 
 void SqliteStore::Append(AppendRequest request, AppendDone done) {

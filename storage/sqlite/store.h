@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "storage/sqlite/core.h"
@@ -17,6 +18,7 @@ class SqliteStore final : public Store {
 
   Epoch epoch() const override;
   void Create(NewRun run, CreateDone done) override;
+  absl::StatusOr<std::optional<CreateOutcome>> FindRequest(const std::string& tenant, const std::string& request_id, const std::string& request_hash) override;
   void Append(AppendRequest request, AppendDone done) override;
   void Delete(const RunId& run, DeleteDone done) override;
   absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) override;

@@ -246,6 +246,23 @@ TEST_P(JournalSuite, RequestIdWithTheSameHashIsTheSameRun) {
   EXPECT_EQ(store().GetRun(TestRunId(3)).status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST_P(JournalSuite, ARequestIdIsLookedUpWithoutCreating) {
+  const auto find = [this](const std::string& tenant, const std::string& id, const std::string& hash) { return *store().FindRequest(tenant, id, hash); };
+  CreateNow(store(), TestRun(TestRunId(1), {.request_id = "job-1", .request_hash = "a", .tenant = "t"}));
+  CreateNow(store(), TestRun(TestRunId(2)));
+  ASSERT_TRUE(find("t", "job-1", "a"));
+  EXPECT_EQ(find("t", "job-1", "a")->kind, Kind::kExists);
+  EXPECT_EQ(find("t", "job-1", "a")->run, TestRunId(1));
+  EXPECT_EQ(find("t", "job-1", "b")->kind, Kind::kReused);
+  EXPECT_FALSE(find("u", "job-1", "a"));
+  EXPECT_FALSE(find("t", "job-2", "a"));
+  EXPECT_FALSE(find("", "", "hash"));
+  AppendNow(store(), TestAppend(TestRunId(1), store().epoch(), 1, 1, StoppedProjection(2)));
+  EXPECT_TRUE(DeleteNow(store(), TestRunId(1)).ok());
+  Reopen();
+  EXPECT_EQ(find("t", "job-1", "a")->kind, Kind::kDeleted);
+}
+
 TEST_P(JournalSuite, RequestIdsOfOneBatchAreSeen) {
   Plug plug(store(), TestRunId(9));
   Awaited<CreateOutcome> first, second;
