@@ -163,4 +163,11 @@ std::shared_ptr<grpc::Channel> TestServer::Connect() const {
 
 std::string TestServer::Log() const { return ReadAll(File("log")); }
 
+bool TestServer::WaitForLog(const std::string& text) const {
+  for (const absl::Time until = absl::Now() + kStartMax; absl::Now() < until; absl::SleepFor(kPoll)) {
+    if (Log().find(text) != std::string::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace agentruntime::testing

@@ -50,6 +50,8 @@ class TestServer {
   void Write(const std::string& name, const std::string& text) const;
   // Everything that it said on standard error, of all its lives.
   std::string Log() const;
+  // False if it has not said `text` within 30 s.
+  bool WaitForLog(const std::string& text) const;
 
  private:
   TempDir dir_;

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "proto/util/time.h"
 #include "tests/integration/server/fixture.h"
 
 namespace agentruntime::testing {
@@ -20,6 +21,21 @@ v1::Run Get(const Stubs& stubs, const std::string& name) {
   const auto run = Call(stubs.run, &v1::RunService::Stub::GetRun, request);
   EXPECT_TRUE(run.ok()) << run.status();
   return run.ok() ? *run : v1::Run();
+}
+
+// A run that asks its model and gets no answer for half an hour; its name.
+std::string CreateHanging(const Stubs& stubs) {
+  const auto created = Create(stubs, Submit("hang"));
+  EXPECT_TRUE(created.ok()) << created.status();
+  if (!created.ok()) return "";
+  AwaitEvents(stubs, created->name(), 3);
+  return created->name();
+}
+
+absl::Status Drain(const Stubs& stubs, absl::Duration grace) {
+  v1::DrainRequest request;
+  *request.mutable_grace() = ToProto(grace);
+  return Call(stubs.admin, &v1::AdminService::Stub::Drain, request).status();
 }
 
 TEST(LifeTest, VersionAndUsage) {
@@ -152,30 +168,22 @@ TEST(LifeTest, ADrainDoesNotWaitLongerThanItsGrace) {
   TestServer server;
   ASSERT_NO_FATAL_FAILURE(server.Start());
   const Stubs stubs(server.Connect());
-  const auto created = Create(stubs, Submit("hang"));
-  ASSERT_TRUE(created.ok()) << created.status();
-  AwaitEvents(stubs, created->name(), 3);
-  v1::DrainRequest request;
-  request.mutable_grace()->set_nanos(200'000'000);
+  const std::string name = CreateHanging(stubs);
   const absl::Time begin = absl::Now();
-  ASSERT_TRUE(Call(stubs.admin, &v1::AdminService::Stub::Drain, request).ok());
+  ASSERT_TRUE(Drain(stubs, absl::Milliseconds(200)).ok());
   EXPECT_EQ(server.WaitForEnd(), 0);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(30));  // the run would hang for half an hour
   ASSERT_NO_FATAL_FAILURE(server.Start());
-  EXPECT_EQ(Get(Stubs(server.Connect()), created->name()).state(), v1::RUN_STATE_RUNNING);
+  EXPECT_EQ(Get(Stubs(server.Connect()), name).state(), v1::RUN_STATE_RUNNING);
 }
 
 TEST(LifeTest, ASignalShortensADrainThatWasAskedToTakeLong) {
   TestServer server;  // its drain_grace is 5 s
   ASSERT_NO_FATAL_FAILURE(server.Start());
   const Stubs stubs(server.Connect());
-  const auto created = Create(stubs, Submit("hang"));
-  ASSERT_TRUE(created.ok()) << created.status();
-  AwaitEvents(stubs, created->name(), 3);
-  v1::DrainRequest request;
-  request.mutable_grace()->set_seconds(3600);
-  ASSERT_TRUE(Call(stubs.admin, &v1::AdminService::Stub::Drain, request).ok());
-  while (server.Log().find("message=\"draining\"") == std::string::npos) absl::SleepFor(absl::Milliseconds(2));
+  CreateHanging(stubs);
+  ASSERT_TRUE(Drain(stubs, absl::Hours(1)).ok());
+  ASSERT_TRUE(server.WaitForLog("message=\"draining\""));
   server.Send(SIGTERM);
   EXPECT_EQ(server.WaitForEnd(), 0);  // it waits 60 s at most
 }
@@ -184,14 +192,10 @@ TEST(LifeTest, AWaitingGetDoesNotHoldUpADrain) {
   TestServer server;
   ASSERT_NO_FATAL_FAILURE(server.Start());
   const Stubs stubs(server.Connect());
-  const auto created = Create(stubs, Submit("hang"));
-  ASSERT_TRUE(created.ok()) << created.status();
-  std::thread waiter([&] { AwaitStop(stubs, created->name()).IgnoreError(); });
-  AwaitEvents(stubs, created->name(), 3);
-  v1::DrainRequest request;
-  request.mutable_grace()->set_nanos(1'000'000);
+  const std::string name = CreateHanging(stubs);
+  std::thread waiter([&] { AwaitStop(stubs, name).IgnoreError(); });
   const absl::Time begin = absl::Now();
-  ASSERT_TRUE(Call(stubs.admin, &v1::AdminService::Stub::Drain, request).ok());
+  ASSERT_TRUE(Drain(stubs, absl::Milliseconds(1)).ok());
   EXPECT_EQ(server.WaitForEnd(), 0);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(25));  // its wait is 30 s
   waiter.join();
@@ -200,16 +204,9 @@ TEST(LifeTest, AWaitingGetDoesNotHoldUpADrain) {
 TEST(LifeTest, ASecondSignalEndsAtOnceAndLosesNothing) {
   TestServer server;
   ASSERT_NO_FATAL_FAILURE(server.Start());
-  std::string name;
-  {
-    const Stubs stubs(server.Connect());
-    const auto created = Create(stubs, Submit("hang"));
-    ASSERT_TRUE(created.ok()) << created.status();
-    name = created->name();
-    AwaitEvents(stubs, name, 3);
-  }
+  const std::string name = CreateHanging(Stubs(server.Connect()));
   server.Send(SIGINT);
-  while (server.Log().find("message=\"draining\"") == std::string::npos) absl::SleepFor(absl::Milliseconds(2));
+  ASSERT_TRUE(server.WaitForLog("message=\"draining\""));
   server.Send(SIGTERM);
   EXPECT_EQ(server.WaitForEnd(), 128 + SIGTERM);
   ASSERT_NO_FATAL_FAILURE(server.Start());
