@@ -1,0 +1,72 @@
+// A seeded story of writes to a store, and what the store must hold after each of them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "storage/sqlite/stores.h"
+#include "storage/types.h"
+#include "tests/crash/power_cut.h"
+
+namespace agentruntime::testing {
+
+// What a store holds, as text: every run's columns, its journal byte by byte (as length and digest), every agent, what each request id leads to.
+class StoreModel {
+ public:
+  std::string Text() const;
+  std::vector<std::string> request_ids() const;
+
+ private:
+  friend class StoryMaker;
+  struct Run {
+    NewRun accepted;
+    RunProjection projection;
+    std::vector<std::string> journal;  // one line for each event
+  };
+  std::map<RunId, Run> runs_;
+  std::map<std::string, std::string> agents_;
+  std::map<std::string, std::string> requests_;  // request id to outcome
+  int next_number_ = 1;
+};
+
+// The same of a real store; `request_ids` are those to ask for.
+absl::StatusOr<std::string> Observe(sqlite::Stores& stores, const std::vector<std::string>& request_ids);
+
+struct StoryItem {
+  enum class Kind { kCreate, kRetry, kAppend, kLostAppend, kDelete, kAgent };
+  Kind kind;
+  NewRun run;
+  AppendRequest append;
+  RunId id;
+  v1::Agent agent;
+  bool begins_burst = false;  // nothing of before it is under way
+};
+
+struct StoryOptions {
+  int items = 40;
+  bool large = false;  // some events of about 100 KB, so that the log is copied for its size
+};
+
+struct Story {
+  std::vector<StoryItem> items;
+  std::vector<StoreModel> models;  // [i]: after the first i items
+};
+
+// Items for a store that holds `start` and was opened as `epoch`.
+Story MakeStory(Random& random, const StoreModel& start, Epoch epoch, const StoryOptions& options);
+
+struct StoryHooks {
+  // Around the first item of a burst, so that all others of it share the next transaction. Empty: no such care.
+  std::function<void()> hold, await_held, release;
+  // Item `number` (from 1) was acknowledged. Called on the store's thread, or on the player's for agents.
+  std::function<void(int number)> acknowledged;
+};
+
+// Plays all of it and waits for each burst. Returns what was answered other than the story says; "" if nothing.
+std::string Play(const Story& story, sqlite::Stores& stores, const StoryHooks& hooks);
+
+}  // namespace agentruntime::testing

@@ -1,0 +1,209 @@
+// The power goes away at every point between two writes of the store, and what was not synced is lost, kept or torn.
+//
+// A chain of lives: a store is opened on what the cut before left, lives through a seeded story while its disk is recorded, and then the power is cut at
+// every point of that recording: as it opens (and repairs), between appends, amid a copy of the log, as it closes. Each cut is one point: the
+// survivors are opened by the real store and compared with the story. One of them is where the next life begins.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/crash/effort.h"
+#include "tests/crash/power_cut.h"
+#include "tests/crash/store_image.h"
+#include "tests/crash/store_story.h"
+#include "tests/support/mount_namespace.h"
+#include "tests/support/recording_vfs.h"
+#include "tests/support/temp_dir.h"
+
+namespace agentruntime::testing {
+namespace {
+
+constexpr int kLivesPerChain = 4;
+constexpr int64_t kNotAcknowledged = int64_t{1} << 40;
+// Of the disk that a life is recorded on: an eighth of it, at least 1 MiB, is what the log grows to.
+constexpr int64_t kDiskBytes = 8 << 20;
+
+const ::testing::Environment* const kNamespace = ::testing::AddGlobalTestEnvironment(new MountNamespace);
+
+// One life of a store: what was asked of it, when each answer came, and what its disk was told.
+struct Life {
+  Epoch epoch = 0;
+  int64_t opened_at = 0;  // calls of the disk when it was open
+  Story story;
+  std::vector<int64_t> acknowledged_at;  // [i]: calls of the disk when item i + 1 was acknowledged
+  DiskTrace trace;
+  std::map<std::string, int> texts;  // what the store may hold: text to the number of items that make it (the most)
+
+  int AcknowledgedBefore(int64_t position) const {
+    int last = 0;
+    for (size_t i = 0; i < acknowledged_at.size(); ++i) {
+      if (acknowledged_at[i] <= position) last = static_cast<int>(i) + 1;
+    }
+    return last;
+  }
+};
+
+// Where a life begins.
+struct Beginning {
+  DiskImage image = {{kDatabase, ""}};  // the file is made, and its folder synced, before SQLite opens it
+  StoreModel model;
+  Epoch epoch = 0;  // the greatest that anybody heard of
+};
+
+class WritePointsTest : public ::testing::Test {
+ protected:
+  WritePointsTest() {
+    Mount(recorded_, kDiskBytes);
+    Mount(found_, 64 << 20);
+  }
+  ~WritePointsTest() override {
+    umount2(recorded_.c_str(), MNT_DETACH);
+    umount2(found_.c_str(), MNT_DETACH);
+  }
+
+  static void Mount(const std::string& folder, int64_t bytes) {
+    std::filesystem::create_directory(folder);
+    ASSERT_EQ(mount("tmpfs", folder.c_str(), "tmpfs", 0, absl::StrCat("size=", bytes).c_str()), 0) << strerror(errno);
+  }
+
+  // Leaves so little of the disk that the log is copied and cut every few transactions.
+  void Fill(int64_t left) const {
+    std::filesystem::remove(recorded_ + "/ballast");
+    const int64_t free = static_cast<int64_t>(std::filesystem::space(recorded_).available);
+    if (free <= left) return;
+    const int file = open((recorded_ + "/ballast").c_str(), O_CREAT | O_WRONLY, 0600);
+    ASSERT_EQ(posix_fallocate(file, 0, free - left), 0);
+    close(file);
+  }
+
+  Life Record(Random& random, const Beginning& from) {
+    Life life;
+    const bool tight = Below(random, 3) > 0;
+    std::filesystem::remove(recorded_ + "/ballast");
+    PutImage(recorded_, from.image);
+    if (tight) Fill(static_cast<int64_t>((500 + Below(random, 300)) << 10));
+    disk_.Record(from.image);
+    {
+      auto stores = sqlite::OpenStores({.path = recorded_ + "/" + kDatabase, .readers = 1, .vfs = disk_.name()});
+      EXPECT_TRUE(stores.ok()) << stores.status();
+      if (!stores.ok()) return life;
+      life.opened_at = disk_.position();
+      life.epoch = stores->store->epoch();
+      life.story = MakeStory(random, from.model, life.epoch, {.items = tight ? 40 : 60, .large = !tight});
+      life.acknowledged_at.assign(life.story.items.size(), kNotAcknowledged);
+      const StoryHooks hooks = {.hold = [this] { disk_.Hold(); },
+                                .await_held = [this] { disk_.AwaitHeld(); },
+                                .release = [this] { disk_.Release(); },
+                                .acknowledged = [&](int number) { life.acknowledged_at[static_cast<size_t>(number - 1)] = disk_.position(); }};
+      EXPECT_EQ(Play(life.story, *stores, hooks), "");
+    }
+    life.trace = disk_.Take();
+    for (size_t i = 0; i < life.story.models.size(); ++i) life.texts[life.story.models[i].Text()] = static_cast<int>(i);
+    return life;
+  }
+
+  // Opens the survivors of a cut and compares. The number of items that they hold, or -1 if they hold no prefix of the story (`why` says more).
+  int Examine(const DiskImage& survivors, const Life& life, Epoch heard_of, std::string& why) {
+    PutImage(found_, survivors);
+    const Found found = FindStore(found_, disk_.name(), life.story.models.back().request_ids());
+    if (!found.status.ok()) {
+      why = found.status.ToString();
+      return -1;
+    }
+    if (found.epoch <= heard_of) {
+      why = absl::StrCat("epoch ", found.epoch, " after ", heard_of);
+      return -1;
+    }
+    const auto text = life.texts.find(found.text);
+    if (text == life.texts.end()) {
+      why = absl::StrCat("what it holds is no prefix of what was asked:\n", found.text);
+      return -1;
+    }
+    return text->second;
+  }
+
+  TempDir folder_;
+  const std::string recorded_ = folder_.File("recorded");
+  const std::string found_ = folder_.File("found");
+  RecordingVfs disk_;
+};
+
+TEST_F(WritePointsTest, WhatWasAcknowledgedIsThereAndNothingIsHalf) {
+  Effort effort("points", 10'000, 600);
+  int64_t points = 0, acknowledged = 0, with_work = 0, kept_more = 0, opening = 0, copying = 0;
+  for (uint64_t chain = 0; points < effort.count(); ++chain) {
+    Random random(effort.seed() + chain);
+    Beginning from;
+    for (int number = 0; number < kLivesPerChain && points < effort.count(); ++number) {
+      const Life life = Record(random, from);
+      ASSERT_FALSE(HasFailure());
+      Beginning next = from;
+      PowerCut cut(life.trace);
+      for (;;) {
+        const int64_t position = cut.position();
+        const DiskImage survivors = cut.Survivors(random);
+        const int least = life.AcknowledgedBefore(position);
+        const Epoch heard_of = position >= life.opened_at ? life.epoch : from.epoch;
+        std::string why;
+        const int items = Examine(survivors, life, heard_of, why);
+        ASSERT_GE(items, least) << "chain seed " << effort.seed() + chain << ", life " << number << ", cut at call " << position << " of "
+                                << life.trace.calls.size() << ": " << least << " items were acknowledged, found " << items << "; " << why;
+        ++points;
+        acknowledged += least;
+        with_work += least > 0 ? 1 : 0;
+        kept_more += items > least ? 1 : 0;
+        opening += position < life.opened_at ? 1 : 0;
+        copying += position > 0 && !life.trace.calls[static_cast<size_t>(position - 1)].is_log ? 1 : 0;
+        // Any of them may be where the next life begins.
+        if (Below(random, static_cast<uint64_t>(position) + 1) == 0) next = {survivors, life.story.models[static_cast<size_t>(items)], heard_of};
+        if (cut.at_end()) break;
+        cut.Pass();
+      }
+      from = std::move(next);
+    }
+  }
+  effort.Figure("with acknowledged work", static_cast<double>(with_work));
+  effort.Figure("acknowledged items checked", static_cast<double>(acknowledged));
+  effort.Figure("more survived than was acknowledged", static_cast<double>(kept_more));
+  effort.Figure("while opening", static_cast<double>(opening));
+  effort.Figure("after a write of the database", static_cast<double>(copying));
+  EXPECT_GE(with_work, points * 6 / 10);
+  EXPECT_GE(acknowledged, points * 5);
+  EXPECT_GE(kept_more, points / 100);
+  EXPECT_GE(opening, points / 100);
+  EXPECT_GE(copying, points / 50);
+}
+
+// The control: a disk that lies about syncs loses acknowledged items, and the same comparison finds that.
+TEST_F(WritePointsTest, ADiskThatLiesIsFoundOut) {
+  Effort effort("points on a disk that lies", 300, 100);
+  Random random(effort.seed());
+  const Life life = Record(random, Beginning());
+  int64_t found_out = 0;
+  for (int64_t points = 0; points < effort.count();) {
+    PowerCut cut(life.trace, /*ignore_syncs=*/true);
+    while (!cut.at_end() && points < effort.count()) {
+      cut.Pass();
+      if (Below(random, 4) != 0) continue;
+      ++points;
+      std::string why;
+      if (Examine(cut.Survivors(random), life, 0, why) < life.AcknowledgedBefore(cut.position())) ++found_out;
+    }
+  }
+  effort.Figure("found out", static_cast<double>(found_out));
+  EXPECT_GE(found_out, effort.count() / 2);
+}
+
+}  // namespace
+}  // namespace agentruntime::testing
