@@ -1,0 +1,41 @@
+// What outlives a simulated process: the durable state of its store. Events are kept as bytes, so that nothing is shared across a crash.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "agentruntime/v1/agent.pb.h"
+#include "proto/base/mutex.h"
+#include "storage/types.h"
+
+namespace agentruntime::simulation {
+
+struct DiskRun {
+  RunRecord record;
+  std::string request_id;
+  std::string request_hash;
+  std::vector<std::string> events;  // event 1 first
+  Epoch epoch = 0;                  // of the last event
+};
+
+struct DiskRequest {
+  RunId run;
+  std::string hash;
+  bool deleted = false;
+};
+
+using RequestKey = std::pair<std::string, std::string>;  // tenant, request id
+
+struct Disk {
+  Mutex mu;
+  Epoch epoch ABSL_GUARDED_BY(mu) = 0;  // of the last opening
+  std::map<RunId, DiskRun> runs ABSL_GUARDED_BY(mu);
+  std::map<RequestKey, DiskRequest> requests ABSL_GUARDED_BY(mu);
+  std::map<std::string, std::vector<v1::Agent>> agents ABSL_GUARDED_BY(mu);  // by agent id: revisions, the first one first
+};
+
+}  // namespace agentruntime::simulation

@@ -1,0 +1,467 @@
+#include "tests/simulation/store.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cstdlib>
+#include <deque>
+#include <utility>
+#include <variant>
+
+#include "proto/base/status.h"
+#include "proto/util/errors.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+
+namespace agentruntime::simulation {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
+
+struct CreateItem {
+  NewRun run;
+  CreateDone done;
+  CreateOutcome outcome = {CreateOutcome::Kind::kCreated, RunId()};
+};
+struct AppendItem {
+  AppendRequest request;
+  AppendDone done;
+  AppendResult result = AppendResult::kDurable;
+  bool lost_with_another = false;
+};
+struct DeleteItem {
+  RunId run;
+  DeleteDone done;
+  absl::Status result;
+};
+struct Item {
+  std::variant<CreateItem, AppendItem, DeleteItem> what;
+  uint64_t number = 0;
+};
+
+// Takes a contract broken by its caller for a bug.
+void Require(bool holds) {
+  if (!holds) std::abort();
+}
+
+absl::Status Gone() { return absl::UnavailableError("the process has ended"); }
+
+// As a store counts that keeps the envelope in columns.
+int64_t BodyBytes(const v1::Event& event) {
+  v1::Event envelope;
+  envelope.set_sequence(event.sequence());
+  *envelope.mutable_time() = event.time();
+  envelope.set_active_us(event.active_us());
+  envelope.set_step(event.step());
+  envelope.set_epoch(event.epoch());
+  return static_cast<int64_t>(event.ByteSizeLong() - envelope.ByteSizeLong());
+}
+
+std::optional<CreateOutcome> Known(Disk& disk, const std::string& tenant, const std::string& request_id, const std::string& hash)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu) {
+  if (request_id.empty()) return std::nullopt;
+  const auto at = disk.requests.find(RequestKey(tenant, request_id));
+  if (at == disk.requests.end()) return std::nullopt;
+  using Kind = CreateOutcome::Kind;
+  return CreateOutcome{at->second.deleted ? Kind::kDeleted : at->second.hash == hash ? Kind::kExists : Kind::kReused, at->second.run};
+}
+
+bool Matches(const RunRecord& record, const RunQuery& query) {
+  const auto in = [](const auto& values, auto value) { return values.empty() || std::find(values.begin(), values.end(), value) != values.end(); };
+  const RunProjection& projection = record.projection;
+  if (record.tenant != query.tenant || !in(query.states, projection.state)) return false;
+  if (!query.stop_reasons.empty() && (!projection.stop || !in(query.stop_reasons, projection.stop->reason()))) return false;
+  if (!query.agent.empty()) {
+    const auto name = ParseAgentName(record.agent);
+    if (!name || name->agent != query.agent || (query.revision != 0 && name->revision != query.revision)) return false;
+  }
+  if (query.created_after && record.create_time < *query.created_after) return false;
+  if (query.created_before && record.create_time >= *query.created_before) return false;
+  return std::all_of(query.labels.begin(), query.labels.end(), [&](const auto& label) {
+    const auto found = record.labels.find(label.first);
+    return found != record.labels.end() && found->second == label.second;
+  });
+}
+
+}  // namespace
+
+EventPtr ParseEvent(const std::string& bytes) {
+  auto event = std::make_shared<v1::Event>();
+  Require(event->ParseFromString(bytes));
+  return event;
+}
+
+// Outlives the store while steps of it are posted.
+class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
+ public:
+  Core(Disk& disk, Commits& commits, Timers& timers, asio::any_io_executor executor)
+      : disk(disk), commits(commits), timers(timers), executor(std::move(executor)) {
+    MutexLock lock(disk.mu);
+    epoch = ++disk.epoch;
+  }
+
+  void Push(std::unique_ptr<Item> item);
+  void Begin();
+  void TryCommit();
+  void DeliverOne();
+  void Close();
+  void Disconnect(bool finish);
+
+  Disk& disk;
+  Commits& commits;
+  Timers& timers;
+  const asio::any_io_executor executor;
+  Epoch epoch;
+
+  Mutex mu;
+  bool connected ABSL_GUARDED_BY(mu) = true;
+  bool is_writable ABSL_GUARDED_BY(mu) = true;
+  absl::AnyInvocable<void(bool)> listener ABSL_GUARDED_BY(mu);
+
+ private:
+  using Items = std::deque<std::unique_ptr<Item>>;
+
+  void Apply(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
+  void ApplyCreate(CreateItem& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
+  void ApplyAppend(AppendItem& item, uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
+  void ApplyDelete(DeleteItem& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
+  void ApplyBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void TakeBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void Later(absl::Duration delay, void (Core::*step)()) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void SetWritable(bool writable) ABSL_LOCKS_EXCLUDED(mu);
+  // Delivers the first of `delivering`. False if there is none.
+  bool Deliver() ABSL_LOCKS_EXCLUDED(mu);
+
+  bool busy ABSL_GUARDED_BY(mu) = false;  // a step is on its way
+  Items queue ABSL_GUARDED_BY(mu);        // behind
+  Items committing ABSL_GUARDED_BY(mu);   // the batch
+  Items delivering ABSL_GUARDED_BY(mu);   // durable, or lost; its callers do not know yet
+  uint64_t next_number ABSL_GUARDED_BY(mu) = 0;
+  std::map<RunId, uint64_t> lost ABSL_GUARDED_BY(mu);  // a run's items below the number are lost too
+  std::map<RunId, bool> lost_in_batch ABSL_GUARDED_BY(mu);
+  std::unique_ptr<Timers::Wait> wait ABSL_GUARDED_BY(mu);
+  std::unique_ptr<Timers::Wait> past_wait ABSL_GUARDED_BY(mu);  // a wait must not drop itself
+};
+
+void SimulatedStore::Core::Later(absl::Duration delay, void (Core::*step)()) {
+  busy = true;
+  auto run = [self = shared_from_this(), step] { ((*self).*step)(); };
+  if (delay <= absl::ZeroDuration()) return asio::post(executor, std::move(run));
+  past_wait = std::move(wait);
+  wait = timers.After(delay, executor, std::move(run));
+}
+
+void SimulatedStore::Core::Push(std::unique_ptr<Item> item) {
+  MutexLock lock(mu);
+  if (!connected) return;
+  item->number = next_number++;
+  queue.push_back(std::move(item));
+  if (!busy) Later(absl::ZeroDuration(), &Core::Begin);
+}
+
+void SimulatedStore::Core::TakeBatch() {
+  const size_t most = std::max<size_t>(1, commits.BatchMax());
+  while (!queue.empty() && committing.size() < most) {
+    committing.push_back(std::move(queue.front()));
+    queue.pop_front();
+  }
+}
+
+void SimulatedStore::Core::Begin() {
+  MutexLock lock(mu);
+  busy = false;
+  if (!connected || queue.empty()) return;
+  TakeBatch();
+  Later(commits.Time(), &Core::TryCommit);
+}
+
+void SimulatedStore::Core::TryCommit() {
+  Commits::Fate fate;
+  {
+    MutexLock lock(mu);
+    if (!connected) return;
+    fate = commits.Next();
+    if (fate == Commits::Fate::kFull) {
+      Later(kRetryPause, &Core::TryCommit);
+    } else if (fate == Commits::Fate::kCommits) {
+      ApplyBatch();
+      Later(absl::ZeroDuration(), &Core::DeliverOne);
+    }
+  }
+  if (fate == Commits::Fate::kFails || fate == Commits::Fate::kTorn) {
+    Disconnect(fate == Commits::Fate::kTorn);
+    return commits.ProcessEnds();
+  }
+  SetWritable(fate == Commits::Fate::kCommits);
+}
+
+void SimulatedStore::Core::ApplyBatch() {
+  MutexLock lock(disk.mu);
+  lost_in_batch.clear();
+  // Whoever queued after a loss was known has heard of it.
+  for (auto at = lost.begin(); at != lost.end();) at = at->second <= committing.front()->number ? lost.erase(at) : std::next(at);
+  for (const auto& item : committing) Apply(*item);
+  delivering = std::exchange(committing, {});
+}
+
+void SimulatedStore::Core::Apply(Item& item) {
+  if (auto* create = std::get_if<CreateItem>(&item.what)) return ApplyCreate(*create);
+  if (auto* append = std::get_if<AppendItem>(&item.what)) return ApplyAppend(*append, item.number);
+  ApplyDelete(std::get<DeleteItem>(item.what));
+}
+
+void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
+  NewRun& run = item.run;
+  if (const auto known = Known(disk, run.tenant, run.request_id, run.request_hash)) {
+    item.outcome = *known;
+    return;
+  }
+  item.outcome = {CreateOutcome::Kind::kCreated, run.id};
+  if (disk.runs.contains(run.id)) {
+    item.outcome.kind = CreateOutcome::Kind::kReused;
+    return;
+  }
+  const v1::RunCreated& created = run.created->run_created();
+  DiskRun& row = disk.runs[run.id];
+  row.record = {run.id, run.tenant, created.agent(), run.title, {}, FromProto(run.created->time()), std::move(run.projection)};
+  row.record.labels.insert(created.labels().begin(), created.labels().end());
+  row.request_id = run.request_id;
+  row.request_hash = run.request_hash;
+  row.events.push_back(run.created->SerializeAsString());
+  row.epoch = epoch;
+  if (!run.request_id.empty()) disk.requests[RequestKey(run.tenant, run.request_id)] = {run.id, run.request_hash};
+  commits.Durable(row, 1);
+}
+
+void SimulatedStore::Core::ApplyAppend(AppendItem& item, uint64_t number) {
+  const AppendRequest& request = item.request;
+  const auto at = disk.runs.find(request.run);
+  const auto known = lost.find(request.run);
+  item.lost_with_another = lost_in_batch.contains(request.run) || (known != lost.end() && number < known->second);
+  const bool fits = at != disk.runs.end() && request.epoch == epoch && disk.epoch == epoch && request.epoch >= at->second.epoch &&
+                    request.expected_last_sequence == static_cast<Sequence>(at->second.events.size());
+  if (item.lost_with_another || !fits) {
+    item.result = AppendResult::kLost;
+    lost_in_batch[request.run] = true;
+    commits.Lost(request);
+    return;
+  }
+  DiskRun& row = at->second;
+  for (const EventPtr& event : request.events) row.events.push_back(event->SerializeAsString());
+  row.record.projection = request.projection;
+  row.epoch = request.epoch;
+  commits.Durable(row, request.events.size());
+}
+
+void SimulatedStore::Core::ApplyDelete(DeleteItem& item) {
+  const auto at = disk.runs.find(item.run);
+  item.result = absl::OkStatus();
+  if (at == disk.runs.end()) {
+    item.result = RunNotFound(item.run);
+  } else if (at->second.record.projection.state != v1::RUN_STATE_STOPPED) {
+    item.result = RunNotStopped(item.run, at->second.record.projection.state);
+  } else {
+    if (!at->second.request_id.empty()) disk.requests[RequestKey(at->second.record.tenant, at->second.request_id)].deleted = true;
+    disk.runs.erase(at);
+    commits.Deleted(item.run);
+  }
+}
+
+bool SimulatedStore::Core::Deliver() {
+  std::unique_ptr<Item> item;
+  {
+    MutexLock lock(mu);
+    if (delivering.empty()) return false;
+    item = std::move(delivering.front());
+    delivering.pop_front();
+    if (const auto* append = std::get_if<AppendItem>(&item->what)) {
+      if (append->result == AppendResult::kLost && !append->lost_with_another) lost[append->request.run] = next_number;
+    }
+  }
+  if (auto* create = std::get_if<CreateItem>(&item->what)) {
+    create->done(create->outcome);
+  } else if (auto* append = std::get_if<AppendItem>(&item->what)) {
+    append->done(append->result);
+  } else {
+    auto& remove = std::get<DeleteItem>(item->what);
+    remove.done(std::move(remove.result));
+  }
+  return true;
+}
+
+void SimulatedStore::Core::DeliverOne() {
+  const bool more = Deliver();
+  MutexLock lock(mu);
+  if (connected) Later(absl::ZeroDuration(), more ? &Core::DeliverOne : &Core::Begin);
+}
+
+void SimulatedStore::Core::SetWritable(bool writable) {
+  absl::AnyInvocable<void(bool)> told;
+  {
+    MutexLock lock(mu);
+    if (is_writable == writable) return;
+    is_writable = writable;
+    told = std::move(listener);
+  }
+  if (!told) return;
+  told(writable);
+  MutexLock lock(mu);
+  listener = std::move(told);
+}
+
+void SimulatedStore::Core::Close() {
+  for (bool more = true; more;) {
+    while (Deliver()) {
+    }
+    MutexLock lock(mu);
+    if (committing.empty() && !queue.empty()) TakeBatch();
+    more = connected && is_writable && !committing.empty();
+    if (more) ApplyBatch();
+  }
+  Disconnect(false);
+}
+
+void SimulatedStore::Core::Disconnect(bool finish) {
+  Items dropped;
+  MutexLock lock(mu);
+  if (!connected) return;
+  if (finish && !committing.empty()) ApplyBatch();
+  connected = false;
+  wait.reset();
+  past_wait.reset();
+  // Destroyed after the lock: what they hold may call the store.
+  for (Items* items : {&queue, &committing, &delivering}) {
+    for (auto& item : *items) dropped.push_back(std::move(item));
+    items->clear();
+  }
+}
+
+SimulatedStore::SimulatedStore(Disk& disk, Commits& commits, Timers& timers, asio::any_io_executor executor)
+    : core_(std::make_shared<Core>(disk, commits, timers, std::move(executor))) {}
+
+SimulatedStore::~SimulatedStore() { core_->Close(); }
+
+void SimulatedStore::Disconnect(bool finish) { core_->Disconnect(finish); }
+
+Epoch SimulatedStore::epoch() const { return core_->epoch; }
+
+void SimulatedStore::Create(NewRun run, CreateDone done) {
+  Require(run.created != nullptr && run.created->has_run_created() && run.created->sequence() == 1 && run.projection.last_sequence == 1);
+  core_->commits.Queued(run);
+  auto item = std::make_unique<Item>();
+  item->what = CreateItem{.run = std::move(run), .done = std::move(done)};
+  core_->Push(std::move(item));
+}
+
+void SimulatedStore::Append(AppendRequest request, AppendDone done) {
+  Require(!request.events.empty());
+  Sequence sequence = request.expected_last_sequence;
+  for (const EventPtr& event : request.events) Require(event->sequence() == ++sequence);
+  Require(request.projection.last_sequence == sequence);
+  core_->commits.Queued(request);
+  auto item = std::make_unique<Item>();
+  item->what = AppendItem{.request = std::move(request), .done = std::move(done)};
+  core_->Push(std::move(item));
+}
+
+void SimulatedStore::Delete(const RunId& run, DeleteDone done) {
+  auto item = std::make_unique<Item>();
+  item->what = DeleteItem{.run = run, .done = std::move(done)};
+  core_->Push(std::move(item));
+}
+
+absl::StatusOr<std::optional<CreateOutcome>> SimulatedStore::FindRequest(const std::string& tenant, const std::string& request_id,
+                                                                         const std::string& request_hash) {
+  MutexLock lock(core_->mu);
+  if (!core_->connected) return Gone();
+  MutexLock disk_lock(core_->disk.mu);
+  return Known(core_->disk, tenant, request_id, request_hash);
+}
+
+absl::StatusOr<std::vector<EventPtr>> SimulatedStore::ReadEvents(const RunId& run, Sequence after, ReadLimit limit) {
+  MutexLock lock(core_->mu);
+  if (!core_->connected) return Gone();
+  MutexLock disk_lock(core_->disk.mu);
+  const auto at = core_->disk.runs.find(run);
+  if (at == core_->disk.runs.end()) return RunNotFound(run);
+  const std::vector<std::string>& rows = at->second.events;
+  std::vector<EventPtr> events;
+  int64_t bytes = 0;
+  for (auto i = static_cast<size_t>(std::max<Sequence>(after, 0)); i < rows.size() && static_cast<int32_t>(events.size()) < limit.events_max; ++i) {
+    EventPtr event = ParseEvent(rows[i]);
+    bytes += BodyBytes(*event);
+    if (!events.empty() && bytes > limit.bytes_max) break;
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
+absl::StatusOr<RunRecord> SimulatedStore::GetRun(const RunId& run) {
+  MutexLock lock(core_->mu);
+  if (!core_->connected) return Gone();
+  MutexLock disk_lock(core_->disk.mu);
+  const auto at = core_->disk.runs.find(run);
+  if (at == core_->disk.runs.end()) return RunNotFound(run);
+  return at->second.record;
+}
+
+absl::StatusOr<RunPage> SimulatedStore::ListRuns(const RunQuery& query) {
+  MutexLock lock(core_->mu);
+  if (!core_->connected) return Gone();
+  MutexLock disk_lock(core_->disk.mu);
+  std::vector<const RunRecord*> found;
+  for (const auto& [id, row] : core_->disk.runs) {
+    if (query.after && (query.oldest_first ? id <= *query.after : id >= *query.after)) continue;
+    if (Matches(row.record, query)) found.push_back(&row.record);
+  }
+  if (!query.oldest_first) std::reverse(found.begin(), found.end());
+  RunPage page;
+  page.more = static_cast<int64_t>(found.size()) > query.limit;
+  for (const RunRecord* record : found) {
+    if (static_cast<int32_t>(page.runs.size()) < query.limit) page.runs.push_back(*record);
+  }
+  return page;
+}
+
+absl::StatusOr<std::vector<UnfinishedRun>> SimulatedStore::UnfinishedRuns(std::optional<RunId> after, int32_t limit) {
+  MutexLock lock(core_->mu);
+  if (!core_->connected) return Gone();
+  MutexLock disk_lock(core_->disk.mu);
+  std::vector<UnfinishedRun> runs;
+  for (auto at = after ? core_->disk.runs.upper_bound(*after) : core_->disk.runs.begin(); at != core_->disk.runs.end(); ++at) {
+    const RunProjection& projection = at->second.record.projection;
+    if (static_cast<int32_t>(runs.size()) >= limit) break;
+    if (projection.state != v1::RUN_STATE_STOPPED) runs.push_back({at->first, projection.state, projection.barren_starts, projection.wake_time});
+  }
+  return runs;
+}
+
+absl::StatusOr<StoreInfo> SimulatedStore::Info() {
+  MutexLock lock(core_->mu);
+  if (!core_->connected) return Gone();
+  MutexLock disk_lock(core_->disk.mu);
+  StoreInfo info;
+  info.kind = "simulated";
+  info.format = 1;
+  info.bytes = info.free_bytes = 1 << 20;
+  for (const auto& [id, row] : core_->disk.runs) {
+    if (row.record.projection.state == v1::RUN_STATE_QUEUED) ++info.queued;
+    if (row.record.projection.state == v1::RUN_STATE_RUNNING) ++info.running;
+    if (row.record.projection.state == v1::RUN_STATE_WAITING) ++info.waiting;
+  }
+  return info;
+}
+
+bool SimulatedStore::writable() const {
+  MutexLock lock(core_->mu);
+  return core_->is_writable;
+}
+
+void SimulatedStore::SetWritableListener(absl::AnyInvocable<void(bool)> listener) {
+  MutexLock lock(core_->mu);
+  core_->listener = std::move(listener);
+}
+
+}  // namespace agentruntime::simulation

@@ -1,0 +1,89 @@
+// A store that obeys storage/store.h and SEMANTICS.md over a Disk: group commits that take time, completions in order, full disks, failing commits, crashes.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "runtime/timers.h"
+#include "storage/agent_store.h"
+#include "storage/store.h"
+#include "tests/simulation/disk.h"
+
+namespace agentruntime::simulation {
+
+// What is decided of commits, and who hears of them. Called on the store's thread, but for Queued. As it is: every commit succeeds at once.
+class Commits {
+ public:
+  enum class Fate {
+    kCommits,
+    kFull,   // tried again later
+    kFails,  // the process ends; nothing of the batch is there
+    kTorn,   // the process ends; the whole batch is there, for a torn commit is none and this one was not torn
+  };
+  virtual ~Commits() = default;
+  virtual absl::Duration Time() { return absl::ZeroDuration(); }
+  virtual size_t BatchMax() { return 1000; }
+  virtual Fate Next() { return Fate::kCommits; }
+  // On the caller's thread, before it is queued.
+  virtual void Queued(const NewRun&) {}
+  virtual void Queued(const AppendRequest&) {}
+  // As the batch is applied; `run` is as of the item.
+  virtual void Durable(const DiskRun& /*run*/, size_t /*new_events*/) {}
+  virtual void Lost(const AppendRequest&) {}
+  virtual void Deleted(const RunId&) {}
+  // kFails, kTorn. Afterwards the store is disconnected.
+  virtual void ProcessEnds() {}
+};
+
+// Both halves share one core. `executor` stands for the store's own thread: it must not run two of its handlers at once. Everything is borrowed.
+class SimulatedStore final : public Store {
+ public:
+  SimulatedStore(Disk& disk, Commits& commits, Timers& timers, boost::asio::any_io_executor executor);
+  ~SimulatedStore() override;
+
+  // The process has ended: what is not durable is lost, nothing more is read or written, nobody hears of anything. `finish`: a batch that is being committed
+  // was through.
+  void Disconnect(bool finish);
+
+  Epoch epoch() const override;
+  void Create(NewRun run, CreateDone done) override;
+  absl::StatusOr<std::optional<CreateOutcome>> FindRequest(const std::string& tenant, const std::string& request_id, const std::string& request_hash) override;
+  void Append(AppendRequest request, AppendDone done) override;
+  void Delete(const RunId& run, DeleteDone done) override;
+  absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) override;
+  absl::StatusOr<RunRecord> GetRun(const RunId& run) override;
+  absl::StatusOr<RunPage> ListRuns(const RunQuery& query) override;
+  absl::StatusOr<std::vector<UnfinishedRun>> UnfinishedRuns(std::optional<RunId> after, int32_t limit) override;
+  absl::StatusOr<StoreInfo> Info() override;
+  bool writable() const override;
+  void SetWritableListener(absl::AnyInvocable<void(bool)> listener) override;
+
+ private:
+  class Core;
+  const std::shared_ptr<Core> core_;
+};
+
+class SimulatedAgentStore final : public AgentStore {
+ public:
+  // While `store` cannot write, writes fail. Both are borrowed.
+  SimulatedAgentStore(Disk& disk, const Store& store) : disk_(disk), store_(store) {}
+  absl::StatusOr<v1::Agent> Create(const v1::Agent& agent, absl::Time now) override;
+  absl::StatusOr<v1::Agent> Update(const v1::Agent& agent, bool allow_missing, absl::Time now) override;
+  absl::StatusOr<v1::Agent> Get(absl::string_view agent_id, int32_t revision) override;
+  absl::StatusOr<std::vector<v1::Agent>> List(absl::string_view after, int32_t limit) override;
+
+ private:
+  absl::StatusOr<v1::Agent> Write(v1::Agent agent, bool may_create, bool may_update, absl::Time now);
+
+  Disk& disk_;
+  const Store& store_;
+};
+
+// An event out of its bytes.
+EventPtr ParseEvent(const std::string& bytes);
+
+}  // namespace agentruntime::simulation
