@@ -21,6 +21,20 @@ void ReplyWhenDurable(Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
   });
 }
 
+// A command that took effect before is answered again, and nothing else happens; the same key with another request is refused. True: it was answered here.
+bool WasSeen(Session& session, const std::string& request_id, const std::string& request_hash, const std::shared_ptr<Reply<v1::Run>>& reply) {
+  if (request_id.empty()) return false;
+  const auto& requests = session.state().seen_requests;
+  const auto seen = std::find_if(requests.begin(), requests.end(), [&](const SeenRequest& request) { return request.request_id == request_id; });
+  if (seen == requests.end()) return false;
+  if (seen->request_hash == request_hash) {
+    ReplyWhenDurable(session, reply);
+  } else {
+    reply->Complete(RequestIdReused(request_id, session.state().id));
+  }
+  return true;
+}
+
 // The limit's new value in the unit of LimitHit, or the present one.
 int64_t ValueOf(const v1::Limits& limits, const v1::Limits& present, const std::string& limit) {
   if (limit == "max_steps") return limits.has_max_steps() ? limits.max_steps() : present.max_steps();
@@ -56,15 +70,7 @@ void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shar
 
 void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1::Run>> reply) {
   const RunState& state = session.state();
-  if (!command.request_id.empty()) {
-    const auto seen = std::find_if(state.seen_requests.begin(), state.seen_requests.end(),
-                                   [&](const SeenRequest& request) { return request.request_id == command.request_id; });
-    if (seen != state.seen_requests.end()) {
-      if (seen->request_hash == command.request_hash) return ReplyWhenDurable(session, std::move(reply));
-      reply->Complete(RequestIdReused(command.request_id, state.id));
-      return;
-    }
-  }
+  if (WasSeen(session, command.request_id, command.request_hash, reply)) return;
   absl::Status allowed = CheckMaximum(command.limits, session.options().maximum_limits, "limits");
   if (allowed.ok()) allowed = CheckResume(state, command.limits);
   if (!allowed.ok()) {
@@ -82,6 +88,27 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
   std::vector<v1::Event> facts;
   facts.push_back(std::move(fact));
   session.Record(std::move(facts));
+  ReplyWhenDurable(session, std::move(reply));
+}
+
+absl::Status CheckResolve(const RunState& state, const CallId& call) {
+  const CallState* const last = state.FindCall(call);
+  if (last != nullptr && last->phase == CallPhase::kWaiting && state.is_live() && !state.is_cancelling()) return absl::OkStatus();
+  for (const HistoryItem& item : state.history) {
+    const auto* const step = std::get_if<StepState>(&item);
+    if (step == nullptr || step->number != call.step) continue;
+    if (call.index >= 1 && call.index <= static_cast<int32_t>(step->calls.size())) return CallNotWaiting(state.id, call);
+  }
+  return CallNotFound(state.id, call);
+}
+
+void ResolveCall(Session& session, ResolveCommand command, std::shared_ptr<Reply<v1::Run>> reply) {
+  if (WasSeen(session, command.resolution.request_id, command.resolution.request_hash, reply)) return;
+  if (absl::Status status = CheckResolve(session.state(), command.call); !status.ok()) {
+    reply->Complete(std::move(status));
+    return;
+  }
+  session.Record(FactsOfAnswer(*session.state().FindCall(command.call), std::move(command.resolution)));
   ReplyWhenDurable(session, std::move(reply));
 }
 

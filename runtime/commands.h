@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "agentruntime/v1/run.pb.h"
+#include "runtime/ask.h"
 #include "runtime/reply.h"
 #include "runtime/session.h"
 
@@ -20,11 +21,20 @@ struct ResumeCommand {
   std::string principal;
 };
 
+struct ResolveCommand {
+  CallId call;
+  Resolution resolution;
+};
+
+// OK unless the call does not wait: CallNotFound, CallNotWaiting. Pure.
+absl::Status CheckResolve(const RunState& state, const CallId& call);
+
 // OK unless the run cannot be resumed with these limits: RunNotStopped, RunAnswered, LimitNotRaised. Pure.
 absl::Status CheckResume(const RunState& state, const v1::Limits& limits);
 
 // Each answers `reply` with the run once its event is durable.
 void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply);
 void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1::Run>> reply);
+void ResolveCall(Session& session, ResolveCommand command, std::shared_ptr<Reply<v1::Run>> reply);
 
 }  // namespace agentruntime

@@ -21,10 +21,10 @@ bool VoidsText(const v1::Event& event) { return event.has_decision_made() || eve
 Gate::Gate(RunId run, Sequence durable, asio::any_io_executor strand, std::shared_ptr<Publisher> publisher)
     : run_(run), strand_(std::move(strand)), publisher_(std::move(publisher)), completed_(durable), durable_(durable) {}
 
-AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) {
+AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) {
   const Sequence last = events.back()->sequence();
   for (EventPtr& event : events) events_.push_back(std::move(event));
-  if (stopped != nullptr) stopped_ = std::move(stopped);
+  if (settled != nullptr) settled_ = std::move(settled);
   return [self = shared_from_this(), last](AppendResult result) { self->Complete(last, result); };
 }
 
@@ -51,9 +51,9 @@ void Gate::Pass() {
     if (VoidsText(*event)) text_void_before = event->sequence();
   }
   if (!out.empty()) {
-    // The snapshot may already be of a later stop.
-    const bool fits = stopped_ != nullptr && stopped_->last_sequence() == out.back()->sequence();
-    publisher_->Publish(run_, std::move(out), fits ? std::exchange(stopped_, nullptr) : nullptr);
+    // The snapshot may already be of a later event.
+    const bool fits = settled_ != nullptr && settled_->last_sequence() == out.back()->sequence();
+    publisher_->Publish(run_, std::move(out), fits ? std::exchange(settled_, nullptr) : nullptr);
   }
   while (!deltas_.empty() && deltas_.front().after_sequence() <= durable_) {
     const bool is_void = !deltas_.front().has_tool_progress() && deltas_.front().after_sequence() < text_void_before;

@@ -23,8 +23,8 @@ namespace agentruntime {
 class Publisher {
  public:
   virtual ~Publisher() = default;
-  // Events of one run in order. `stopped` is the run as of the last event, if that is a stop.
-  virtual void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) = 0;
+  // Events of one run in order. `settled` is the run as of the last event, if that stopped it or left it waiting.
+  virtual void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) = 0;
   virtual void PublishDelta(const RunId& run, v1::Delta delta) = 0;
 };
 
@@ -35,7 +35,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
   Gate(RunId run, Sequence durable, boost::asio::any_io_executor strand, std::shared_ptr<Publisher> publisher);
 
   // Events that were handed to the store just now; the ticket is what to complete the append with.
-  AppendDone Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped);
+  AppendDone Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled);
 
   // Calls `then(true)` once everything up to `sequence` is durable, on the strand, perhaps at once; `then(false)` if the run was lost to another owner.
   void WhenDurable(Sequence sequence, absl::AnyInvocable<void(bool)> then);
@@ -76,7 +76,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
   bool lost_ = false;
   bool closed_to_attempts_ = false;
   std::deque<EventPtr> events_;
-  std::shared_ptr<const v1::Run> stopped_;
+  std::shared_ptr<const v1::Run> settled_;
   std::deque<v1::Delta> deltas_;
   std::vector<Waiter> waiters_;
   absl::AnyInvocable<void()> on_lost_;

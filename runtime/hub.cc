@@ -43,11 +43,11 @@ EncodedResponse EncodeEvent(const v1::Event& event) { return EncodeField(v1::Wat
 EncodedResponse EncodeRun(const v1::Run& run) { return EncodeField(v1::WatchRunResponse::kRunFieldNumber, run); }
 EncodedResponse EncodeDelta(const v1::Delta& delta) { return EncodeField(v1::WatchRunResponse::kDeltaFieldNumber, delta); }
 
-void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& stopped) {
+void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& settled) {
   {
     MutexLock lock(mu_);
     mail_.deltas.clear();  // void, or at least told again by the events
-    mail_.stopped = stopped;
+    mail_.settled = settled;
     if (!mail_.overflowed && mail_.events.size() + events.size() > static_cast<size_t>(kWatchBufferEventsMax)) {
       mail_.overflowed = true;
       mail_.events.clear();
@@ -57,11 +57,11 @@ void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_p
   Notify();
 }
 
-void Mailbox::PutStop(std::shared_ptr<const v1::Run> stopped) {
+void Mailbox::PutSettled(std::shared_ptr<const v1::Run> settled) {
   {
     MutexLock lock(mu_);
-    mail_.stop = true;
-    mail_.stopped = std::move(stopped);
+    mail_.settles = true;
+    mail_.settled = std::move(settled);
   }
   Notify();
 }
@@ -142,20 +142,20 @@ std::vector<std::shared_ptr<Mailbox>> Hub::MailboxesOf(const RunId& run) {
   return found;
 }
 
-void Hub::Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) {
+void Hub::Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) {
   const auto mailboxes = MailboxesOf(run);
   if (mailboxes.empty()) return;
   std::vector<PublishedEvent> published;  // encoded once, and only if somebody reads it
   for (const auto& mailbox : mailboxes) {
-    if (mailbox->interest() == Mailbox::Interest::kStops) {
-      if (events.back()->has_run_stopped()) mailbox->PutStop(stopped);
+    if (mailbox->interest() == Mailbox::Interest::kSettled) {
+      if (events.back()->has_run_stopped() || settled != nullptr) mailbox->PutSettled(settled);
       continue;
     }
     if (published.empty()) {
       published.reserve(events.size());
       for (const EventPtr& event : events) published.push_back({event->sequence(), event->has_run_stopped(), EncodeEvent(*event)});
     }
-    mailbox->Put(published, stopped);
+    mailbox->Put(published, settled);
   }
 }
 

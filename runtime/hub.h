@@ -45,7 +45,7 @@ struct PublishedDelta {
 class Mailbox {
  public:
   // What its owner wants to hear of.
-  enum class Interest { kStops, kEvents, kEventsAndDeltas };
+  enum class Interest { kSettled, kEvents, kEventsAndDeltas };
 
   explicit Mailbox(Interest interest) : interest_(interest) {}
 
@@ -53,16 +53,16 @@ class Mailbox {
     std::vector<PublishedEvent> events;
     std::vector<PublishedDelta> deltas;  // that came after the events
     bool overflowed = false;             // events were dropped: read the journal
-    bool stop = false;                   // kStops only: the run stopped
+    bool settles = false;                // kSettled only: the run stopped or waits
     bool draining = false;
     bool closed = false;
-    std::shared_ptr<const v1::Run> stopped;  // as of the last event, if that is a stop and it is known
-    bool empty() const { return events.empty() && deltas.empty() && !overflowed && !stop && !draining && !closed; }
+    std::shared_ptr<const v1::Run> settled;  // the run as of the last event, if that settled it and it is known
+    bool empty() const { return events.empty() && deltas.empty() && !overflowed && !settles && !draining && !closed; }
   };
 
   Interest interest() const { return interest_; }
-  void Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& stopped);
-  void PutStop(std::shared_ptr<const v1::Run> stopped);
+  void Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& settled);
+  void PutSettled(std::shared_ptr<const v1::Run> settled);
   void PutDelta(PublishedDelta delta);
   void Drain();
   void Close();
@@ -85,7 +85,7 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   // Borrowed; they outlive the hub.
   Hub(Store& store, Timers& timers, boost::asio::any_io_executor blocking_pool);
 
-  void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) override;
+  void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override;
 
   // A mailbox that gets what is published from now on; unsubscribed when the last reference goes. QueueFull over kWatchersMax.

@@ -105,7 +105,7 @@ asio::awaitable<absl::Status> JournalWatch::Listen() {
     co_return absl::OkStatus();
   }
   if (stopped_) {
-    if (mail.stopped != nullptr && mail.stopped->last_sequence() == cursor_) known_ = std::move(mail.stopped);
+    if (mail.settled != nullptr && mail.settled->last_sequence() == cursor_) known_ = std::move(mail.settled);
     phase_ = Phase::kLast;
     co_return absl::OkStatus();
   }

@@ -18,11 +18,11 @@ void LogStop(const RunId& run, const v1::Event& event) {
 
 }  // namespace
 
-void Outlet::Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) {
+void Outlet::Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) {
   for (const EventPtr& event : events) {
     if (event->has_run_stopped()) LogStop(run, *event);
   }
-  hub_->Publish(run, std::move(events), std::move(stopped));
+  hub_->Publish(run, std::move(events), std::move(settled));
 }
 
 }  // namespace agentruntime

@@ -13,7 +13,7 @@ namespace agentruntime {
 class Outlet final : public Publisher {
  public:
   explicit Outlet(std::shared_ptr<Hub> hub) : hub_(std::move(hub)) {}
-  void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> stopped) override;
+  void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override { hub_->PublishDelta(run, std::move(delta)); }
 
  private:

@@ -240,13 +240,13 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Durati
   const auto settled = [](const v1::Run& seen) { return seen.state() == v1::RUN_STATE_STOPPED || seen.state() == v1::RUN_STATE_WAITING; };
   if (wait <= absl::ZeroDuration()) co_return co_await impl->Load(run);
   const absl::Duration until = impl->environment_.clock->Monotonic() + wait;
-  CO_ASSIGN_OR_RETURN(const std::shared_ptr<Mailbox> mailbox, impl->hub_->Subscribe(run, Mailbox::Interest::kStops));
+  CO_ASSIGN_OR_RETURN(const std::shared_ptr<Mailbox> mailbox, impl->hub_->Subscribe(run, Mailbox::Interest::kSettled));
   for (;;) {
     CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
     const absl::Duration left = until - impl->environment_.clock->Monotonic();
     if (settled(loaded) || left <= absl::ZeroDuration()) co_return loaded;
     const Mailbox::Mail mail = co_await mailbox->Take(*impl->environment_.timers, left);
-    if (mail.stopped != nullptr) co_return *mail.stopped;
+    if (mail.settled != nullptr) co_return *mail.settled;
     if (mail.draining) co_return loaded;
     const auto cancellation = co_await asio::this_coro::cancellation_state;
     if (cancellation.cancelled() != asio::cancellation_type::none) co_return absl::CancelledError("the caller has left");
@@ -272,6 +272,20 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeReq
   ResumeCommand command{std::move(request.limits), std::move(request.input), std::move(request.request_id), std::move(request.request_hash), caller.principal};
   co_return co_await impl->Command(run, Scheduler::Need::kRoom, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
     agentruntime::ResumeRun(session, command, std::move(reply));
+  });
+}
+
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResolveCall(RunId run, ResolveRequest request, Caller caller) {
+  const auto impl = impl_;
+  CO_RETURN_IF_ERROR(impl->commands_.CheckWritable());
+  ResolveCommand command;
+  command.call = request.call;
+  command.resolution.answer = std::move(request.answer);
+  command.resolution.principal = std::move(caller.principal);
+  command.resolution.request_id = std::move(request.request_id);
+  command.resolution.request_hash = std::move(request.request_hash);
+  co_return co_await impl->Command(run, Scheduler::Need::kRoom, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+    agentruntime::ResolveCall(session, command, std::move(reply));
   });
 }
 

@@ -43,6 +43,13 @@ struct ResumeRequest {
   std::string request_hash;
 };
 
+struct ResolveRequest {
+  CallId call;
+  v1::CallAnswer answer;  // valid by itself
+  std::string request_id;
+  std::string request_hash;
+};
+
 // How the server is, for health and GetServerInfo.
 struct RuntimeInfo {
   StoreInfo store;
@@ -67,6 +74,7 @@ class Runtime {
   boost::asio::awaitable<absl::StatusOr<v1::Run>> GetRun(RunId run, absl::Duration wait);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> CancelRun(RunId run, std::string cause, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> ResumeRun(RunId run, ResumeRequest request, Caller caller);
+  boost::asio::awaitable<absl::StatusOr<v1::Run>> ResolveCall(RunId run, ResolveRequest request, Caller caller);
   boost::asio::awaitable<absl::Status> DeleteRun(RunId run);
   // Without input, limits and answer.
   boost::asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Run>, bool>>> ListRuns(RunQuery query);

@@ -1,5 +1,6 @@
 #include "runtime/scheduler.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -18,6 +19,7 @@ namespace {
 constexpr int32_t kLoadsMax = 64;               // runs that are loaded at once, so that a restart does not stampede
 constexpr int32_t kCommandsPerSessionMax = 64;  // on their way to one session
 constexpr int32_t kRecoveryPage = 1000;
+constexpr absl::Duration kAlarmMax = absl::Minutes(1);    // then the wall clock is looked at again: it may have been set
 constexpr absl::Duration kRetryPause = absl::Seconds(1);  // before what could not be read is read again
 
 }  // namespace
@@ -74,6 +76,10 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
     {
       MutexLock lock(mu_);
       for (const UnfinishedRun& unfinished : *page) {
+        if (unfinished.state == v1::RUN_STATE_WAITING && unfinished.wake_time) {
+          WakeAt(*unfinished.wake_time, unfinished.id);
+          continue;
+        }
         (unfinished.barren_starts >= kBarrenStartsSuspect ? suspects_ : waiting_).push_back(unfinished.id);
       }
     }
@@ -96,6 +102,33 @@ void Scheduler::Later(absl::AnyInvocable<void()> then) {
   // Those that are over are dropped here: a wait must not drop itself.
   if (pauses_.size() > 2 * static_cast<size_t>(kLoadsMax)) pauses_.erase(pauses_.begin(), pauses_.begin() + kLoadsMax);
   pauses_.push_back(environment_.timers->After(kRetryPause, environment_.blocking_pool, std::move(then)));
+}
+
+void Scheduler::WakeAt(absl::Time wake, const RunId& run) {
+  asleep_.emplace(wake, run);
+  if (wake < alarm_time_) SetAlarm();
+}
+
+void Scheduler::SetAlarm() {
+  if (draining_ || asleep_.empty()) return;
+  alarm_time_ = asleep_.begin()->first;
+  const absl::Duration delay = std::clamp(alarm_time_ - environment_.clock->Now(), absl::ZeroDuration(), kAlarmMax);
+  alarm_ = environment_.timers->After(delay, environment_.blocking_pool, [self = shared_from_this()] { self->WakeDue(); });
+}
+
+void Scheduler::WakeDue() {
+  {
+    MutexLock lock(mu_);
+    const absl::Time now = environment_.clock->Now();
+    while (!asleep_.empty() && asleep_.begin()->first <= now) {
+      waiting_.push_back(asleep_.begin()->second);
+      asleep_.erase(asleep_.begin());
+    }
+    alarm_time_ = absl::InfiniteFuture();
+    due_alarm_ = std::move(alarm_);  // a wait must not drop itself
+    SetAlarm();
+  }
+  StartMore();
 }
 
 void Scheduler::StartMore() {
@@ -218,11 +251,12 @@ int32_t Scheduler::sessions() {
 }
 
 // Leaving and delivering mail are one critical section, so no command reaches a session that is gone.
-bool Scheduler::TryLeave(const RunId& run) {
+bool Scheduler::TryLeave(const RunId& run, std::optional<absl::Time> wake) {
   MutexLock lock(mu_);
   const auto at = entries_.find(run);
   if (at->second.undelivered > 0) return false;
   entries_.erase(at);
+  if (wake) WakeAt(*wake, run);
   ReleaseSuspect(run);
   return true;
 }
@@ -265,6 +299,7 @@ asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
     draining_ = true;
     pauses_.clear();
     probation_.reset();
+    alarm_.reset();
     for (auto& [run, entry] : entries_) {
       if (entry.session != nullptr) sessions.push_back(entry.session);
     }

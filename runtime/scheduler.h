@@ -6,6 +6,8 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -52,7 +54,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   boost::asio::awaitable<void> Drain(absl::Duration grace);
 
   // SessionOwner.
-  bool TryLeave(const RunId& run) override;
+  bool TryLeave(const RunId& run, std::optional<absl::Time> wake) override;
   void OnEnded(const RunId& run) override;
   void OnProgress(const RunId& run) override;
 
@@ -76,6 +78,10 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   void RecoverAfter(std::optional<RunId> after, int64_t found);
   // Calls `then` on the blocking pool after a pause, unless the server drains.
   void Later(absl::AnyInvocable<void()> then) ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes up those that wait for a person and are due; then waits for the next.
+  void WakeDue() ABSL_LOCKS_EXCLUDED(mu_);
+  void WakeAt(absl::Time wake, const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SetAlarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes waiting runs up while there is room.
   void StartMore() ABSL_LOCKS_EXCLUDED(mu_);
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -98,6 +104,12 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  // Runs in WAITING that left memory, by when their first wait expires; as many as the store holds, about 70 bytes each. One that a command took up meanwhile
+  // is taken up in vain, and leaves again.
+  std::set<std::pair<absl::Time, RunId>> asleep_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<Timers::Wait> alarm_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<Timers::Wait> due_alarm_ ABSL_GUARDED_BY(mu_);  // the one before, whose call may still be under way
+  absl::Time alarm_time_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
   std::vector<std::unique_ptr<Timers::Wait>> pauses_ ABSL_GUARDED_BY(mu_);  // of Later; at most one for each load under way
   std::vector<std::shared_ptr<Completion<bool>>> drained_ ABSL_GUARDED_BY(mu_);
 };

@@ -28,7 +28,8 @@ constexpr size_t kHeldEventsMax = 256;
 constexpr absl::Duration kAbortMax = absl::Seconds(2);
 
 bool IsProgress(const v1::Event& event) {
-  return event.has_decision_made() || event.has_call_finished() || event.has_model_failed() || event.has_call_failed() || event.has_run_stopped();
+  return event.has_decision_made() || event.has_call_finished() || event.has_model_failed() || event.has_call_failed() || event.has_call_waiting() ||
+         event.has_call_resolved() || event.has_run_stopped();
 }
 
 ModelOutcome ModelThrew(absl::string_view what) {
@@ -131,7 +132,7 @@ void Session::Abandon() {
 
 Instant Session::Now() const {
   Instant now{environment_.clock->Now(), state_.active};
-  if (state_.is_live()) now.active += environment_.clock->Monotonic() - active_since_;
+  if (state_.phase == v1::RUN_STATE_RUNNING) now.active += environment_.clock->Monotonic() - active_since_;
   return now;
 }
 
@@ -160,8 +161,8 @@ void Session::PushOutcome(Inbox::Item outcome) {
 asio::awaitable<void> Session::Run() {
   while (!gate_->lost() && !abandoned_ && !(parking_ && attempts_.empty())) {
     std::optional<absl::Duration> wake;
-    if (!inbox_.empty()) {
-      // Taken below: what callers ask comes before what is next.
+    if (!inbox_.empty() && (parking_ || !IsToBeTakenUp(state_, environment_.store->epoch()))) {
+      // Taken below: what callers ask comes before what is next, but not before the attempts of the server before are settled.
     } else if (MustWaitForDisk()) {
       WakeWhenDurable();
     } else if (!outcomes_.empty()) {
@@ -176,11 +177,11 @@ asio::awaitable<void> Session::Run() {
         if (state_.is_stopped()) DropAttempts();
         continue;
       }
-      if (state_.is_stopped() && attempts_.empty()) {
-        // Whoever loads the run next must find its stop in the store.
+      if ((state_.is_stopped() || state_.is_waiting()) && attempts_.empty()) {
+        // Whoever loads the run next must find its stop, or what it waits for, in the store.
         if (gate_->held() > 0) {
           WakeWhenDurable();
-        } else if (owner_.TryLeave(run_)) {
+        } else if (owner_.TryLeave(run_, WakeTime())) {
           co_return;
         }
       }
@@ -196,10 +197,12 @@ asio::awaitable<void> Session::Run() {
     if (attempts_.empty()) break;
     if (auto item = co_await inbox_.Next(std::nullopt)) (*item)();
   }
-  while (!owner_.TryLeave(run_)) {
+  while (!owner_.TryLeave(run_, WakeTime())) {
     if (auto item = co_await inbox_.Next(std::nullopt)) (*item)();
   }
 }
+
+std::optional<absl::Time> Session::WakeTime() const { return ProjectionOf(state_).wake_time; }
 
 void Session::Record(std::vector<v1::Event> facts) {
   const Instant now = Now();
@@ -225,8 +228,8 @@ void Session::Record(std::vector<v1::Event> facts) {
   }
   active_since_ = environment_.clock->Monotonic();
   request.projection = ProjectionOf(state_);
-  auto stopped = state_.is_stopped() ? std::make_shared<const v1::Run>(RunOf(state_)) : nullptr;
-  AppendDone done = gate_->Add(request.events, std::move(stopped));
+  auto settled = state_.is_stopped() || state_.is_waiting() ? std::make_shared<const v1::Run>(RunOf(state_)) : nullptr;
+  AppendDone done = gate_->Add(request.events, std::move(settled));
   environment_.store->Append(std::move(request), std::move(done));
 }
 

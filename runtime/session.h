@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -27,8 +28,8 @@ class Session;
 class SessionOwner {
  public:
   virtual ~SessionOwner() = default;
-  // The session has nothing to do. True: it is forgotten, and no mail will come. False: mail is on its way.
-  virtual bool TryLeave(const RunId& run) = 0;
+  // The session has nothing to do, before `wake` if the run waits. True: it is forgotten, and no mail will come. False: mail is on its way.
+  virtual bool TryLeave(const RunId& run, std::optional<absl::Time> wake) = 0;
   // The session's coroutine has ended.
   virtual void OnEnded(const RunId& run) = 0;
   // The run made progress since it was taken up.
@@ -97,6 +98,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Looks again when everything recorded so far is durable.
   void WakeWhenDurable();
   Instant Now() const;
+  std::optional<absl::Time> WakeTime() const;
 
   const Environment& environment_;
   const RuntimeOptions& options_;

@@ -26,6 +26,12 @@ void Raise(v1::Limits& limits, const v1::Limits& by) {
   if (by.has_timeout()) *limits.mutable_timeout() = by.timeout();
 }
 
+void Remember(RunState& state, const std::string& request_id, const std::string& request_hash) {
+  if (request_id.empty()) return;
+  state.seen_requests.push_back({request_id, request_hash});
+  if (static_cast<int32_t>(state.seen_requests.size()) > kRequestIdsPerRunMax) state.seen_requests.pop_front();
+}
+
 void ApplyCreated(RunState& state, const EventPtr& event) {
   state.created = event;
   state.phase = v1::RUN_STATE_QUEUED;
@@ -152,6 +158,38 @@ void ApplyCallFinished(RunState& state, const EventPtr& event) {
   }
 }
 
+void ApplyCallWaiting(RunState& state, const EventPtr& event) {
+  CallState* const call = Find(state, event->call_waiting().call_id());
+  if (call == nullptr) return;
+  call->phase = CallPhase::kWaiting;
+  call->waiting = event;
+  state.barren_starts = 0;
+}
+
+void ApplyCallResolved(RunState& state, const EventPtr& event) {
+  const v1::CallResolved& resolved = event->call_resolved();
+  state.barren_starts = 0;
+  Remember(state, resolved.request_id(), resolved.request_hash());
+  CallState* const call = Find(state, resolved.call_id());
+  if (call == nullptr) return;
+  call->phase = resolved.answer().has_run_again() ? CallPhase::kReady : CallPhase::kUncertain;  // the latter until the call_finished of the same append
+  call->retry_time = absl::InfinitePast();
+}
+
+// A live run waits when every call that is not settled waits, and moves when one does.
+void DerivePhase(RunState& state) {
+  if (!state.is_live()) return;
+  state.phase = v1::RUN_STATE_RUNNING;
+  const StepState* const step = state.last_step();
+  if (step == nullptr || state.model.open || state.is_cancelling()) return;
+  bool waits = false;
+  for (const CallState& call : step->calls) {
+    if (call.phase != CallPhase::kWaiting && call.phase != CallPhase::kSettled) return;
+    waits |= call.phase == CallPhase::kWaiting;
+  }
+  if (waits) state.phase = v1::RUN_STATE_WAITING;
+}
+
 void ApplyCancelRequested(RunState& state, const EventPtr& event) {
   state.cancel_requested = event;
   state.cancel_deadline = state.last_time + FromProto(event->cancel_requested().grace());
@@ -182,9 +220,33 @@ void ApplyResumed(RunState& state, const EventPtr& event) {
   state.model.retry_time = absl::InfinitePast();
   state.answer_sequence = 0;
   state.barren_starts = 0;
-  if (!resumed.request_id().empty()) {
-    state.seen_requests.push_back({resumed.request_id(), resumed.request_hash()});
-    if (static_cast<int32_t>(state.seen_requests.size()) > kRequestIdsPerRunMax) state.seen_requests.pop_front();
+  Remember(state, resumed.request_id(), resumed.request_hash());
+}
+
+void ApplyEnvelope(RunState& state, const v1::Event& event) {
+  state.last_sequence = event.sequence();
+  state.epoch = event.epoch();
+  state.last_time = FromProto(event.time());
+  state.active = absl::Microseconds(event.active_us());
+  state.journal_bytes += static_cast<int64_t>(event.ByteSizeLong());
+}
+
+void ApplyKind(RunState& state, const EventPtr& event) {
+  switch (event->kind_case()) {
+    case v1::Event::kRunCreated: return ApplyCreated(state, event);
+    case v1::Event::kRunStarted: return ApplyStarted(state, event);
+    case v1::Event::kModelCalled: return ApplyModelCalled(state, event);
+    case v1::Event::kModelFailed: return ApplyModelFailed(state, event);
+    case v1::Event::kDecisionMade: return ApplyDecision(state, event);
+    case v1::Event::kCallStarted: return ApplyCallStarted(state, event);
+    case v1::Event::kCallFailed: return ApplyCallFailed(state, event);
+    case v1::Event::kCallWaiting: return ApplyCallWaiting(state, event);
+    case v1::Event::kCallResolved: return ApplyCallResolved(state, event);
+    case v1::Event::kCallFinished: return ApplyCallFinished(state, event);
+    case v1::Event::kCancelRequested: return ApplyCancelRequested(state, event);
+    case v1::Event::kRunStopped: return ApplyStopped(state, event);
+    case v1::Event::kRunResumed: return ApplyResumed(state, event);
+    case v1::Event::KIND_NOT_SET: return;
   }
 }
 
@@ -201,30 +263,14 @@ StepState* RunState::last_step() {
 
 const CallState* RunState::FindCall(const CallId& call) const {
   const StepState* const step = last_step();
-  if (step == nullptr || step->number != call.step || call.index > static_cast<int32_t>(step->calls.size())) return nullptr;
+  if (step == nullptr || step->number != call.step || call.index < 1 || call.index > static_cast<int32_t>(step->calls.size())) return nullptr;
   return &step->calls[call.index - 1];
 }
 
 void Apply(RunState& state, const EventPtr& event) {
-  state.last_sequence = event->sequence();
-  state.epoch = event->epoch();
-  state.last_time = FromProto(event->time());
-  state.active = absl::Microseconds(event->active_us());
-  state.journal_bytes += static_cast<int64_t>(event->ByteSizeLong());
-  switch (event->kind_case()) {
-    case v1::Event::kRunCreated: return ApplyCreated(state, event);
-    case v1::Event::kRunStarted: return ApplyStarted(state, event);
-    case v1::Event::kModelCalled: return ApplyModelCalled(state, event);
-    case v1::Event::kModelFailed: return ApplyModelFailed(state, event);
-    case v1::Event::kDecisionMade: return ApplyDecision(state, event);
-    case v1::Event::kCallStarted: return ApplyCallStarted(state, event);
-    case v1::Event::kCallFailed: return ApplyCallFailed(state, event);
-    case v1::Event::kCallFinished: return ApplyCallFinished(state, event);
-    case v1::Event::kCancelRequested: return ApplyCancelRequested(state, event);
-    case v1::Event::kRunStopped: return ApplyStopped(state, event);
-    case v1::Event::kRunResumed: return ApplyResumed(state, event);
-    case v1::Event::KIND_NOT_SET: return;
-  }
+  ApplyEnvelope(state, *event);
+  ApplyKind(state, event);
+  DerivePhase(state);
 }
 
 const v1::ToolCall& RequestOf(const StepState& step, const CallState& call) { return step.decision->decision_made().decision().tool_calls(call.id.index - 1); }

@@ -1,10 +1,11 @@
 // The state of a run: a fold of its journal. Pure: no clock, no I/O, no randomness.
 //
-// QUEUED -> RUNNING <-> WAITING -> STOPPED -> QUEUED (resume); QUEUED -> STOPPED (cancel).
+// QUEUED -> RUNNING <-> WAITING -> STOPPED -> QUEUED (resume); QUEUED -> STOPPED (cancel). WAITING is derived: every call that is not settled waits for a
+// person.
 //
 // A call of the open step:   ready -> open -> settled          an attempt of the model:   none -> open -> decided
 //                            open -> ready (definite failure, or repeatable)              open -> none (failed, or repeated after a crash)
-//                            open -> uncertain -> settled (UNSAFE without a definite outcome)
+//                            open -> uncertain -> settled, or -> waiting -> ready or settled (UNSAFE without a definite outcome)
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,7 @@ enum class CallPhase {
   kReady,      // to be started, or to be tried again at `retry_time`
   kOpen,       // an attempt is under way
   kUncertain,  // an UNSAFE attempt ended, nobody knows how
+  kWaiting,    // for a person, until `waiting` expires
   kSettled,    // `finished` is there, for ever
 };
 
@@ -40,6 +42,7 @@ struct CallState {
   v1::SideEffect side_effect = v1::SIDE_EFFECT_UNSPECIFIED;  // as of the last call_started
   absl::Time retry_time = absl::InfinitePast();
   absl::Time attempt_time = absl::InfinitePast();  // when the open attempt began
+  EventPtr waiting;                                // the last call_waiting
   EventPtr finished;                               // call_finished
 };
 
@@ -69,7 +72,7 @@ struct ModelState {
   bool gave_up = false;                    // `last_error` is final
 };
 
-// One ResumeRun that took effect: its retry is recognised.
+// A command from outside that took effect: its retry is recognised.
 struct SeenRequest {
   std::string request_id;
   std::string request_hash;
@@ -105,6 +108,7 @@ struct RunState {
   std::deque<SeenRequest> seen_requests;  // at most kRequestIdsPerRunMax
 
   bool is_stopped() const { return phase == v1::RUN_STATE_STOPPED; }
+  bool is_waiting() const { return phase == v1::RUN_STATE_WAITING; }
   bool is_live() const { return phase == v1::RUN_STATE_RUNNING || phase == v1::RUN_STATE_WAITING; }
   bool is_cancelling() const { return cancel_requested != nullptr; }
   int32_t next_step() const { return usage.steps() + 1; }

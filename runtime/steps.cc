@@ -121,6 +121,12 @@ void StepFolder::Add(const v1::Event& event) {
     case v1::Event::kCallFailed:
       if (Find(event.call_failed().call_id())) open_.back().set_last_sequence(event.sequence());
       return;
+    case v1::Event::kCallWaiting:
+      if (Find(event.call_waiting().call_id())) open_.back().set_last_sequence(event.sequence());
+      return;
+    case v1::Event::kCallResolved:
+      if (Find(event.call_resolved().call_id())) open_.back().set_last_sequence(event.sequence());
+      return;
     case v1::Event::kCallFinished:
       if (const auto at = Find(event.call_finished().call_id())) {
         v1::Step& step = open_.back();

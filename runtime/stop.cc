@@ -10,6 +10,7 @@
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
 #include "runtime/act.h"
+#include "runtime/ask.h"
 #include "runtime/context.h"
 
 namespace agentruntime {
@@ -49,7 +50,8 @@ v1::Event SettledByStop(const CallState& call) {
     case CallPhase::kOpen:
       if (!unsafe) return Finished(call, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped while it was under way");
       [[fallthrough]];
-    case CallPhase::kUncertain: return Finished(call, v1::CALL_OUTCOME_UNCERTAIN, "uncertain: it was started, and nobody knows whether it took effect");
+    case CallPhase::kUncertain:
+    case CallPhase::kWaiting: return FinishedUncertain(call.id, "uncertain: it was started, and nobody knows whether it took effect");
     case CallPhase::kSettled: break;
   }
   return v1::Event();
@@ -200,8 +202,20 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
     switch (call.phase) {
       case CallPhase::kSettled: break;
       case CallPhase::kUncertain:
-        next.facts.push_back(Finished(call, v1::CALL_OUTCOME_UNCERTAIN,
-                                      "uncertain: the call was started and its outcome is unknown; it may have taken effect. Check before you repeat it."));
+        if (plan.agent->on_uncertain_call() == v1::UNCERTAIN_CALL_ACTION_ASK) {
+          next.facts.push_back(QuestionAboutUncertain(plan, *step, call, now.wall));
+        } else {
+          next.facts.push_back(
+              FinishedUncertain(call.id, "uncertain: the call was started and its outcome is unknown; it may have taken effect. Check before you repeat it."));
+        }
+        break;
+      case CallPhase::kWaiting:
+        // By wall time alone: what a person was promised is an instant.
+        if (ExpiryOf(call) <= now.wall) {
+          for (v1::Event& fact : FactsOfAnswer(call, DefaultAnswer(call))) next.facts.push_back(std::move(fact));
+        } else {
+          WakeAt(next, ExpiryOf(call) - now.wall);
+        }
         break;
       case CallPhase::kOpen: next.effects.push_back(Effect{call.id, call.attempts, call.open_sequence}); break;
       case CallPhase::kReady:
@@ -306,7 +320,7 @@ Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant n
     return next;
   }
   if (!next.effects.empty() || next.wake) {
-    WakeAt(next, timeout - now.active);
+    if (!state.is_waiting()) WakeAt(next, timeout - now.active);  // waiting for a person is no active time
     return next;
   }
   if (state.model.open) {

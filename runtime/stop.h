@@ -37,6 +37,10 @@ struct Next {
 // calls, open model attempt, errors, tokens, tool calls, steps, bounds of the journal and of the model's window; else the model is called.
 Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now);
 
+// The run is live, and this server has not said so yet: `run_started` comes before anything else, commands included. Until then attempts of the server before
+// look as if they were under way.
+inline bool IsToBeTakenUp(const RunState& state, Epoch epoch) { return state.is_live() && state.epoch < epoch; }
+
 // Facts that settle everything open and stop the run, as one append.
 std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop);
 

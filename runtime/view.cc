@@ -9,6 +9,7 @@
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
+#include "runtime/ask.h"
 
 namespace agentruntime {
 namespace {
@@ -51,6 +52,12 @@ std::optional<v1::Activity> ActivityOf(const RunState& state) {
     *activity.mutable_since_time() = ToProto(FromProto(state.cancel_requested->time()));
     return activity;
   }
+  if (state.is_waiting()) {
+    v1::Activity activity;
+    activity.set_detail("waiting for a person");
+    *activity.mutable_since_time() = ToProto(state.last_time);
+    return activity;
+  }
   if (state.model.open || (state.model.last_error && !state.model.gave_up)) return ModelActivity(state);
   const StepState* const step = state.last_step();
   if (step == nullptr) return std::nullopt;
@@ -63,11 +70,20 @@ std::optional<v1::Activity> ActivityOf(const RunState& state) {
   return CallActivity(*step, *waiting);
 }
 
+absl::Time FirstExpiry(const StepState& step) {
+  absl::Time first = absl::InfiniteFuture();
+  for (const CallState& call : step.calls) {
+    if (call.phase == CallPhase::kWaiting) first = std::min(first, ExpiryOf(call));
+  }
+  return first;
+}
+
 void SetCommon(v1::Run& run, const RunProjection& projection) {
   run.set_state(projection.state);
   if (projection.stop) *run.mutable_stop() = *projection.stop;
   *run.mutable_usage() = projection.usage;
   if (projection.activity) *run.mutable_activity() = *projection.activity;
+  for (const v1::WaitingCall& call : projection.waiting_calls) *run.add_waiting_calls() = call;
   run.set_last_sequence(projection.last_sequence);
   run.set_last_step(projection.last_step);
   *run.mutable_update_time() = ToProto(projection.update_time);
@@ -85,6 +101,8 @@ RunProjection ProjectionOf(const RunState& state) {
   *projection.usage.mutable_active_time() = ToProto(state.active);
   projection.limits = state.limits;
   projection.activity = ActivityOf(state);
+  projection.waiting_calls = WaitingCallsOf(state);
+  if (state.is_waiting()) projection.wake_time = FirstExpiry(*state.last_step());
   projection.last_sequence = state.last_sequence;
   projection.answer_sequence = state.answer_sequence;
   projection.last_step = state.usage.steps();

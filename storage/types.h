@@ -26,6 +26,7 @@ struct RunProjection {
   v1::Usage usage;
   v1::Limits limits;  // effective, raises by resumes included
   std::optional<v1::Activity> activity;
+  std::vector<v1::WaitingCall> waiting_calls;
   Sequence last_sequence = 0;
   Sequence answer_sequence = 0;  // event that holds the answer (decision_made or run_stopped); 0: none
   int32_t last_step = 0;

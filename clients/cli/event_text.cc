@@ -19,6 +19,18 @@ std::string DecisionText(const v1::Decision& decision) {
                                           [](std::string* out, const v1::ToolCall& call) { absl::StrAppend(out, call.call_id(), " ", call.tool()); }));
 }
 
+std::string AnswerText(const v1::CallResolved& resolved) {
+  const std::string by = resolved.expired() ? "nobody answered in time" : absl::StrCat("answered by ", resolved.principal());
+  switch (resolved.answer().kind_case()) {
+    case v1::CallAnswer::kRunAgain: return absl::StrCat(by, ": run it again");
+    case v1::CallAnswer::kResult: return absl::StrCat(by, ": here is the result");
+    case v1::CallAnswer::kGiveUp:
+      return absl::StrCat(by, ": its outcome stays unknown", resolved.answer().give_up().reason().empty() ? "" : ", ", resolved.answer().give_up().reason());
+    case v1::CallAnswer::KIND_NOT_SET: break;
+  }
+  return by;
+}
+
 std::string Raw(const v1::Event& event) {
   switch (event.kind_case()) {
     case v1::Event::kRunCreated: return absl::StrCat("created for ", event.run_created().agent(), ": ", PartsText(event.run_created().input()));
@@ -34,6 +46,10 @@ std::string Raw(const v1::Event& event) {
     case v1::Event::kCallFailed:
       return absl::StrCat("call ", event.call_failed().call_id(), " failed, attempt ", event.call_failed().attempt(),
                           event.call_failed().definite() ? "" : " (its effect is not known)", ": ", event.call_failed().error().message());
+    case v1::Event::kCallWaiting:
+      return absl::StrCat("call ", event.call_waiting().call_id(), " waits for a person until ", FormatClock(FromProto(event.call_waiting().expire_time())),
+                          ": ", event.call_waiting().text());
+    case v1::Event::kCallResolved: return absl::StrCat("call ", event.call_resolved().call_id(), " ", AnswerText(event.call_resolved()));
     case v1::Event::kCallFinished: {
       const v1::CallFinished& finished = event.call_finished();
       const std::string result = ResultText(finished.result());

@@ -78,6 +78,7 @@ struct CommandLine {
   WatchCommandOptions watch;
   RunsOptions runs;
   ResumeOptions resume;
+  ResolveOptions resolve;
   ApplyOptions apply;
   std::string name;
   std::string cause;
@@ -142,6 +143,18 @@ void AddRuns(CLI::App& app, CommandLine& line) {
   cancel.add_option("RUN", line.name, "Its id, or last")->required();
   cancel.add_option("--cause", line.cause, "Why; stands in the run's stop");
   cancel.callback([&line] { line.command = [&line](Session& session) { return CancelCommand(session, line.name, line.cause); }; });
+
+  CLI::App& resolve = *app.add_subcommand("resolve", "Answer a call that waits for a person");
+  resolve.add_option("RUN", line.resolve.run, "Its id, or last")->required();
+  resolve.add_option("CALL", line.resolve.call, "The call, such as 3.2: see agentctl show")->required();
+  CLI::Option_group& answer = *resolve.add_option_group("answer", "One of");
+  answer.add_flag("--run-again", line.resolve.run_again, "Start it again: it took no effect, or a second one does no harm");
+  answer.add_option("--result", line.resolve.result, "It took effect, and this is its result, for the model to read; - reads standard input");
+  CLI::Option& give_up = *answer.add_flag("--give-up", line.resolve.give_up, "Nobody can say: the model is told so");
+  answer.require_option(1);
+  resolve.add_option("--reason", line.resolve.reason, "What you found out, for the model to read")->needs(&give_up);
+  resolve.add_option("--request-id", line.resolve.request_id, "Your key of this request");
+  resolve.callback([&line] { line.command = [&line](Session& session) { return ResolveCommand(session, line.resolve); }; });
 
   CLI::App& remove = *app.add_subcommand("delete", "Remove stopped runs and their journals, for ever");
   remove.add_option("RUN", line.names, "Their ids, or last")->required();

@@ -65,6 +65,13 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
     case v1::Event::kCallStarted: TakeCallStart(event, now); return {};
     case v1::Event::kCallFailed:
     case v1::Event::kCallFinished: return {TakeCallEnd(event)};
+    case v1::Event::kCallWaiting:
+      return {Row{.step = event.step(), .verb = "ask", .what = PrintableLine(event.call_waiting().text()), .note = "waits for a person", .tone = Tone::kWarn}};
+    case v1::Event::kCallResolved: {
+      const v1::CallResolved& resolved = event.call_resolved();
+      const std::string who = resolved.expired() ? "nobody, in time" : PrintableLine(resolved.principal());
+      return {Row{.step = event.step(), .verb = "answer", .what = absl::StrCat("call ", PrintableLine(resolved.call_id())), .note = absl::StrCat("by ", who)}};
+    }
     case v1::Event::kCancelRequested: {
       const v1::Cancellation& cancellation = event.cancel_requested().cancellation();
       std::string what = cancellation.principal().empty() ? "asked for" : absl::StrCat("asked for by ", cancellation.principal());
@@ -185,6 +192,17 @@ std::string HowToResume(const v1::Run& run) {
   if (hit.limit() == "max_tokens") absl::StrAppend(&command, " --max-tokens ", more);
   if (hit.limit() == "timeout") absl::StrAppend(&command, " --timeout ", FormatLimit(absl::Milliseconds(more)));
   return command;
+}
+
+std::vector<std::string> HowToAnswer(const v1::Run& run) {
+  std::vector<std::string> lines;
+  for (const v1::WaitingCall& call : run.waiting_calls()) {
+    lines.push_back(absl::StrCat("call ", PrintableLine(call.call_id()), " waits for a person until ", FormatClock(FromProto(call.expire_time())), ": ",
+                                 PrintableLine(call.text(), 1000)));
+    lines.push_back(absl::StrCat("  agentctl resolve ", BareRun(run.name()), " ", PrintableLine(call.call_id()),
+                                 "  --run-again, or --result TEXT, or --give-up [--reason WHY]"));
+  }
+  return lines;
 }
 
 std::string BareRun(absl::string_view name) { return Printable(absl::StripPrefix(name, "runs/")); }

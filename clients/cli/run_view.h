@@ -57,6 +57,8 @@ std::string StopText(const v1::Stop& stop);
 std::string UsageText(const v1::Run& run);
 // A command that goes on where the run stopped; empty if it cannot.
 std::string HowToResume(const v1::Run& run);
+// Each call that waits for a person, and a command that answers it: lines.
+std::vector<std::string> HowToAnswer(const v1::Run& run);
 // `runs/{run}` without `runs/`; as it is if it has another form.
 std::string BareRun(absl::string_view name);
 

@@ -31,6 +31,8 @@ class RunClient {
   absl::StatusOr<v1::Run> Cancel(const std::string& name, const std::string& cause);
   // As Submit: tries again under the same request id.
   absl::StatusOr<v1::Run> Resume(v1::ResumeRunRequest request);
+  // As Submit: tries again under the same request id.
+  absl::StatusOr<v1::Run> Resolve(v1::ResolveCallRequest request);
   absl::Status Delete(const std::string& name);
   absl::StatusOr<v1::ListStepsResponse> Steps(const v1::ListStepsRequest& request);
   absl::StatusOr<v1::Step> GetStep(const std::string& name);

@@ -67,6 +67,18 @@ absl::Status StepNotFound(const RunId& run, int32_t number) {
               {{"step", FormatStepName(run, number)}});
 }
 
+absl::Status CallNotFound(const RunId& run, const CallId& call) {
+  return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_CALL_NOT_FOUND,
+              absl::StrCat("call_id: ", RunName(run), " has no call ", call.ToString(), "; its waiting_calls name those that wait"),
+              {{"run", RunName(run)}, {"call_id", call.ToString()}});
+}
+
+absl::Status CallNotWaiting(const RunId& run, const CallId& call) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_CALL_NOT_WAITING,
+              absl::StrCat("call_id: call ", call.ToString(), " of ", RunName(run), " does not wait for a person; it is under way, or was answered before"),
+              {{"run", RunName(run)}, {"call_id", call.ToString()}});
+}
+
 absl::Status AgentNotFound(absl::string_view name) {
   return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_AGENT_NOT_FOUND, absl::StrCat("there is no ", name, "; list the agents to see which there are"),
               {{"agent", std::string(name)}});

@@ -31,6 +31,8 @@ absl::Status InvalidFields(const std::vector<FieldViolation>& violations);  // a
 absl::Status InvalidField(absl::string_view field, absl::string_view description);
 absl::Status RunNotFound(const RunId& run);
 absl::Status StepNotFound(const RunId& run, int32_t number);
+absl::Status CallNotFound(const RunId& run, const CallId& call);
+absl::Status CallNotWaiting(const RunId& run, const CallId& call);
 absl::Status AgentNotFound(absl::string_view name);
 absl::Status AgentExists(absl::string_view name);
 absl::Status RequestIdReused(absl::string_view request_id, const RunId& run);

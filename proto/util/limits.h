@@ -35,7 +35,10 @@ inline constexpr int64_t kArgumentsBytesMax = 256 << 10;
 inline constexpr int64_t kResultBytesMax = 64 << 10;
 inline constexpr int64_t kDecisionTextBytesMax = 512 << 10;
 inline constexpr int32_t kJsonDepthMax = 64;
-inline constexpr int32_t kInvalidDecisionsMax = 3;  // in a row
+inline constexpr int32_t kInvalidDecisionsMax = 3;                   // in a row
+inline constexpr absl::Duration kCallWaitDefault = absl::Hours(24);  // for a person
+inline constexpr absl::Duration kCallWaitMaximum = absl::Hours(30 * 24);
+inline constexpr size_t kWaitTextBytesMax = 512;
 
 // One agent.
 inline constexpr int64_t kInstructionsBytesMax = 64 << 10;

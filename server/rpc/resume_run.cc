@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "proto/base/status.h"
+#include "proto/util/limits.h"
 #include "server/rpc/hash.h"
 #include "server/rpc/run_handlers.h"
 #include "server/rpc/validate.h"
@@ -11,7 +12,7 @@ Answer<v1::Run> ResumeRun(const Backend& backend, v1::ResumeRunRequest request, 
   FieldChecks checks;
   const RunId run = CheckRunName(checks, "name", request.name());
   CheckLimits(checks, "limits", request.limits());
-  CheckParts(checks, "input", request.input());
+  CheckParts(checks, "input", request.input(), kInputBytesMax);
   CheckRequestId(checks, "request_id", request.request_id());
   CO_RETURN_IF_ERROR(checks.status());
   ResumeRequest resume;

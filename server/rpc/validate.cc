@@ -81,7 +81,7 @@ int32_t CheckPageSize(FieldChecks& checks, int32_t page_size) {
   return page_size == 0 ? kPageSizeDefault : page_size;
 }
 
-void CheckParts(FieldChecks& checks, absl::string_view field, const Parts& parts) {
+void CheckParts(FieldChecks& checks, absl::string_view field, const Parts& parts, int64_t bytes_max) {
   if (parts.size() > kInputPartsMax) checks.Add(field, absl::StrCat(parts.size(), " parts are too many; at most ", kInputPartsMax));
   size_t bytes = 0;
   for (int i = 0; i < std::min<int>(parts.size(), kInputPartsMax); ++i) {
@@ -93,14 +93,14 @@ void CheckParts(FieldChecks& checks, absl::string_view field, const Parts& parts
         if (absl::StripAsciiWhitespace(part.text()).empty()) checks.Add(Sub(path, "text"), "is empty; give a text or leave the part out");
         break;
       case v1::Part::kJson:
-        if (static_cast<int64_t>(part.json().size()) <= kInputBytesMax) {
+        if (static_cast<int64_t>(part.json().size()) <= bytes_max) {
           if (const std::string why = WhyNotJson(part.json(), kJsonDepthMax); !why.empty()) checks.Add(Sub(path, "json"), why);
         }
         break;
       case v1::Part::KIND_NOT_SET: checks.Add(path, "is empty; give text or json"); break;
     }
   }
-  CheckBytes(checks, std::string(field), bytes, kInputBytesMax);
+  CheckBytes(checks, std::string(field), bytes, bytes_max);
 }
 
 void CheckLabels(FieldChecks& checks, absl::string_view field, const Labels& labels) {
@@ -154,7 +154,7 @@ void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& ru
   const bool says_something = std::any_of(run.input().begin(), run.input().end(),
                                           [](const v1::Part& part) { return part.has_json() || !absl::StripAsciiWhitespace(part.text()).empty(); });
   if (says_something) {
-    CheckParts(checks, Sub(field, "input"), run.input());
+    CheckParts(checks, Sub(field, "input"), run.input(), kInputBytesMax);
   } else {
     checks.Add(Sub(field, "input"), "give at least one text");
   }
@@ -163,7 +163,8 @@ void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& ru
 }
 
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent) {
-  RefuseOutputOnly(checks, field, agent, {"name", "description", "model", "instructions", "tools", "limits", "model_settings", "on_uncertain_call", "etag"});
+  RefuseOutputOnly(checks, field, agent,
+                   {"name", "description", "model", "instructions", "tools", "limits", "model_settings", "on_uncertain_call", "call_wait", "etag"});
   const auto name = ParseAgentName(agent.name());
   if (!name || name->revision != 0) {
     checks.Add(Sub(field, "name"), "is not agents/{agent} with 1-63 characters of [a-z0-9-] that begin with a letter and do not end with \"-\"");
@@ -196,6 +197,7 @@ void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& a
   if (settings.has_max_output_tokens() && settings.max_output_tokens() < 1) {
     checks.Add(Sub(field, "model_settings.max_output_tokens"), absl::StrCat(settings.max_output_tokens(), " is below 1"));
   }
+  if (agent.has_call_wait()) CheckDuration(checks, Sub(field, "call_wait"), agent.call_wait(), absl::Seconds(1), kCallWaitMaximum);
   if (!v1::UncertainCallAction_IsValid(agent.on_uncertain_call())) {
     checks.Add(Sub(field, "on_uncertain_call"), absl::StrCat(static_cast<int>(agent.on_uncertain_call()), " is not an UncertainCallAction"));
   }

@@ -46,8 +46,8 @@ AgentName CheckAgentName(FieldChecks& checks, absl::string_view field, absl::str
 void CheckRequestId(FieldChecks& checks, absl::string_view field, absl::string_view request_id);
 // The size of the page to answer with: 1 to kPageSizeMax, kPageSizeDefault for 0.
 int32_t CheckPageSize(FieldChecks& checks, int32_t page_size);
-// Parts that are not empty, within the published bounds; JSON parts are JSON. Empty input is for whoever calls to judge.
-void CheckParts(FieldChecks& checks, absl::string_view field, const Parts& parts);
+// Parts that are not empty, at most kInputPartsMax and `bytes_max` together; JSON parts are JSON. Whether there may be none is for whoever calls to judge.
+void CheckParts(FieldChecks& checks, absl::string_view field, const Parts& parts, int64_t bytes_max);
 void CheckLabels(FieldChecks& checks, absl::string_view field, const Labels& labels);
 // Limits that are set: at least their least value. The server's maxima are not asked about here: they may have changed since the same request was granted.
 void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits& limits);

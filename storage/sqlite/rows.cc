@@ -177,6 +177,8 @@ StateRow MakeStateRow(RunProjection projection) {
     *detail.mutable_activity() = *std::move(projection.activity);
     projection.activity.reset();
   }
+  for (v1::WaitingCall& call : projection.waiting_calls) *detail.add_waiting_calls() = std::move(call);
+  projection.waiting_calls.clear();
   if (projection.limits.ByteSizeLong() > 0) *detail.mutable_limits() = std::move(projection.limits);
   row.detail = SerializeDeterministically(detail);
   row.projection = std::move(projection);
@@ -268,6 +270,7 @@ absl::StatusOr<RunRecord> ReadRun(Statement& statement) {
   record.labels.insert(labels.labels().begin(), labels.labels().end());
   if (detail.has_stop()) record.projection.stop = std::move(*detail.mutable_stop());
   if (detail.has_activity()) record.projection.activity = std::move(*detail.mutable_activity());
+  record.projection.waiting_calls.assign(detail.waiting_calls().begin(), detail.waiting_calls().end());
   record.projection.limits = std::move(*detail.mutable_limits());
   return record;
 }

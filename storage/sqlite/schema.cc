@@ -45,7 +45,7 @@ CREATE TABLE runs (
   wake_us             INTEGER,
   epoch               INTEGER NOT NULL,           -- of the last writer
   journal_bytes       INTEGER NOT NULL,           -- of the events' bodies
-  detail              BLOB NOT NULL,              -- Run with stop and activity only
+  detail              BLOB NOT NULL,              -- Run with stop, activity, limits and waiting calls only
   state_crc           INTEGER NOT NULL            -- of run and state ... detail
 ) STRICT;
 CREATE UNIQUE INDEX runs_by_run ON runs (run);
@@ -112,6 +112,19 @@ CREATE VIEW journal AS
   FROM events ORDER BY events.run, sequence;
 )sql";
 
+// Calls that wait for a person: two kinds of events, and what waits in `detail`.
+constexpr char kFormat2[] = R"sql(
+DROP VIEW IF EXISTS journal;
+CREATE VIEW journal AS
+  SELECT lower(hex(run)) AS run, sequence, step, epoch, datetime(time_us / 1000000, 'unixepoch') AS time,
+         CASE hex(substr(body, 1, 1))
+           WHEN '52' THEN 'run_created' WHEN '5A' THEN 'run_started' WHEN '62' THEN 'model_called' WHEN '6A' THEN 'model_failed'
+           WHEN '72' THEN 'decision_made' WHEN '7A' THEN 'call_started' WHEN '82' THEN 'call_failed' WHEN '8A' THEN 'call_waiting' WHEN '92' THEN 'call_resolved' WHEN '9A' THEN 'call_finished'
+           WHEN 'B2' THEN 'cancel_requested' WHEN 'BA' THEN 'run_stopped' WHEN 'C2' THEN 'run_resumed' END AS kind,
+         length(body) AS bytes
+  FROM events ORDER BY events.run, sequence;
+)sql";
+
 }  // namespace
 
 absl::Status CheckFormat(absl::string_view path, uint32_t application_id, uint32_t format) {
@@ -138,10 +151,10 @@ absl::Status CheckFormat(Database& database, absl::string_view path) {
 absl::Status Migrate(Database& database, absl::string_view path) {
   database.Execute("BEGIN IMMEDIATE");
   RETURN_IF_ERROR(CheckFormat(database, path));
-  if (database.Query("PRAGMA user_version") < 1) {
-    database.Execute(kFormat1);
-    database.Execute(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kFormat).c_str());
-  }
+  const int64_t format = database.Query("PRAGMA user_version");
+  if (format < 1) database.Execute(kFormat1);
+  if (format < 2) database.Execute(kFormat2);
+  if (format < kFormat) database.Execute(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kFormat).c_str());
   database.Execute("COMMIT");
   if (database.failed()) return OpenError(database, path);
   return absl::OkStatus();

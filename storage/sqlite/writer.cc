@@ -196,7 +196,8 @@ void Writer::CheckpointIfDue() {
   const int64_t free = SpaceOf(path_).free;
   if (free / 2 < log_bytes_) {
     next_look_bytes_ = log_bytes_ + kLookBytes;  // if it cannot be cut, it may be a reader whom not each commit should wait for
-    Checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+    // A copy that found no space is tried again after the next commit: a log that went on growing meanwhile would not fit beside itself any more.
+    if (IsFull(Checkpoint(SQLITE_CHECKPOINT_TRUNCATE))) next_look_bytes_ = log_bytes_;
     return;
   }
   // At the next look the log still fits into the space that is left then.
@@ -206,22 +207,22 @@ void Writer::CheckpointIfDue() {
   Checkpoint(log_bytes_ < kLogGrowthMax * checkpoint_bytes_ ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART);
 }
 
-bool Writer::Checkpoint(int mode) {
+int Writer::Checkpoint(int mode) {
   if (mode != SQLITE_CHECKPOINT_PASSIVE) sqlite3_busy_timeout(database_->handle(), kCheckpointWaitMs);
   const int code = sqlite3_wal_checkpoint_v2(database_->handle(), "main", mode, nullptr, nullptr);
   sqlite3_busy_timeout(database_->handle(), kBusyWaitMs);
   if (code == SQLITE_OK) {
     if (mode == SQLITE_CHECKPOINT_TRUNCATE) log_bytes_ = 0;
-    return true;
+    return SQLITE_OK;
   }
   // Full or busy: the log stays as it is and the next checkpoint goes on.
   if (!IsSlowDisk(code)) Fail(absl::StrCat("a checkpoint failed: ", sqlite3_errmsg(database_->handle()), " (SQLite code ", code, ")"));
-  return false;
+  return code;
 }
 
 bool Writer::MakeRoom() {
   CutLog(*database_);
-  return log_bytes_ > 0 && Checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+  return log_bytes_ > 0 && Checkpoint(SQLITE_CHECKPOINT_TRUNCATE) == SQLITE_OK;
 }
 
 void Writer::SetWritable(bool writable, absl::string_view why) {

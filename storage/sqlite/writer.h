@@ -71,7 +71,7 @@ class Writer {
   void RememberLost(const AppendItem& item) ABSL_LOCKS_EXCLUDED(mu_);
   void ForgetLost(uint64_t first_number);
   void CheckpointIfDue();
-  bool Checkpoint(int mode);  // false: full or busy
+  int Checkpoint(int mode);  // OK, or the code that says full or busy
   // After a rollback on a full disk: copies and cuts the log. True if that freed anything, so that another try makes sense at once.
   bool MakeRoom();
   void SetWritable(bool writable, absl::string_view why) ABSL_LOCKS_EXCLUDED(mu_);

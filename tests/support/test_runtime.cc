@@ -22,7 +22,7 @@ T Must(absl::StatusOr<T> value, const char* what) {
 
 }  // namespace
 
-TestRuntime::TestRuntime(Config config) {
+TestRuntime::TestRuntime(Config config) : clock_(config.clock_ahead) {
   stores_ = Must(sqlite::OpenStores({.path = config.path}), "the store does not open");
   Environment environment;
   environment.pool = pool_.get_executor();
@@ -32,7 +32,7 @@ TestRuntime::TestRuntime(Config config) {
   environment.random = &random_;
   environment.store = stores_.store.get();
   environment.agents = stores_.agents.get();
-  v1::Agent agent;
+  v1::Agent agent = config.agent;
   agent.set_name("agents/test");
   agent.set_model(config.models.front()->info().name);
   for (auto& model : config.models) environment.models[model->info().name] = model;

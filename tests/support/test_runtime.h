@@ -26,7 +26,9 @@ class TestRuntime {
     std::vector<std::shared_ptr<Model>> models;
     std::vector<std::shared_ptr<Tool>> tools;
     RuntimeOptions options;
-    std::string path;  // of the database
+    std::string path;            // of the database
+    v1::Agent agent;             // further fields of `agents/test`
+    absl::Duration clock_ahead;  // of the wall clock, against the real one
   };
 
   // Opens the store and starts; the agent `agents/test` uses the first model and every tool.
@@ -61,7 +63,18 @@ class TestRuntime {
     co_return std::make_shared<T>(co_await std::move(coroutine));
   }
 
-  SystemClock clock_;
+  class ShiftedClock final : public Clock {
+   public:
+    explicit ShiftedClock(absl::Duration ahead) : ahead_(ahead) {}
+    absl::Time Now() const override { return clock_.Now() + ahead_; }
+    absl::Duration Monotonic() const override { return clock_.Monotonic(); }
+
+   private:
+    SystemClock clock_;
+    const absl::Duration ahead_;
+  };
+
+  ShiftedClock clock_;
   SystemTimers timers_;
   SystemRandom random_;
   boost::asio::thread_pool pool_{2};

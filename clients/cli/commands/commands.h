@@ -66,6 +66,18 @@ struct ResumeOptions {
 };
 ExitCode ResumeCommand(Session& session, const ResumeOptions& options);
 
+struct ResolveOptions {
+  std::string run;
+  std::string call;
+  // Exactly one of three.
+  bool run_again = false;
+  std::optional<std::string> result;  // text for the model; `-`: all of standard input
+  bool give_up = false;
+  std::string reason;  // with give_up
+  std::string request_id;
+};
+ExitCode ResolveCommand(Session& session, const ResolveOptions& options);
+
 struct ApplyOptions {
   std::string file;  // `-`: standard input
   std::string etag;

@@ -31,6 +31,16 @@ ExitCode FailWatch(const Output& output, const absl::Status& status, const std::
   return code;
 }
 
+ExitCode LeaveWaiting(const Output& output, const v1::Run& run) {
+  if (output.json) {
+    PrintJson(output, run);
+  } else {
+    for (const std::string& line : HowToAnswer(run)) output.err << line << "\n";
+    output.err << "  then:  agentctl watch " << BareRun(run.name()) << " --after " << run.last_sequence() << std::endl;
+  }
+  return ExitCodeOf(run);
+}
+
 }  // namespace
 
 ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> source, int64_t after) {
@@ -60,6 +70,10 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
       display->OnRun(run);
     } else if (response.has_event()) {
       display->OnEvent(response.event());
+      // A person who watches may answer in another window; a script is told that it has to.
+      if (response.event().has_call_waiting() && !session.output.live) {
+        if (auto whole = session.runs.Get(run.name()); whole.ok() && whole->state() == v1::RUN_STATE_WAITING) return LeaveWaiting(session.output, *whole);
+      }
     } else if (response.has_delta()) {
       display->OnDelta(response.delta());
     }

@@ -1,5 +1,6 @@
 // CancelRun, ResumeRun, DeleteRun, GetRun with wait.
 #include "absl/time/clock.h"
+#include "proto/util/limits.h"
 #include "tests/integration/server/fixture.h"
 
 namespace agentruntime::testing {
@@ -111,6 +112,36 @@ TEST_F(ControlRunTest, AResumeIsIdempotentByItsRequestId) {
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_EQ(second->usage().steps(), 4);
   EXPECT_EQ(client::DetailsOf(Resume(run.name(), 6, "again").status()).reason, "REQUEST_ID_REUSED");
+}
+
+TEST_F(ControlRunTest, ResolveCallRefuses) {
+  const v1::Run run = Answered(stubs());
+  v1::ResolveCallRequest request;
+  const auto resolve = [&request] { return Say(Call(stubs().run, &Stub::ResolveCall, request).status()); };
+  request.set_name("runs/x");
+  request.set_call_id("three");
+  request.set_request_id(std::string(129, 'x'));
+  EXPECT_EQ(
+      resolve(),
+      "INVALID_ARGUMENT INVALID_FIELD: name: is not the name of a run, runs/{run} with 26 characters of lower-case base32; take it from CreateRun or "
+      "ListRuns; call_id: is not the id of a call, {step}.{index}, such as 3.2; take it from the run's waiting_calls; answer: is missing; give run_again, "
+      "result or give_up; request_id: is not 1-128 printable ASCII characters; shorten or hash your key");
+  request.set_name(run.name());
+  request.set_call_id("1.1");
+  request.clear_request_id();
+  request.mutable_answer()->mutable_result();
+  EXPECT_EQ(resolve(), "INVALID_ARGUMENT INVALID_FIELD: answer.result.parts: is empty; give what the model is to read");
+  request.mutable_answer()->mutable_result()->add_parts()->set_text(std::string(kResultBytesMax, 'x'));
+  EXPECT_EQ(resolve(), "INVALID_ARGUMENT INVALID_FIELD: answer.result.parts: 65540 bytes are too many; at most 65536");
+  request.mutable_answer()->mutable_give_up()->set_reason(std::string(kCauseBytesMax + 1, 'x'));
+  EXPECT_EQ(resolve(), "INVALID_ARGUMENT INVALID_FIELD: answer.give_up.reason: 1025 bytes are too many; at most 1024");
+  request.mutable_answer()->mutable_run_again();
+  EXPECT_EQ(resolve(), absl::StrCat("FAILED_PRECONDITION CALL_NOT_WAITING: call_id: call 1.1 of ", run.name(),
+                                    " does not wait for a person; it is under way, or was answered before"));
+  request.set_call_id("1.9");
+  EXPECT_EQ(resolve(), absl::StrCat("NOT_FOUND CALL_NOT_FOUND: call_id: ", run.name(), " has no call 1.9; its waiting_calls name those that wait"));
+  request.set_name(kNoRun);
+  EXPECT_EQ(resolve(), absl::StrCat("NOT_FOUND RUN_NOT_FOUND: there is no ", kNoRun, "; it may have been deleted"));
 }
 
 TEST_F(ControlRunTest, DeleteRemovesAStoppedRunOnly) {

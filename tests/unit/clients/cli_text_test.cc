@@ -3,6 +3,7 @@
 
 #include "clients/cli/format.h"
 #include "clients/cli/output.h"
+#include "clients/cli/run_view.h"
 #include "clients/cli/text.h"
 
 namespace agentruntime::cli {
@@ -37,6 +38,20 @@ TEST(PrintableTest, JsonIsSafeToo) {
   google::protobuf::Value value;
   value.set_string_value("\x1b[2J\x7f\xC2\x9B");
   for (const char c : ToJson(value)) EXPECT_TRUE(c >= 0x20 && c < 0x7f) << ToJson(value);
+}
+
+TEST(RunTextTest, ACallThatWaitsComesWithTheCommandThatAnswersIt) {
+  v1::Run run;
+  run.set_name("runs/01abc");
+  EXPECT_TRUE(HowToAnswer(run).empty());
+  v1::WaitingCall& call = *run.add_waiting_calls();
+  call.set_call_id("3.2");
+  call.set_text("did this call take effect?\x1b[2J");
+  const std::vector<std::string> lines = HowToAnswer(run);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_NE(lines[0].find("call 3.2 waits for a person until "), std::string::npos) << lines[0];
+  EXPECT_EQ(lines[0].find('\x1b'), std::string::npos);
+  EXPECT_EQ(lines[1], "  agentctl resolve 01abc 3.2  --run-again, or --result TEXT, or --give-up [--reason WHY]");
 }
 
 TEST(WidthTest, CountsColumns) {

@@ -518,6 +518,31 @@ TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
   }
 }
 
+// The command comes to a session that has not yet said that it is the one now: what the server before left open must not be started for it.
+TEST_F(RuntimeTest, ACancelAfterARestartStartsNothing) {
+  std::atomic<int> asked = 0;
+  const auto make = [&] {
+    TestRuntime::Config config = Config([&asked](ModelRequest, DeltaSink&) {
+      ++asked;
+      return NeverDecides();
+    });
+    static_cast<FakeModel&>(*config.models.front()).mutable_info().local = false;
+    return config;
+  };
+  std::string name;
+  {
+    TestRuntime runtime(make());
+    name = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()))->name();
+    while (asked == 0) continue;
+  }
+  TestRuntime::Config config = make();
+  config.options.running_max = 0;  // so that the cancel is what takes the run up
+  TestRuntime runtime(config);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
+  EXPECT_EQ(asked, 1);
+}
+
 TEST_F(RuntimeTest, DrainTellsWatchersWhereToGoOn) {
   TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return NeverDecides(); }));
   const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));

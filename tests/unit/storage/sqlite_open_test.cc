@@ -35,6 +35,19 @@ class SqliteOpenTest : public testing::Test {
     EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
     sqlite3_close(database);
   }
+  // The first column of a query.
+  std::vector<std::string> Rows(const char* sql) {
+    sqlite3* database = nullptr;
+    EXPECT_EQ(sqlite3_open_v2(path_.c_str(), &database, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
+    std::vector<std::string> rows;
+    const auto collect = [](void* into, int, char** values, char**) {
+      static_cast<std::vector<std::string>*>(into)->push_back(values[0] != nullptr ? values[0] : "NULL");
+      return 0;
+    };
+    EXPECT_EQ(sqlite3_exec(database, sql, collect, &rows, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    sqlite3_close(database);
+    return rows;
+  }
   void Write(int64_t offset, const std::string& bytes) {
     std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(offset);
@@ -111,6 +124,15 @@ TEST_F(SqliteOpenTest, NewerFormatInTheLogAloneIsRefused) {
   EXPECT_THAT(Message(Open()), HasSubstr("format 99"));
 }
 
+TEST_F(SqliteOpenTest, AnOlderFormatIsBroughtUpToDate) {
+  MakeDatabase();
+  const std::vector<std::string> views = Rows("SELECT sql FROM sqlite_schema WHERE type = 'view' ORDER BY name");
+  Sql("DROP VIEW journal; CREATE VIEW journal AS SELECT 1; PRAGMA user_version=1");
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(Rows("PRAGMA user_version"), std::vector<std::string>{absl::StrCat(kFormat)});
+  EXPECT_EQ(Rows("SELECT sql FROM sqlite_schema WHERE type = 'view' ORDER BY name"), views);
+}
+
 TEST_F(SqliteOpenTest, DatabaseOfAnotherProgramIsRefused) {
   Sql("CREATE TABLE theirs (x)");
   EXPECT_EQ(Open().code(), absl::StatusCode::kFailedPrecondition);
@@ -178,10 +200,10 @@ TEST_F(SqliteOpenTest, PeopleCanReadTheTables) {
     ASSERT_TRUE(stores.ok()) << stores.status();
     const RunId run = TestRunId(1);
     CreateNow(*stores->store, TestRun(run));
-    AppendRequest request = TestAppend(run, stores->store->epoch(), 1, 10, StoppedProjection(11));
+    AppendRequest request = TestAppend(run, stores->store->epoch(), 1, 12, StoppedProjection(13));
     // One event of each kind, which the view names by the body's first byte.
     const google::protobuf::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
-    ASSERT_EQ(kinds.field_count(), 11);
+    ASSERT_EQ(kinds.field_count(), 13);
     for (int i = 1; i < kinds.field_count(); ++i) {
       auto event = std::make_shared<v1::Event>();
       event->set_sequence(i + 1);
@@ -190,16 +212,8 @@ TEST_F(SqliteOpenTest, PeopleCanReadTheTables) {
     }
     ASSERT_EQ(AppendNow(*stores->store, std::move(request)), AppendResult::kDurable);
   }
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open_v2(path_.c_str(), &database, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
-  std::vector<std::string> rows;
-  const auto collect = [](void* rows, int, char** values, char**) {
-    static_cast<std::vector<std::string>*>(rows)->push_back(values[0] != nullptr ? values[0] : "NULL");
-    return 0;
-  };
-  ASSERT_EQ(sqlite3_exec(database, "SELECT agent || ' ' || state || ' ' || stop_reason || ' ' || steps FROM run_list", collect, &rows, nullptr), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "SELECT kind FROM journal", collect, &rows, nullptr), SQLITE_OK);
-  sqlite3_close(database);
+  std::vector<std::string> rows = Rows("SELECT agent || ' ' || state || ' ' || stop_reason || ' ' || steps FROM run_list");
+  for (const std::string& kind : Rows("SELECT kind FROM journal")) rows.push_back(kind);
   std::vector<std::string> expected = {"docs/1 STOPPED FINAL_ANSWER 3"};
   const google::protobuf::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
   for (int i = 0; i < kinds.field_count(); ++i) expected.push_back(kinds.field(i)->name());

@@ -1,0 +1,42 @@
+// Ask: calls that wait for a person, and what an answer becomes. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agentruntime/v1/event.pb.h"
+#include "agentruntime/v1/run.pb.h"
+#include "runtime/plan.h"
+#include "runtime/state.h"
+
+namespace agentruntime {
+
+// An answer, and who gave it.
+struct Resolution {
+  v1::CallAnswer answer;
+  std::string principal;
+  std::string request_id;
+  std::string request_hash;
+  bool expired = false;  // nobody: the default
+};
+
+// `call_waiting` of an uncertain call of `step`, until the agent's `call_wait` from `now`.
+v1::Event QuestionAboutUncertain(const RunPlan& plan, const StepState& step, const CallState& call, absl::Time now);
+
+// `call_resolved`, and behind it the `call_finished` that settles the call, unless it is run again. One append.
+std::vector<v1::Event> FactsOfAnswer(const CallState& call, Resolution resolution);
+
+// The answer that holds when a wait expires: as its `call_waiting` says.
+Resolution DefaultAnswer(const CallState& call);
+
+// When the wait of `call`, which waits, expires.
+absl::Time ExpiryOf(const CallState& call);
+
+// `call_finished` of a call that nobody knows the outcome of, with what is known.
+v1::Event FinishedUncertain(const CallId& call, const std::string& text);
+
+// The calls of a run that wait, as callers see them.
+std::vector<v1::WaitingCall> WaitingCallsOf(const RunState& state);
+
+}  // namespace agentruntime

@@ -1,0 +1,47 @@
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/base/status.h"
+#include "proto/util/limits.h"
+#include "server/rpc/hash.h"
+#include "server/rpc/run_handlers.h"
+#include "server/rpc/validate.h"
+
+namespace agentruntime::rpc {
+namespace {
+
+void CheckAnswer(FieldChecks& checks, const v1::CallAnswer& answer) {
+  switch (answer.kind_case()) {
+    case v1::CallAnswer::kRunAgain: return;
+    case v1::CallAnswer::kResult:
+      if (answer.result().parts().empty()) return checks.Add("answer.result.parts", "is empty; give what the model is to read");
+      return CheckParts(checks, "answer.result.parts", answer.result().parts(), kResultBytesMax);
+    case v1::CallAnswer::kGiveUp:
+      if (answer.give_up().reason().size() > static_cast<size_t>(kCauseBytesMax)) {
+        checks.Add("answer.give_up.reason", absl::StrCat(answer.give_up().reason().size(), " bytes are too many; at most ", kCauseBytesMax));
+      }
+      return;
+    case v1::CallAnswer::KIND_NOT_SET: return checks.Add("answer", "is missing; give run_again, result or give_up");
+  }
+}
+
+}  // namespace
+
+Answer<v1::Run> ResolveCall(const Backend& backend, v1::ResolveCallRequest request, Caller caller) {
+  FieldChecks checks;
+  const RunId run = CheckRunName(checks, "name", request.name());
+  const auto call = CallId::Parse(request.call_id());
+  if (!call) checks.Add("call_id", "is not the id of a call, {step}.{index}, such as 3.2; take it from the run's waiting_calls");
+  CheckAnswer(checks, request.answer());
+  CheckRequestId(checks, "request_id", request.request_id());
+  CO_RETURN_IF_ERROR(checks.status());
+  ResolveRequest resolve;
+  resolve.call = *call;
+  resolve.request_id = std::move(*request.mutable_request_id());
+  request.clear_request_id();
+  resolve.request_hash = RequestHash(request);
+  resolve.answer = std::move(*request.mutable_answer());
+  co_return co_await backend.runtime->ResolveCall(run, std::move(resolve), std::move(caller));
+}
+
+}  // namespace agentruntime::rpc

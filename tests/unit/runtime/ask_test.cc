@@ -1,0 +1,305 @@
+// Calls that wait for a person: the pure rules over journals built by hand, and the whole runtime.
+#include "runtime/ask.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "proto/util/errors.h"
+#include "proto/util/limits.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "runtime/act.h"
+#include "runtime/commands.h"
+#include "runtime/decide.h"
+#include "runtime/view.h"
+#include "tests/support/journal.h"
+#include "tests/support/test_runtime.h"
+
+namespace agentruntime {
+namespace {
+
+namespace asio = boost::asio;
+using testing::Answer;
+using testing::Calls;
+using testing::Done;
+using testing::FakeModel;
+using testing::FakeTool;
+using testing::Journal;
+using testing::TestRuntime;
+
+Resolution Say(v1::CallAnswer answer) {
+  Resolution resolution;
+  resolution.answer = std::move(answer);
+  resolution.principal = "ann";
+  return resolution;
+}
+v1::CallAnswer RunAgain() {
+  v1::CallAnswer answer;
+  answer.mutable_run_again();
+  return answer;
+}
+v1::CallAnswer Result(const std::string& text) {
+  v1::CallAnswer answer;
+  answer.mutable_result()->add_parts()->set_text(text);
+  return answer;
+}
+v1::CallAnswer GiveUp(const std::string& reason) {
+  v1::CallAnswer answer;
+  answer.mutable_give_up()->set_reason(reason);
+  return answer;
+}
+
+class AskTest : public ::testing::Test {
+ protected:
+  AskTest() {
+    auto asking = std::make_shared<v1::Agent>(*plan->agent);
+    asking->set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_ASK);
+    plan->agent = std::move(asking);
+  }
+  // The model asked for `calls`; every UNSAFE one was started and nobody knows how it ended.
+  void Ask(Journal& journal, const std::vector<std::pair<std::string, std::string>>& calls) {
+    journal.Settle(*plan);
+    journal.AddAll(FactsOfOutcome(journal.state, *plan, Calls(calls), absl::Milliseconds(1), journal.now, 0.5));
+    journal.Settle(*plan);
+    for (size_t i = 0; i < calls.size(); ++i) {
+      if (calls[i].first == "unsafe") End(journal, static_cast<int32_t>(i) + 1, ToolUnknown{"the connection was lost"});
+    }
+    journal.Settle(*plan);
+  }
+  void End(Journal& journal, int32_t index, ToolOutcome outcome) {
+    const CallState& call = *journal.state.FindCall({1, index});
+    journal.Add(FactOfOutcome(call, *plan->tools.at(RequestOf(*journal.state.last_step(), call).tool()).spec,
+                              CallEnd{std::move(outcome), false, absl::Milliseconds(1)}, journal.now, 0.5));
+  }
+  const CallState& Call(const Journal& journal, int32_t index = 1) { return *journal.state.FindCall({1, index}); }
+
+  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
+  std::shared_ptr<FakeTool> safe = std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY);
+  std::shared_ptr<FakeTool> unsafe = std::make_shared<FakeTool>("unsafe", v1::SIDE_EFFECT_UNSAFE);
+  std::shared_ptr<RunPlan> plan = testing::MakePlan(model, {safe, unsafe});
+};
+
+TEST_F(AskTest, AnUncertainCallWaitsAndTheRunWithIt) {
+  Journal journal;
+  Ask(journal, {{"unsafe", R"({"to":"bob"})"}});
+  EXPECT_EQ(journal.state.phase, v1::RUN_STATE_WAITING);
+  const v1::Run run = RunOf(journal.state);
+  ASSERT_EQ(run.waiting_calls_size(), 1);
+  const v1::WaitingCall& waiting = run.waiting_calls(0);
+  EXPECT_EQ(waiting.call_id(), "1.1");
+  EXPECT_EQ(waiting.tool(), "unsafe");
+  EXPECT_EQ(waiting.kind(), v1::WAIT_KIND_UNCERTAIN);
+  EXPECT_THAT(waiting.text(), ::testing::HasSubstr(R"(unsafe {"to":"bob"})"));
+  EXPECT_EQ(FromProto(waiting.expire_time()), journal.now + absl::Hours(24));
+  EXPECT_TRUE(waiting.default_answer().has_give_up());
+  EXPECT_EQ(ProjectionOf(journal.state).wake_time, journal.now + absl::Hours(24));
+  const Next next = journal.WhatNext(*plan);
+  EXPECT_TRUE(next.facts.empty() && next.effects.empty());
+  EXPECT_EQ(next.wake, absl::Hours(24)) << "the run's timeout does not count while it waits";
+}
+
+TEST_F(AskTest, TheRunWaitsOnlyWhenNothingElseMoves) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}, {"safe", "{}"}});
+  EXPECT_EQ(journal.state.phase, v1::RUN_STATE_RUNNING);
+  ASSERT_EQ(journal.WhatNext(*plan).effects.size(), 1u);
+  End(journal, 2, Done("x"));
+  EXPECT_EQ(journal.state.phase, v1::RUN_STATE_WAITING);
+}
+
+TEST_F(AskTest, RunAgainIsASecondAttemptUnderTheSameKey) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  journal.AddAll(FactsOfAnswer(Call(journal), Say(RunAgain())));
+  EXPECT_EQ(journal.state.phase, v1::RUN_STATE_RUNNING);
+  journal.Settle(*plan);
+  EXPECT_EQ(Call(journal).phase, CallPhase::kOpen);
+  std::vector<std::string> keys;
+  for (const EventPtr& event : journal.events) {
+    if (event->has_call_started()) keys.push_back(event->call_started().idempotency_key());
+  }
+  ASSERT_EQ(keys.size(), 2u);
+  EXPECT_EQ(keys[0], keys[1]);
+}
+
+TEST_F(AskTest, AResultSettlesTheCallAndIsStoredOnce) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  const std::vector<v1::Event> facts = FactsOfAnswer(Call(journal), Say(Result("it was sent")));
+  ASSERT_EQ(facts.size(), 2u);
+  EXPECT_TRUE(facts[0].call_resolved().answer().has_result());
+  EXPECT_TRUE(facts[0].call_resolved().answer().result().parts().empty());
+  EXPECT_EQ(facts[0].call_resolved().principal(), "ann");
+  EXPECT_EQ(facts[1].call_finished().outcome(), v1::CALL_OUTCOME_OK);
+  EXPECT_EQ(facts[1].call_finished().result(0).text(), "it was sent");
+  journal.AddAll(facts);
+  journal.Settle(*plan);
+  EXPECT_TRUE(journal.state.model.open) << "the model goes on";
+}
+
+TEST_F(AskTest, GivingUpReportsToTheModel) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  journal.AddAll(FactsOfAnswer(Call(journal), Say(GiveUp("the log is gone"))));
+  EXPECT_EQ(Call(journal).finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+  EXPECT_THAT(Call(journal).finished->call_finished().result(0).text(), ::testing::HasSubstr("the log is gone"));
+  EXPECT_EQ(CheckResolve(journal.state, {1, 1}).code(), absl::StatusCode::kFailedPrecondition) << "the first answer counts";
+}
+
+TEST_F(AskTest, AWaitThatExpiresTakesItsDefault) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  journal.now += absl::Hours(24);
+  const Next next = journal.WhatNext(*plan);
+  ASSERT_EQ(next.facts.size(), 2u);
+  EXPECT_TRUE(next.facts[0].call_resolved().expired());
+  EXPECT_EQ(next.facts[1].call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+}
+
+TEST_F(AskTest, ACancelSettlesWhatWaits) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  v1::Event cancel;
+  *cancel.mutable_cancel_requested()->mutable_grace() = ToProto(kCancelGrace);
+  journal.Add(std::move(cancel));
+  journal.Settle(*plan);
+  EXPECT_EQ(journal.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_CANCELLED);
+  EXPECT_EQ(Call(journal).finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+  EXPECT_FALSE(CheckResolve(journal.state, {1, 1}).ok());
+}
+
+TEST_F(AskTest, ANewEpochLeavesAWaitingCallWaiting) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  journal.epoch = 2;
+  journal.Settle(*plan);
+  EXPECT_EQ(journal.events.back()->run_started().cause(), v1::START_CAUSE_RECOVERED);
+  EXPECT_EQ(journal.state.phase, v1::RUN_STATE_WAITING);
+  EXPECT_TRUE(CheckResolve(journal.state, {1, 1}).ok());
+}
+
+TEST_F(AskTest, CallsThatDoNotExistOrDoNotWaitAreNamed) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 2})), v1::ERROR_REASON_CALL_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {2, 1})), v1::ERROR_REASON_CALL_NOT_FOUND);
+  journal.AddAll(FactsOfAnswer(Call(journal), Say(RunAgain())));
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 1})), v1::ERROR_REASON_CALL_NOT_WAITING);
+}
+
+// Nobody knows how the tool's first attempt ended; the second is fine.
+class AskRuntimeTest : public ::testing::Test {
+ protected:
+  TestRuntime::Config Config() {
+    TestRuntime::Config config;
+    config.models.push_back(std::make_shared<FakeModel>([](ModelRequest request, DeltaSink&) { return Decide(request.step); }));
+    config.tools.push_back(
+        std::make_shared<FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE, [this](ToolRequest request, ProgressSink&) { return Pay(std::move(request)); }));
+    config.path = dir_.File("test.db");
+    config.agent.set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_ASK);
+    *config.agent.mutable_call_wait() = ToProto(wait_);
+    return config;
+  }
+  static asio::awaitable<ModelOutcome> Decide(int32_t step) { co_return step == 1 ? Calls({{"pay", "{}"}}) : Answer("done"); }
+  asio::awaitable<ToolOutcome> Pay(ToolRequest request) {
+    keys_ += request.idempotency_key + " ";
+    co_return ++payments_ == 1 ? ToolOutcome(ToolUnknown{"no answer"}) : Done("paid");
+  }
+  static RunId IdOf(const v1::Run& run) { return *ParseRunName(run.name()); }
+  // A run that waits.
+  v1::Run Waiting(TestRuntime& runtime) {
+    const v1::Run created = *runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    return *runtime.Await(runtime->GetRun(IdOf(created), absl::Seconds(60)));
+  }
+  static ResolveRequest Request(v1::CallAnswer answer) { return {.call = {1, 1}, .answer = std::move(answer), .request_id = "a-1", .request_hash = "h"}; }
+
+  TempDir dir_;
+  absl::Duration wait_ = absl::Hours(24);
+  std::atomic<int> payments_ = 0;
+  std::string keys_;
+};
+
+TEST_F(AskRuntimeTest, ARunWaitsAndGoesOnWhenItIsAnswered) {
+  TestRuntime runtime(Config());
+  const v1::Run waiting = Waiting(runtime);
+  ASSERT_EQ(waiting.state(), v1::RUN_STATE_WAITING) << "GetRun's wait ends there";
+  ASSERT_EQ(waiting.waiting_calls_size(), 1);
+  EXPECT_EQ(payments_, 1);
+  const auto answered = runtime.Await(runtime->ResolveCall(IdOf(waiting), Request(RunAgain()), Caller()));
+  ASSERT_TRUE(answered.ok()) << answered.status();
+  const v1::Run stopped = runtime.WaitForStop(waiting.name());
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(payments_, 2);
+  EXPECT_EQ(keys_.substr(0, 33), keys_.substr(33)) << "both attempts had the same key";
+  EXPECT_TRUE(runtime.Await(runtime->ResolveCall(IdOf(waiting), Request(RunAgain()), Caller())).ok()) << "a retry of the same answer";
+  ResolveRequest other = Request(RunAgain());
+  other.request_hash = "other";
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->ResolveCall(IdOf(waiting), other, Caller())).status()), v1::ERROR_REASON_REQUEST_ID_REUSED);
+  other.request_id = "a-2";
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->ResolveCall(IdOf(waiting), other, Caller())).status()), v1::ERROR_REASON_CALL_NOT_WAITING);
+}
+
+TEST_F(AskRuntimeTest, AWaitingRunLeavesMemoryAndListsItsCall) {
+  TestRuntime runtime(Config());
+  const v1::Run waiting = Waiting(runtime);
+  while (runtime.Await(runtime->GetInfo())->sessions > 0) continue;  // its end is told before it has left
+  RunQuery query;
+  query.states = {v1::RUN_STATE_WAITING};
+  const auto listed = runtime.Await(runtime->ListRuns(query));
+  ASSERT_EQ(listed->first.size(), 1u);
+  ASSERT_EQ(listed->first[0].waiting_calls_size(), 1);
+  EXPECT_EQ(listed->first[0].waiting_calls(0).call_id(), "1.1");
+  ASSERT_TRUE(runtime.Await(runtime->ResolveCall(IdOf(waiting), Request(Result("paid by hand")), Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(waiting.name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(payments_, 1);
+}
+
+TEST_F(AskRuntimeTest, AWaitSurvivesARestart) {
+  std::string name;
+  {
+    TestRuntime runtime(Config());
+    name = Waiting(runtime).name();
+  }
+  TestRuntime runtime(Config());
+  const RunId id = *ParseRunName(name);
+  EXPECT_EQ(runtime.Await(runtime->GetRun(id, absl::ZeroDuration()))->state(), v1::RUN_STATE_WAITING);
+  ASSERT_TRUE(runtime.Await(runtime->ResolveCall(id, Request(GiveUp("")), Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(payments_, 1);
+}
+
+TEST_F(AskRuntimeTest, NobodyAnswersAndTheRunGoesOn) {
+  wait_ = absl::Seconds(1);
+  TestRuntime runtime(Config());
+  const v1::Run waiting = Waiting(runtime);
+  ASSERT_EQ(waiting.state(), v1::RUN_STATE_WAITING);
+  const auto seen = [&] { return runtime.Await(runtime->GetRun(IdOf(waiting), absl::ZeroDuration())); };
+  while (seen()->state() == v1::RUN_STATE_WAITING) continue;  // at least a second, or ctest says that it never came
+  EXPECT_EQ(runtime.WaitForStop(waiting.name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(payments_, 1);
+}
+
+TEST_F(AskRuntimeTest, AWaitThatExpiredWhileTheServerWasDownEndsAtItsStart) {
+  std::string name;
+  {
+    TestRuntime runtime(Config());
+    name = Waiting(runtime).name();
+  }
+  TestRuntime::Config a_day_later = Config();
+  a_day_later.clock_ahead = absl::Hours(25);
+  TestRuntime runtime(a_day_later);
+  while (runtime.Await(runtime->GetRun(*ParseRunName(name), absl::ZeroDuration()))->state() == v1::RUN_STATE_WAITING) continue;
+  EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+}
+
+TEST_F(AskRuntimeTest, AWaitingRunIsCancelled) {
+  TestRuntime runtime(Config());
+  const v1::Run waiting = Waiting(runtime);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(IdOf(waiting), "not needed", Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(waiting.name()).stop().reason(), v1::STOP_REASON_CANCELLED);
+}
+
+}  // namespace
+}  // namespace agentruntime
