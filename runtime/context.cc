@@ -20,7 +20,7 @@ std::shared_ptr<const T> Inside(const EventPtr& event, const T& part) {
 
 const Parts& InputOf(const v1::Event& event) { return event.has_run_created() ? event.run_created().input() : event.run_resumed().input(); }
 
-void AddStep(std::vector<ModelMessage>& messages, const StepState& step) {
+void AddStep(Messages& messages, const StepState& step) {
   const auto decision = Inside(step.decision, step.decision->decision_made().decision());
   messages.push_back(AssistantMessage{decision});
   for (const CallState& call : step.calls) {
@@ -46,20 +46,24 @@ int64_t EstimatePromptTokens(const RunState& state, const RunPlan& plan) {
   return bytes / kBytesPerToken + messages * kTokensPerMessage;
 }
 
-ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan) {
+const Messages& MessageHistory::Of(const RunState& state) {
+  for (; items_ < state.history.size(); ++items_) {
+    if (const auto* input = std::get_if<InputItem>(&state.history[items_])) {
+      messages_.push_back(UserMessage{Inside(input->event, InputOf(*input->event))});
+    } else {
+      AddStep(messages_, std::get<StepState>(state.history[items_]));
+    }
+  }
+  return messages_;
+}
+
+ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan, MessageHistory& history) {
   ModelRequest request;
   request.run = state.id;
   request.step = state.next_step();
   request.attempt = state.model.attempts;
   request.instructions = plan.agent->instructions();
-  request.messages.reserve(state.history.size() + state.usage.tool_calls());
-  for (const HistoryItem& item : state.history) {
-    if (const auto* input = std::get_if<InputItem>(&item)) {
-      request.messages.push_back(UserMessage{Inside(input->event, InputOf(*input->event))});
-    } else {
-      AddStep(request.messages, std::get<StepState>(item));
-    }
-  }
+  request.messages = history.Of(state);
   for (const auto& [name, planned] : plan.tools) request.tools.push_back(planned.spec);
   if (plan.agent->model_settings().has_temperature()) request.temperature = plan.agent->model_settings().temperature();
   int64_t output = OutputTokensMax(plan);

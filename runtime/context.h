@@ -1,6 +1,7 @@
 // What the model reads: messages out of the state, and an estimate of their size in tokens.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "runtime/models/model.h"
@@ -9,8 +10,19 @@
 
 namespace agentruntime {
 
+// The messages of a run, kept between its steps: each step adds what happened in it, however long the run is.
+class MessageHistory {
+ public:
+  // Of a state in which the calls of every step are settled. Later states of the same run only.
+  const Messages& Of(const RunState& state);
+
+ private:
+  Messages messages_;
+  size_t items_ = 0;  // of the state's history that are in `messages_`
+};
+
 // The request of the open model attempt. Points into the events of `state`; nothing is copied but the instructions.
-ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan);
+ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan, MessageHistory& history);
 
 // Estimate of the next prompt: four bytes a token, plus what each message and tool costs. O(tools).
 int64_t EstimatePromptTokens(const RunState& state, const RunPlan& plan);

@@ -241,7 +241,7 @@ void Session::StartOnce(const Effect& effect) {
     self->PushOutcome([self = self.get(), sequence] { self->attempts_.erase(sequence); });
   };
   if (effect.is_model()) {
-    asio::co_spawn(strand_, RunModel(effect, BuildModelRequest(state_, *plan_), plan_->model->info().local),
+    asio::co_spawn(strand_, RunModel(effect, BuildModelRequest(state_, *plan_, messages_), plan_->model->info().local),
                    asio::bind_cancellation_slot(started->signal.slot(), ended));
     return;
   }

@@ -13,6 +13,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "runtime/act.h"
+#include "runtime/context.h"
 #include "runtime/environment.h"
 #include "runtime/gate.h"
 #include "runtime/inbox.h"
@@ -110,6 +111,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const Origin origin_;
 
   RunState state_;
+  MessageHistory messages_;                                // of `state_`, for the model
   absl::Duration active_since_;                            // monotonic time of the last event
   Inbox inbox_;                                            // commands, and calls to look again
   std::deque<Inbox::Item> outcomes_;                       // of attempts, in order

@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -14,6 +13,7 @@
 #include "agentruntime/v1/event.pb.h"
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/id.h"
+#include "runtime/models/messages.h"
 #include "runtime/tools/tool.h"
 
 namespace agentruntime {
@@ -30,28 +30,12 @@ struct ModelInfo {
   std::string required_tool;  // a tool without which the model cannot work; empty: none
 };
 
-// Messages point into events, which own the memory; nothing is copied.
-using Parts = google::protobuf::RepeatedPtrField<v1::Part>;
-struct UserMessage {
-  std::shared_ptr<const Parts> parts;
-};
-struct AssistantMessage {
-  std::shared_ptr<const v1::Decision> decision;
-};
-// Follows the decision that asked; results of one decision come in the order of its calls, each call has exactly one.
-struct ToolMessage {
-  std::shared_ptr<const v1::Decision> decision;  // that asked
-  int32_t call_index = 0;                        // from 0, into decision->tool_calls()
-  std::shared_ptr<const v1::CallFinished> finished;
-};
-using ModelMessage = std::variant<UserMessage, AssistantMessage, ToolMessage>;
-
 struct ModelRequest {
   RunId run;
   int32_t step = 0;
   int32_t attempt = 1;
   std::string instructions;  // may be empty
-  std::vector<ModelMessage> messages;
+  Messages messages;
   std::vector<std::shared_ptr<const ToolSpec>> tools;
   std::optional<double> temperature;
   int32_t max_output_tokens = 4096;

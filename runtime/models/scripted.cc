@@ -23,28 +23,36 @@ std::string TextOf(const Parts& parts) {
   return text;
 }
 
-struct Placeholders {
-  std::string input;
-  std::string last_result;
-  std::string step;
-};
+// What placeholders stand for. Looked for where one is used only: a long history costs nothing else.
+class Placeholders {
+ public:
+  explicit Placeholders(const ModelRequest& request) : request_(request) {}
 
-Placeholders Read(const ModelRequest& request) {
-  Placeholders values{.step = absl::StrCat(request.step)};
-  for (const ModelMessage& message : request.messages) {
-    if (const auto* user = std::get_if<UserMessage>(&message)) values.input = TextOf(*user->parts);
-    if (const auto* tool = std::get_if<ToolMessage>(&message)) values.last_result = TextOf(tool->finished->result());
+  std::string Fill(absl::string_view text, bool in_json) const {
+    if (!absl::StrContains(text, "{")) return std::string(text);
+    std::vector<std::pair<absl::string_view, std::string>> values = {{"{step}", absl::StrCat(request_.step)}};
+    if (absl::StrContains(text, "{input}")) values.emplace_back("{input}", Spell(Newest<UserMessage>(), in_json));
+    if (absl::StrContains(text, "{last_result}")) values.emplace_back("{last_result}", Spell(Newest<ToolMessage>(), in_json));
+    return absl::StrReplaceAll(text, values);
   }
-  values.input = std::string(CutUtf8(values.input, kPlaceholderBytesMax));
-  values.last_result = std::string(CutUtf8(values.last_result, kPlaceholderBytesMax));
-  return values;
-}
 
-std::string Fill(absl::string_view text, const Placeholders& values, bool in_json) {
-  const auto spell = [in_json](const std::string& value) { return in_json ? EscapeJson(value) : value; };
-  if (!absl::StrContains(text, "{")) return std::string(text);
-  return absl::StrReplaceAll(text, {{"{input}", spell(values.input)}, {"{last_result}", spell(values.last_result)}, {"{step}", values.step}});
-}
+ private:
+  static const Parts& PartsOf(const UserMessage& message) { return *message.parts; }
+  static const Parts& PartsOf(const ToolMessage& message) { return message.finished->result(); }
+  static std::string Spell(absl::string_view value, bool in_json) {
+    const absl::string_view cut = CutUtf8(value, kPlaceholderBytesMax);
+    return in_json ? EscapeJson(cut) : std::string(cut);
+  }
+  template <typename Message>
+  std::string Newest() const {
+    for (size_t i = request_.messages.size(); i > 0; --i) {
+      if (const auto* message = std::get_if<Message>(&request_.messages[i - 1])) return TextOf(PartsOf(*message));
+    }
+    return "";
+  }
+
+  const ModelRequest& request_;
+};
 
 // The step of the script that decides step `number`, from 1; null beyond the last.
 const ScriptStep* StepAt(const ScriptRule& rule, int64_t number) {
@@ -84,7 +92,7 @@ Scripted::Scripted(std::string name, std::shared_ptr<const Script> script, Timer
 }
 
 asio::awaitable<ModelOutcome> Scripted::Decide(ModelRequest request, DeltaSink& deltas) {
-  const Placeholders values = Read(request);
+  const Placeholders placeholders(request);
   // By the first input, so that a resumed run stays in its rule.
   const auto* first = request.messages.empty() ? nullptr : std::get_if<UserMessage>(&request.messages.front());
   const ScriptRule* const rule = RuleFor(*script_, first == nullptr ? "" : TextOf(*first->parts));
@@ -106,7 +114,7 @@ asio::awaitable<ModelOutcome> Scripted::Decide(ModelRequest request, DeltaSink& 
   for (size_t i = 0; i < step->text.size(); ++i) {
     if (i > 0 && step->chunk_delay > absl::ZeroDuration()) co_await timers_.Sleep(step->chunk_delay);
     if (cancelled()) co_return Failure(stopped);
-    const std::string chunk = Fill(step->text[i], values, false);
+    const std::string chunk = placeholders.Fill(step->text[i], false);
     deltas.Text(chunk);
     absl::StrAppend(&text, chunk);
   }
@@ -114,7 +122,7 @@ asio::awaitable<ModelOutcome> Scripted::Decide(ModelRequest request, DeltaSink& 
   for (const ScriptCall& scripted : step->calls) {
     v1::ToolCall* const call = decision.add_tool_calls();
     call->set_tool(scripted.tool);
-    call->set_arguments(Fill(scripted.arguments, values, scripted.is_json));
+    call->set_arguments(placeholders.Fill(scripted.arguments, scripted.is_json));
     deltas.ToolCall(decision.tool_calls_size(), call->tool(), call->arguments());
   }
   decision.set_finish_reason(step->finish_reason);
