@@ -10,6 +10,7 @@
 #include <regex>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
@@ -185,7 +186,7 @@ class SchemaGuard {
     has_pattern_ = true;
     if (pattern.size() > kPatternBytesMax) return absl::InvalidArgumentError(absl::StrCat("schema: a pattern has more than ", kPatternBytesMax, " bytes"));
     try {
-      const std::regex compiled(pattern);
+      std::ignore = std::regex(pattern);
     } catch (const std::regex_error&) {
       return absl::InvalidArgumentError(absl::StrCat("schema: the pattern \"", OneLine(pattern, 60), "\" is no regular expression"));
     }

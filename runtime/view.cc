@@ -117,7 +117,7 @@ std::string TitleOf(const v1::RunCreated& created) {
   for (const v1::Part& part : created.input()) {
     const std::string& text = part.kind_case() == v1::Part::kJson ? part.json() : part.text();
     // Characters, not bytes; the cut in front keeps the work small for a large input.
-    std::string title = OneLine(CutUtf8(text, 8 * kTitleCharactersMax), kTitleCharactersMax - 1);
+    std::string title = OneLine(CutUtf8(text, 8 * size_t{kTitleCharactersMax}), kTitleCharactersMax - 1);
     if (!title.empty()) return title;
   }
   return "";

@@ -71,7 +71,7 @@ class Printer {
   std::string text;
 
  private:
-  void Indent(int depth) { text.append(static_cast<size_t>(2 * depth), ' '); }
+  void Indent(int depth) { text.append(2 * static_cast<size_t>(depth), ' '); }
 
   void Nested(const Message& message, int depth) {
     std::vector<const FieldDescriptor*> fields;

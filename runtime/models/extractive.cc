@@ -135,7 +135,6 @@ std::string Answer(const std::vector<Search>& searches) {
   std::string rest;
   size_t left = kPassagesMax;
   for (size_t i = 0, answers = 0; i < searches.size(); ++i) {
-    const std::string about = searches.size() == 1 ? "" : absl::StrCat(" about ", searches[i].query);
     if (choices[i].verdict == Verdict::kAnswer) {
       // Each question gets its part of the sentences, the first ones what remains.
       const size_t part = kPassagesMax / answered + (answers++ < kPassagesMax % answered ? 1 : 0);

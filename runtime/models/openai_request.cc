@@ -102,7 +102,7 @@ std::string ProviderCallId(const v1::Decision& decision, int index) {
 }
 
 std::string ResultText(const v1::CallFinished& finished) {
-  const std::string text = PartsText(finished.result());
+  std::string text = PartsText(finished.result());
   absl::string_view how;
   switch (finished.outcome()) {
     case v1::CALL_OUTCOME_OK: return text;

@@ -81,7 +81,7 @@ absl::Status Failure(int code, absl::string_view path, sqlite3* connection) {
 // One use of a prepared statement: bound by position, stepped, reset at its end.
 class Query {
  public:
-  Query(sqlite3_stmt* statement) : statement_(statement) {}
+  explicit Query(sqlite3_stmt* statement) : statement_(statement) {}
   ~Query() {
     sqlite3_reset(statement_);
     sqlite3_clear_bindings(statement_);
@@ -167,7 +167,7 @@ class Connection {
     int code = sqlite3_prepare_v2(connection_, sql, -1, &statement, nullptr);
     if (code == SQLITE_OK) code = sqlite3_step(statement);
     const auto* text = code == SQLITE_ROW ? reinterpret_cast<const char*>(sqlite3_column_text(statement, 0)) : nullptr;
-    const std::string answer = text == nullptr ? "" : text;
+    std::string answer = text == nullptr ? "" : text;
     absl::Status status = code == SQLITE_ROW || code == SQLITE_DONE ? absl::OkStatus() : Fail(code);
     sqlite3_finalize(statement);
     if (!status.ok()) return status;
