@@ -200,8 +200,8 @@ void Writer::CheckpointIfDue() {
     if (IsFull(Checkpoint(SQLITE_CHECKPOINT_TRUNCATE))) next_look_bytes_ = log_bytes_;
     return;
   }
-  // At the next look the log still fits into the space that is left then.
-  next_look_bytes_ = log_bytes_ + std::min(kLookBytes, (free - log_bytes_) / 2);
+  // At the next look the log fits into the space that is left then, also if one transaction goes beyond it or the copy has to be tried again.
+  next_look_bytes_ = log_bytes_ + std::min(kLookBytes, (free - log_bytes_) / 4);
   if (log_bytes_ < checkpoint_bytes_ || log_bytes_ < checkpointed_bytes_ + checkpoint_bytes_ / kCheckpointStepShare) return;
   checkpointed_bytes_ = log_bytes_;
   Checkpoint(log_bytes_ < kLogGrowthMax * checkpoint_bytes_ ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART);

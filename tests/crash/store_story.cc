@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "proto/base/mutex.h"
 #include "proto/base/status.h"
 #include "tests/conformance/store_calls.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr int kBurstMax = 6;
 constexpr char kHash[] = "hash";
+constexpr absl::Duration kRefusedMax = absl::Seconds(20);
 
 // Maps in a message are written in one order.
 std::string Bytes(const google::protobuf::Message& message) {
@@ -255,7 +257,7 @@ class Player {
         return;
       }
       case StoryItem::Kind::kDelete: stores_.store->Delete(item.id, [this, number](const absl::Status& status) { Done(number, status.ok()); }); return;
-      case StoryItem::Kind::kAgent: Done(number, stores_.agents->Create(item.agent, TestTime(1)).ok()); return;
+      case StoryItem::Kind::kAgent: Done(number, PutAgent(item.agent)); return;
     }
   }
 
@@ -269,6 +271,16 @@ class Player {
   }
 
  private:
+  // Agents are refused while the disk is full, and may be there all the same: as every caller does, ask again.
+  bool PutAgent(const v1::Agent& agent) {
+    for (const absl::Time until = absl::Now() + kRefusedMax; absl::Now() < until; absl::SleepFor(absl::Milliseconds(5))) {
+      const absl::Status status = stores_.agents->Create(agent, TestTime(1)).status();
+      if (status.ok() || status.code() == absl::StatusCode::kAlreadyExists) return true;
+      if (status.code() != absl::StatusCode::kUnavailable) return false;
+    }
+    return false;
+  }
+
   void Done(int number, bool as_told) {
     if (as_told && hooks_.acknowledged) hooks_.acknowledged(number);
     MutexLock lock(mu_);

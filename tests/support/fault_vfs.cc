@@ -30,6 +30,7 @@ int Sync(sqlite3_file* file, int flags) {
   const File& self = *reinterpret_cast<File*>(file);
   if (self.is_log) ++self.disk->log_syncs;
   if ((self.is_log && self.disk->fail_log_sync) || (self.is_main && self.disk->fail_main_sync)) return SQLITE_IOERR_FSYNC;
+  if ((self.is_log || self.is_main) && self.disk->sync_fails && self.disk->sync_fails(self.is_log)) return SQLITE_IOERR_FSYNC;
   return Methods(file).xSync(Real(file), flags);
 }
 

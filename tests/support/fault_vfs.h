@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <atomic>
+#include <functional>
 #include <string>
 
 namespace agentruntime {
@@ -18,13 +19,14 @@ class FaultVfs {
 
   const std::string& name() const { return name_; }
 
-  std::atomic<bool> full = false;            // writes find no space
-  std::atomic<bool> fail_log_sync = false;   // a sync of the -wal file fails
-  std::atomic<bool> fail_main_sync = false;  // a sync of the database file fails
-  std::atomic<bool> fail_write = false;      // writes fail as a broken disk does
-  std::atomic<bool> full_index = false;      // the shared index of the log cannot grow
-  std::atomic<int> full_writes = 0;          // writes that found no space so far
-  std::atomic<int> log_syncs = 0;            // syncs of the -wal file so far
+  std::atomic<bool> full = false;               // writes find no space
+  std::atomic<bool> fail_log_sync = false;      // a sync of the -wal file fails
+  std::atomic<bool> fail_main_sync = false;     // a sync of the database file fails
+  std::atomic<bool> fail_write = false;         // writes fail as a broken disk does
+  std::atomic<bool> full_index = false;         // the shared index of the log cannot grow
+  std::function<bool(bool is_log)> sync_fails;  // asked at each sync of the log or the database; set while no file is open
+  std::atomic<int> full_writes = 0;             // writes that found no space so far
+  std::atomic<int> log_syncs = 0;               // syncs of the -wal file so far
 
  private:
   static int Open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* flags_out);
