@@ -6,7 +6,8 @@
 #   ./deploy/run.sh --stop                        ends the server; open runs go on at the next start
 # Options: --port N (default 7070; 0 takes a free one), --help.
 #
-# The server lives in .run/: agentd.yaml and agents/docs.yaml (made once, yours to edit: it restarts when they change), data/, agentd.log, bin/.
+# The server lives in .run/: agentd.yaml and agents/docs.yaml (made once, yours to edit), data/, agentd.log, bin/. It restarts when one of them
+# changes, or an API key that agentd.yaml names: the environment variable is set to something else, or the file holds something else.
 # Environment: AGENTRUNTIME_STATE   another folder instead of .run
 #              AGENTRUNTIME_PORT    as --port
 #              AGENTRUNTIME_BIN     a folder with agentd and agentctl: nothing is installed or built
@@ -93,6 +94,57 @@ write_config() {
   if [[ -n "$port" ]]; then set_in_config grpc "127.0.0.1:$port"; fi
 }
 
+# --- the keys that agentd.yaml names -------------------------------------------------------------
+
+# The server reads them once, as it starts. What it started with is kept as hashes, a line for each: HASH env NAME, or HASH file PATH.
+
+# hash_key env|file NAME: fails if there is no such variable or file. The key is in no command line.
+hash_key() {
+  local hash
+  if [[ "$1" == env ]]; then
+    printenv -- "$2" >/dev/null || return 1
+    hash="$(printenv -- "$2" | sha256sum)"
+  else
+    hash="$(sha256sum 2>/dev/null <"$2")" || return 1
+  fi
+  echo "${hash%% *}"
+}
+
+# Prints `env NAME` or `file PATH` for each, however the YAML writes its maps; a relative path is relative to agentd.yaml. The file of a script is one too.
+named_keys() {
+  local found kind value
+  while IFS= read -r found; do
+    [[ "$found" =~ (env|file)[\"\']?:\ *(.*) ]]
+    kind="${BASH_REMATCH[1]}" value="${BASH_REMATCH[2]}"
+    value="${value%"${value##*[![:space:]]}"}"
+    value="${value#[\"\']}" value="${value%[\"\']}"
+    if [[ "$kind" == file && "$value" != /* ]]; then value="$state/$value"; fi
+    echo "$kind $value"
+  done < <(sed -E 's/(^|[[:space:]])#.*//' "$config" | grep -oE "(^|[^A-Za-z_])(env|file)[\"']?: *(\"[^\"]*\"|'[^']*'|[^,}\"' ][^,}]*)")
+}
+
+# Prints a line for each that is not what the server started with. A variable that is not set now is no change: the server has its value.
+changed_keys() {
+  local kind name hash
+  while read -r kind name; do
+    if ! hash="$(hash_key "$kind" "$name")"; then
+      if [[ "$kind" == env ]]; then continue; fi
+      hash="no file"
+    fi
+    if ! grep -qxF -- "$hash $kind $name" "$state/keys.sha256" 2>/dev/null; then basename "$name"; fi
+  done < <(named_keys)
+}
+
+keep_key_hashes() {
+  local kind name hash
+  (
+    umask 077
+    while read -r kind name; do
+      if hash="$(hash_key "$kind" "$name")"; then echo "$hash $kind $name"; fi
+    done < <(named_keys) >"$state/keys.sha256"
+  )
+}
+
 # --- the server ----------------------------------------------------------------------------------
 
 # Prints the pid of the agentd that was started here, if it runs. A number alone is not trusted: it may belong to another process by now.
@@ -152,6 +204,7 @@ start_agentd() {
   local pid code began=$SECONDS
   if [[ -e "$log" ]] && (($(stat -c %s "$log") > 16000000)); then mv "$log" "$log.1"; fi
   rm -f "$state/address"
+  keep_key_hashes
   setsid "$state/bin/agentd" --config "$config" --port-file "$state/address" </dev/null >>"$log" 2>&1 9>&- &
   pid=$!
   echo "$pid" >"$state/agentd.pid"
@@ -243,6 +296,7 @@ if [[ -n "$pid" && ! "/proc/$pid/exe" -ef "$state/bin/agentd" ]]; then changed="
 for file in "$config" "$state"/agents/*.yaml; do
   if [[ "$file" -nt "$state/agentd.pid" ]]; then changed="${changed:+$changed and }a changed $(basename "$file")"; fi
 done
+while IFS= read -r name; do changed="${changed:+$changed and }a changed $name"; done < <(changed_keys)
 how="listening on"
 if [[ -z "$pid" || -n "$changed" ]]; then check_config "$pid"; fi
 if [[ -n "$pid" && -n "$changed" ]]; then

@@ -41,7 +41,7 @@ int StatusOf(const ProviderError& error) {
 
 absl::string_view Remedy(int status) {
   switch (status) {
-    case 401: return "; check the API key in the server's configuration of this model";
+    case 401: return "; check the API key that the server's configuration names for this model; a new key needs a restart of the server";
     case 403: return "; check that the API key may use this model";
     case 404: return "; check base_url and the provider's model name in the server's configuration";
     case 405: return "; check base_url in the server's configuration";

@@ -188,8 +188,10 @@ TEST_F(AimockTest, RefusalsNameTheRemedyAndNeverTheKey) {
   const ModelOutcome outcome = Decide(Ask("[key]"));
   EXPECT_EQ(outcome.error.reason(), "MODEL_REFUSED");
   EXPECT_FALSE(outcome.error.retryable());
-  EXPECT_EQ(outcome.error.message(),
-            "model gpt: HTTP 401 \"Incorrect API key provided: [key]\"; check the API key in the server's configuration of this model");
+  EXPECT_EQ(
+      outcome.error.message(),
+      "model gpt: HTTP 401 \"Incorrect API key provided: [key]\"; check the API key that the server's configuration names for this model; a new key needs "
+      "a restart of the server");
   EXPECT_EQ(Decide(Ask("[long]")).error.reason(), "CONTEXT_TOO_LARGE");
 }
 

@@ -95,6 +95,35 @@ says nonsense
 kill -0 "$second"
 cp "$scratch/good.yaml" "$AGENTRUNTIME_STATE/agentd.yaml"
 
+echo "a changed API key is a new start, whether a variable or a file holds it; the same key, or none in sight, is not"
+cat >"$AGENTRUNTIME_STATE/model.yaml" <<'END'
+  - {name: by-variable, openai: {base_url: "http://127.0.0.1:1/v1", model: m, api_key: {env: RUN_SH_TEST_KEY}}}
+  - name: by-file
+    openai:
+      base_url: "http://127.0.0.1:1/v1"
+      model: m
+      api_key:
+        file: "api key.txt"   # beside this file
+END
+sed -i "/^models:/r $AGENTRUNTIME_STATE/model.yaml" "$AGENTRUNTIME_STATE/agentd.yaml"
+echo "first-of-the-file" >"$AGENTRUNTIME_STATE/api key.txt"
+kettle=("$run" "How much water does the kettle hold?")
+expect 0 env RUN_SH_TEST_KEY=first-of-the-variable "${kettle[@]}"
+says "restarted for a changed agentd.yaml"
+expect 0 env RUN_SH_TEST_KEY=first-of-the-variable "${kettle[@]}"
+says "already listening on"
+expect 0 "${kettle[@]}"
+says "already listening on"
+expect 0 env RUN_SH_TEST_KEY=second-of-the-variable "${kettle[@]}"
+says "restarted for a changed RUN_SH_TEST_KEY, listening on"
+never_says "of-the-variable"
+echo "second-of-the-file" >"$AGENTRUNTIME_STATE/api key.txt"
+expect 0 env RUN_SH_TEST_KEY=second-of-the-variable "${kettle[@]}"
+says "restarted for a changed api key.txt, listening on"
+never_says "of-the-file"
+if grep -rq --include=* -e of-the-variable "$AGENTRUNTIME_STATE"; then echo "a key was written down" && exit 1; fi
+second="$(pid)"
+
 echo "wrong use says what is right"
 expect 2 "$run" "one" "two"
 says "put quotes around it"
