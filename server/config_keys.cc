@@ -3,6 +3,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "server/config.h"
 #include "server/config_check.h"
 
@@ -19,6 +20,12 @@ std::string WhyNoKey(const std::string& key) {
   return visible ? "" : "holds spaces or characters that are not ASCII; it is not a key";
 }
 
+bool IsVariableName(absl::string_view name) {
+  const auto word = [](unsigned char c) { return absl::ascii_isalnum(c) || c == '_'; };
+  return !name.empty() && !absl::ascii_isdigit(static_cast<unsigned char>(name.front())) && std::all_of(name.begin(), name.end(), word);
+}
+
+// What is no name, or no file, may be the key itself, and is not shown either.
 void ReadKey(const std::string& path, const config::v1::Secret& secret, Secret& key, ConfigFaults& faults) {
   std::string source;
   std::string field;
@@ -26,6 +33,9 @@ void ReadKey(const std::string& path, const config::v1::Secret& secret, Secret& 
   switch (secret.source_case()) {
     case config::v1::Secret::kEnv: {
       field = path + ".env";
+      if (!IsVariableName(secret.env())) {
+        return faults.Add(field, "is no name of an environment variable, which has letters, digits and _; a key itself does not belong here");
+      }
       source = absl::StrCat("the environment variable ", secret.env());
       const char* found = std::getenv(secret.env().c_str());
       if (found == nullptr) return faults.Add(field, absl::StrCat(source, " is not set; export it before agentd starts"));
@@ -36,11 +46,12 @@ void ReadKey(const std::string& path, const config::v1::Secret& secret, Secret& 
       field = path + ".file";
       source = absl::StrCat("the file ", secret.file());
       auto text = ReadTextFile(secret.file());
+      if (absl::IsNotFound(text.status())) return faults.Add(field, "there is no such file; a key itself does not belong here, but in a file of its own");
       if (!text.ok()) return faults.Add(field, text.status().message());
       value = *std::move(text);
       break;
     }
-    case config::v1::Secret::SOURCE_NOT_SET: return faults.Add(path, "has no source; give env or file");
+    case config::v1::Secret::SOURCE_NOT_SET: return faults.Add(path, "has no source; write {env: NAME} or {file: PATH}");
   }
   value = std::string(absl::StripAsciiWhitespace(value));
   if (const std::string why = WhyNoKey(value); !why.empty()) return faults.Add(field, absl::StrCat(source, " ", why));

@@ -23,12 +23,21 @@ using yaml::Describe;
 using yaml::Node;
 
 constexpr int kFieldsNamedMax = 16;  // in an error that has no nearest name to offer
+// The message that says where a secret is. People write the secret itself in its place: no error shows what stands there.
+constexpr absl::string_view kSecretMessage = "Secret";
 
 class Reader {
  public:
   explicit Reader(absl::string_view file) : file_(file) {}
 
   absl::Status Read(const Node& node, absl::string_view path, Message& message) const {
+    const absl::Status read = ReadAny(node, path, message);
+    if (read.ok() || message.GetDescriptor()->name() != kSecretMessage) return read;
+    return yaml::ErrorAt(file_, node.position, path, "write {env: NAME} or {file: PATH}; a secret itself does not belong here");
+  }
+
+ private:
+  absl::Status ReadAny(const Node& node, absl::string_view path, Message& message) const {
     if (yaml::IsScalarMessage(*message.GetDescriptor())) {
       if (node.kind != Node::Kind::kScalar) return WrongKind(node, path, message.GetDescriptor()->name() == "Duration" ? "a duration" : "a time");
       return Check(node, path, yaml::SetScalarMessage(node, message));
@@ -45,7 +54,6 @@ class Reader {
     return absl::OkStatus();
   }
 
- private:
   absl::Status ReadField(const Node& node, absl::string_view path, const FieldDescriptor& field, Message& message) const {
     if (field.is_map()) return ReadMap(node, path, field, message);
     if (!field.is_repeated()) return ReadOne(node, path, field, message);

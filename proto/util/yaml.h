@@ -14,7 +14,7 @@ namespace agentruntime {
 // `250ms`; integers may have `_` between digits (`20_000`); enum values go by their name with or without the prefix, in any case; a message with the one
 // field set by a oneof is a nested map. An empty document leaves it empty. INVALID_ARGUMENT, `file:line:column: path: what is wrong; did you mean "..."?`, for:
 // not YAML, unknown field, wrong type, a value out of range, a key given twice, two members of one oneof, invalid UTF-8, control characters, aliases, anchors,
-// tags, a second document, nesting deeper than 32, text over 1 MiB.
+// tags, a second document, nesting deeper than 32, text over 1 MiB. What stands where a message named Secret is expected is in no error.
 absl::Status ReadYaml(absl::string_view file, absl::string_view text, google::protobuf::Message& message);
 
 // `file:line:column` of a field that ReadYaml accepted, such as `tools[1]` or `models[0].openai.base_url`, for errors found later (an unknown tool).

@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "proto/util/time.h"
 #include "proto/util/yaml.h"
@@ -97,7 +99,7 @@ TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
       {"models: [{name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: {env: AGENTRUNTIME_TEST_UNSET}}}]",
        "DIR/agentd.yaml:1:88: models[0].openai.api_key.env: the environment variable AGENTRUNTIME_TEST_UNSET is not set; export it before agentd starts"},
       {"models: [{name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: {file: gone}}}]",
-       "DIR/agentd.yaml:1:89: models[0].openai.api_key.file: there is no file DIR/gone"},
+       "DIR/agentd.yaml:1:89: models[0].openai.api_key.file: there is no such file; a key itself does not belong here, but in a file of its own"},
       {"tools: [{name: t, search_docs: {folder: gone}}]",
        "DIR/agentd.yaml:1:41: tools[0].search_docs.folder: there is no folder DIR/gone; make it or correct the path"},
       {"tools: [{name: t, http_get: {}}]", "DIR/agentd.yaml:1:29: tools[0].http_get.allow_hosts: is missing; name the hosts that may be asked"},
@@ -153,6 +155,29 @@ TEST_F(ConfigTest, AKeyThatIsNoneIsRefusedWithoutShowingIt) {
   const std::string text = "models: [{name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: {env: AGENTRUNTIME_TEST_KEY}}}]";
   EXPECT_THAT(Refusal(text), HasSubstr("holds spaces or characters that are not ASCII"));
   EXPECT_THAT(Refusal(text), Not(HasSubstr("two words")));
+}
+
+TEST_F(ConfigTest, AKeyInTheConfigurationIsRefusedWithoutShowingIt) {
+  const std::string write = "api_key: write {env: NAME} or {file: PATH}; a secret itself does not belong here";
+  const std::pair<const char*, std::string> kCases[] = {
+      {"sk-secret", write},
+      {"[sk-secret]", write},
+      {"{sk-secret}", write},
+      {"{key: sk-secret}", write},
+      {"{env: [sk-secret]}", write},
+      {"{env: A, file: sk-secret}", write},
+      {"", write},
+      {"{}", "api_key: has no source; write {env: NAME} or {file: PATH}"},
+      {"{env: sk-secret}", "api_key.env: is no name of an environment variable, which has letters, digits and _; a key itself does not belong here"},
+      {"{env: 1secret}", "api_key.env: is no name"},
+      {"{env: \"\"}", "api_key.env: is no name"},
+      {"{file: sk-secret}", "api_key.file: there is no such file; a key itself does not belong here, but in a file of its own"},
+  };
+  for (const auto& [key, message] : kCases) {
+    const std::string refusal = Refusal(absl::StrCat("models: [{name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: ", key, "}}]"));
+    EXPECT_THAT(refusal, HasSubstr(absl::StrCat("models[0].openai.", message)));
+    EXPECT_THAT(refusal, Not(::testing::ContainsRegex("sk-|1secret"))) << refusal;
+  }
 }
 
 TEST_F(ConfigTest, AKeyDoesNotTravelWithoutEncryption) {
