@@ -7,9 +7,11 @@
 #include <mutex>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/time/clock.h"
-#include "agentruntime/v1/run_service.grpc.pb.h"
+#include "tests/bench/channels.h"
+#include "tests/bench/fail.h"
 
 namespace agentruntime::bench {
 namespace {
@@ -25,20 +27,13 @@ struct Shared {
 
   void Add(absl::Duration latency) {
     std::lock_guard lock(mu);
-    result.latencies.push_back(latency);
+    result.milliseconds.push_back(absl::ToDoubleMilliseconds(latency));
   }
   void Fail(std::string error) {
     std::lock_guard lock(mu);
     if (result.failed++ == 0) result.first_error = std::move(error);
   }
 };
-
-v1::Run Question() {
-  v1::Run run;
-  run.set_agent("agents/bench");
-  run.add_input()->set_text("What is six times seven?");
-  return run;
-}
 
 bool Answered(const v1::Run& run) { return run.stop().reason() == v1::STOP_REASON_FINAL_ANSWER; }
 
@@ -53,7 +48,7 @@ class Watcher final : public grpc::ClientReadReactor<v1::WatchRunResponse> {
       return;
     }
     auto* const caller = new Watcher(stub, shared);
-    *caller->request_.mutable_run() = Question();
+    *caller->request_.mutable_run() = RunOfBench(kExampleInput);
     caller->began_ = absl::Now();
     stub.async()->RunAgent(&caller->context_, &caller->request_, caller);
     caller->StartRead(&caller->response_);
@@ -88,10 +83,11 @@ class Watcher final : public grpc::ClientReadReactor<v1::WatchRunResponse> {
 };
 
 struct Waiter {
-  Waiter(v1::RunService::Stub& stub, Shared& shared) : stub(stub), shared(shared) {}
+  Waiter(v1::RunService::Stub& stub, Shared& shared, bool waits) : stub(stub), shared(shared), waits(waits) {}
 
   v1::RunService::Stub& stub;
   Shared& shared;
+  const bool waits;
   absl::Time began = absl::Now();
   grpc::ClientContext create_context;
   grpc::ClientContext get_context;
@@ -99,52 +95,51 @@ struct Waiter {
   v1::GetRunRequest get;
   v1::Run run;
 
-  static void Begin(v1::RunService::Stub& stub, Shared& shared) {
+  static void Begin(v1::RunService::Stub& stub, Shared& shared, bool waits) {
     if (absl::Now() >= shared.until) {
       shared.ended->DecrementCount();
       return;
     }
-    auto* const caller = new Waiter(stub, shared);
-    *caller->create.mutable_run() = Question();
+    auto* const caller = new Waiter(stub, shared, waits);
+    *caller->create.mutable_run() = RunOfBench(kExampleInput);
     stub.async()->CreateRun(&caller->create_context, &caller->create, &caller->run, [caller](const grpc::Status& status) {
-      if (!status.ok()) return caller->End(status);
+      if (!status.ok() || !caller->waits) return caller->End(status);
       caller->get.set_name(caller->run.name());
       caller->get.mutable_wait()->set_seconds(60);
       caller->stub.async()->GetRun(&caller->get_context, &caller->get, &caller->run, [caller](const grpc::Status& got) { caller->End(got); });
     });
   }
   void End(const grpc::Status& status) {
-    if (status.ok() && Answered(run)) {
+    if (status.ok() && (!waits || Answered(run))) {
       shared.Add(absl::Now() - began);
     } else {
       shared.Fail(status.ok() ? "a run ended without an answer" : status.error_message());
     }
     auto& next_stub = stub;
     auto& next_shared = shared;
+    const bool next_waits = waits;
     delete this;
-    Begin(next_stub, next_shared);
+    Begin(next_stub, next_shared, next_waits);
   }
 };
 
 }  // namespace
 
 LoadResult RunLoad(const std::string& address, Mode mode, int callers, absl::Duration duration) {
-  std::vector<std::unique_ptr<v1::RunService::Stub>> stubs;
-  for (int i = 0; i * kCallersPerChannel < callers; ++i) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt("bench.channel", i);  // channels with equal arguments would share one connection
-    stubs.push_back(v1::RunService::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments)));
-  }
+  const Stubs stubs = Connect(address, (callers + kCallersPerChannel - 1) / kCallersPerChannel);
   Shared shared;
   const absl::Time began = absl::Now();
   shared.until = began + duration;
   shared.ended = std::make_unique<absl::BlockingCounter>(callers);
   for (int i = 0; i < callers; ++i) {
     auto& stub = *stubs[i / kCallersPerChannel];
-    mode == Mode::kWatch ? Watcher::Begin(stub, shared) : Waiter::Begin(stub, shared);
+    mode == Mode::kWatch ? Watcher::Begin(stub, shared) : Waiter::Begin(stub, shared, mode == Mode::kWait);
   }
   shared.ended->Wait();
   shared.result.elapsed = absl::Now() - began;
+  if (shared.result.failed > 0 || shared.result.milliseconds.empty()) {
+    Fail(absl::StrCat(shared.result.failed, " runs of ", callers, " callers failed: ", shared.result.first_error));
+  }
   return std::move(shared.result);
 }
 
