@@ -212,8 +212,8 @@ int Run(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit: 0 answered or done, 1 refused or the output cannot be written, 2 usage, 3 stopped by a limit, 4 error, 5 cancelled, 6 waiting for a person, 7 "
-      "unreachable, 130 interrupted (the "
-      "run goes on)");
+      "unreachable, 130 interrupted (the run goes on)\n"
+      "A server that goes away while a run is followed is waited for, up to 3 min; Ctrl-C leaves the run alone.");
   AddFollowing(app, line);
   AddRuns(app, line);
   AddServer(app, line);

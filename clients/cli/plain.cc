@@ -24,15 +24,15 @@ class PlainDisplay final : public Display {
   void OnRun(const v1::Run& run) override {
     if (!begun_) output_.out << FormatHeader(output_, run) << std::flush;
     begun_ = true;
-    lost_ = false;
   }
   void OnEvent(const v1::Event& event) override {
+    lost_ = false;
     for (const Row& row : view_.Take(event, absl::Now())) output_.out << FormatRow(output_, row) << "\n";
     output_.out << std::flush;
   }
   void OnDelta(const v1::Delta&) override {}
-  void OnReconnect(const absl::Status& why, absl::Duration) override {
-    if (!lost_) output_.err << "connection lost (" << PrintableLine(std::string(why.message())) << "); trying again" << std::endl;
+  void OnReconnect(const absl::Status& why, absl::Duration time_left) override {
+    if (!lost_) output_.err << LostText(why, time_left) << "; Ctrl-C leaves the run alone" << std::endl;
     lost_ = true;
   }
   void OnStop(const v1::Run& run) override {
@@ -44,7 +44,7 @@ class PlainDisplay final : public Display {
   const Output output_;
   RunView view_;
   bool begun_ = false;
-  bool lost_ = false;  // and said so
+  bool lost_ = false;  // and said so; until the next event, so that a server which ends says it once
 };
 
 }  // namespace
@@ -54,6 +54,11 @@ std::string FormatHeader(const Output& output, const v1::Run& run) {
   std::string text =
       title.empty() ? "" : absl::StrCat("  ", Colored(output, Tone::kStrong, output.width > 0 ? CutToWidth(title, output.width - 2) : title), "\n");
   return absl::StrCat(text, "  ", Colored(output, Tone::kQuiet, Printable(run.name())), "\n");
+}
+
+std::string LostText(const absl::Status& why, absl::Duration time_left) {
+  return absl::StrCat("connection lost (", PrintableLine(std::string(why.message())), "); trying again for up to ",
+                      FormatLimit(absl::Ceil(time_left, absl::Seconds(1))));
 }
 
 std::string FormatStop(const Output& output, const v1::Run& run, const std::string& answer) {

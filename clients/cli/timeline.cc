@@ -59,9 +59,9 @@ class Timeline final : public Display {
     view_.Take(delta);  // drawn with the next frame
   }
 
-  void OnReconnect(const absl::Status& why, absl::Duration) override {
+  void OnReconnect(const absl::Status& why, absl::Duration time_left) override {
     MutexLock lock(mu_);
-    notice_ = absl::StrCat("connection lost, trying again (", PrintableLine(std::string(why.message())), ")");
+    notice_ = LostText(why, time_left);
   }
 
   void OnStop(const v1::Run& run) override {

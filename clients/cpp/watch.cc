@@ -135,9 +135,11 @@ absl::Status Watch::HandleEnd() {
   }
   if (!IsCut(status)) return status;
   if (absl::Now() - opened_ > kSteadyAfter) failures_ = 0;
+  if (failures_ == 0) failing_since_ = absl::Now();
   const auto delay = NextDelay(received_ ? options_.reconnect : options_.connect, ++failures_, status, random_.NextDouble());
-  if (!delay) return status;
-  if (options_.on_reconnect) options_.on_reconnect(status, *delay);
+  const absl::Duration left = failing_since_ + (received_ ? options_.reconnect_time_max : options_.connect_time_max) - absl::Now();
+  if (!delay || *delay > left) return status;
+  if (options_.on_reconnect) options_.on_reconnect(status, left);
   return Pause(*delay);
 }
 

@@ -39,9 +39,12 @@ struct WatchOptions {
   // Of streams in a row that brought no event and ended within 10 s. After the first message `reconnect` holds: a server that was there a moment ago
   // gets longer to come back.
   RetryPolicy connect = {};
-  RetryPolicy reconnect = {.attempts_max = 60, .first_delay = absl::Milliseconds(50), .delay_max = absl::Seconds(2)};
-  // Called before a stream is opened again: why, and after which pause.
-  std::function<void(const absl::Status& why, absl::Duration delay)> on_reconnect;
+  RetryPolicy reconnect = {.attempts_max = 150, .first_delay = absl::Milliseconds(50), .delay_max = absl::Seconds(2)};
+  // From the first of them: no stream is opened later.
+  absl::Duration connect_time_max = absl::Seconds(20);
+  absl::Duration reconnect_time_max = absl::Minutes(3);
+  // Called before a stream is opened again: why, and for how long from now it is tried at most.
+  std::function<void(const absl::Status& why, absl::Duration time_left)> on_reconnect;
 };
 
 // Delivers the journal of a run: every event after `after_sequence` exactly once and in order, whatever happens to the connection, up to the stop that
@@ -79,6 +82,7 @@ class Watch {
   bool ended_ = false;                                  // Next returned nullopt
   bool received_ = false;                               // anything, ever
   int failures_ = 0;                                    // see WatchOptions
+  absl::Time failing_since_;                            // if there are failures
   absl::Time opened_;                                   // the stream
   bool last_stopped_ = false;                           // the newest thing known of the run is a stop
   Sequence known_last_ = 0;                             // the newest event known of

@@ -169,7 +169,7 @@ absl::Status ServerDraining(std::optional<Sequence> last_sequence) {
                      kRetryDelay);
   }
   return WithRetry(Make(absl::StatusCode::kUnavailable, v1::ERROR_REASON_SERVER_DRAINING,
-                        absl::StrCat("the server is about to exit; watch again with after_sequence ", *last_sequence, " when it is back"),
+                        absl::StrCat("the server is about to exit; watch again after event ", *last_sequence, " when it is back"),
                         {{"last_sequence", absl::StrCat(*last_sequence)}}),
                    kRetryDelay);
 }

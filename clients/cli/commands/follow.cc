@@ -46,7 +46,7 @@ ExitCode LeaveWaiting(const Output& output, const v1::Run& run) {
 ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> source, int64_t after) {
   std::unique_ptr<Display> display = MakeDisplay(session.output);
   client::WatchOptions options = {.after_sequence = after};
-  options.on_reconnect = [&display](const absl::Status& why, absl::Duration delay) { display->OnReconnect(why, delay); };
+  options.on_reconnect = [&display](const absl::Status& why, absl::Duration time_left) { display->OnReconnect(why, time_left); };
   client::Watch watch(std::move(source), std::move(options));
   std::atomic<bool> interrupted = false;
   Interrupt interrupt([&] {

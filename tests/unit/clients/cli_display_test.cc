@@ -100,6 +100,21 @@ TEST(PlainDisplayTest, NarrowTerminalsCutLinesAndNeverWrap) {
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 60u) << line;
 }
 
+TEST(PlainDisplayTest, SaysOnceThatTheConnectionIsLostAndHowLongItTries) {
+  std::ostringstream out;
+  std::ostringstream err;
+  const auto display = MakePlainDisplay({.out = out, .err = err});
+  const std::string lost = "connection lost (the server is about to exit); trying again for up to 3m; Ctrl-C leaves the run alone\n";
+  for (int i = 0; i < 3; ++i) {  // a server that drains answers with the run, and ends the stream again
+    display->OnRun(Parse<v1::Run>(kAnswered));
+    display->OnReconnect(absl::UnavailableError("the server is about to exit"), absl::Minutes(3) - absl::Milliseconds(i));
+  }
+  EXPECT_EQ(err.str(), lost);
+  display->OnEvent(Story().front());
+  display->OnReconnect(absl::UnavailableError("the server is about to exit"), absl::Minutes(3));
+  EXPECT_EQ(err.str(), lost + lost);
+}
+
 TEST(JsonDisplayTest, WritesOneEventALineAndTheRunLast) {
   std::ostringstream out, err;
   auto display = MakeJsonDisplay({.out = out, .err = err, .json = true});

@@ -214,12 +214,36 @@ TEST(WatchTest, SkipsMessagesOfANewerServer) {
   EXPECT_EQ(seen.story, "1");
 }
 
+TEST(WatchTest, GivesUpWhenTheTimeIsOver) {
+  const auto run = [](std::deque<Script> scripts) {
+    std::vector<Sequence> opened;
+    std::vector<absl::Duration> left;
+    const RetryPolicy stubborn = {.attempts_max = 1000, .first_delay = absl::Milliseconds(2), .delay_max = absl::Milliseconds(2)};
+    WatchOptions options = {.connect = stubborn, .reconnect = stubborn};
+    options.connect_time_max = absl::Milliseconds(1);
+    options.reconnect_time_max = absl::Milliseconds(60);
+    options.on_reconnect = [&left](const absl::Status&, absl::Duration time_left) { left.push_back(time_left); };
+    Watch watch(std::make_unique<FakeSource>(std::move(scripts), opened), std::move(options));
+    absl::StatusOr<std::optional<v1::WatchRunResponse>> next = std::nullopt;
+    do next = watch.Next();
+    while (next.ok() && next->has_value());
+    EXPECT_EQ(next.status().code(), absl::StatusCode::kUnavailable);
+    return left;
+  };
+  EXPECT_TRUE(run({}).empty());  // the first pause would be longer
+  const std::vector<absl::Duration> left = run({{{EventMessage(1)}, absl::UnavailableError("cut")}});
+  ASSERT_FALSE(left.empty());
+  EXPECT_LE(left.size(), 30u);
+  for (const absl::Duration one : left) EXPECT_LE(one, absl::Milliseconds(60));
+  EXPECT_GT(left.front(), left.back());
+}
+
 TEST(WatchTest, CancelEndsAPauseAtOnce) {
   std::vector<Sequence> opened;
   const RetryPolicy patient = {.attempts_max = 3, .first_delay = absl::Hours(1), .delay_max = absl::Hours(1)};
   Watch* target = nullptr;
   std::thread canceller;
-  WatchOptions options = {.connect = patient, .reconnect = patient};
+  WatchOptions options = {.connect = patient, .reconnect = patient, .connect_time_max = absl::Hours(2)};
   options.on_reconnect = [&](const absl::Status&, absl::Duration) { canceller = std::thread([&] { target->Cancel(); }); };
   Watch watch(std::make_unique<FakeSource>(std::deque<Script>{}, opened), std::move(options));
   target = &watch;
