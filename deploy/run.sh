@@ -184,13 +184,27 @@ owner_of_port() {
   echo "a process of another user"
 }
 
+# What to do about check.log, whose lines are `agentd: FILE[:LINE:COLUMN]: what is wrong`: the fault may be in an agent's file, or in no file at all.
+how_to_mend() {
+  local file files="" variable
+  if ! grep -qv 'the environment variable .* is not set' "$state/check.log"; then
+    variable="$(sed -n '1s/.*the environment variable \([A-Za-z0-9_]*\) is not set.*/\1/p' "$state/check.log")"
+    echo "set the variable in front of the command: $variable=... $script"
+    return
+  fi
+  while IFS= read -r file; do
+    if [[ -f "$file" ]]; then files+="${files:+ and }$(shown "$file")"; fi
+  done < <(sed 's/^agentd: //' "$state/check.log" | awk 'match($0, /(:[0-9]+:[0-9]+)?: /) {print substr($0, 1, RSTART - 1)}' | sort -u)
+  if [[ -n "$files" ]]; then echo "mend $files as said above, then start this again."; else echo "what is said above is to be mended first."; fi
+}
+
 # Before a running server is ended for it: does the new configuration hold, is its port free?
 check_config() {
   local wanted owner code=0
   "$state/bin/agentd" --check-config "$config" </dev/null >"$state/check.log" 2>&1 || code=$?
   if ((code != 0)); then
     tail -n 12 "$state/check.log" | show
-    fail 1 "agentd refused its configuration; the line above names the place. Mend $config, or remove it to get the shipped one."
+    fail 1 "agentd refused its configuration; $(how_to_mend)"
   fi
   wanted="$(get_from_config grpc)"
   wanted="${wanted##*:}"
