@@ -3,7 +3,7 @@
 #   ./deploy/run.sh                               the example: a question about the documents in deploy/examples/docs
 #   ./deploy/run.sh "A question"                  the documents of the last question
 #   ./deploy/run.sh "A question" --docs FOLDER    your own documents: Markdown and text, with subfolders
-#   ./deploy/run.sh --stop                        ends the server; open runs go on at the next start
+#   ./deploy/run.sh --stop                        ends the server; a call under way gets drain_grace of agentd.yaml (20s) to end; open runs go on at the next start
 # Options: --port N (default 7070; 0 takes a free one), --help.
 #
 # The server lives in .run/: agentd.yaml and agents/docs.yaml (made once, yours to edit), data/, agentd.log, bin/. It restarts when one of them
@@ -48,12 +48,28 @@ mkdir -p "$state/bin" "$state/agents" || fail 1 "cannot write to $state: use a f
 state="$(cd "$state" && pwd -P)"
 config="$state/agentd.yaml"
 log="$state/agentd.log"
-exec 9>"$state/lock"
+exec 9>>"$state/lock" # not emptied: it names who holds it
 
 # A path or command as the reader can use it from where he stands.
 shown() { realpath --relative-base="$PWD" "$1"; }
 script="$(printf '%q' "$(shown "$root/deploy/run.sh")")"
 if [[ "$script" != /* ]]; then script="./$script"; fi
+
+# One run.sh of a folder at a time; who waits says for whom. It lasts to the end of this process, or to release_lock.
+take_lock() {
+  local holder
+  if ! flock -n 9; then
+    holder="$(cat "$state/lock")"
+    announce "another run.sh of this folder${holder:+ (pid $holder)} installs, builds or starts: waiting for it; Ctrl-C ends the waiting only"
+    flock 9
+    last_shown=$((SECONDS - 28)) # as begin has it: what follows may be worth a line soon
+  fi
+  echo $$ >"$state/lock"
+}
+release_lock() {
+  : >"$state/lock"
+  exec 9>&-
+}
 
 # --- the documents and the port, as agentd.yaml has them -----------------------------------------
 
@@ -75,8 +91,8 @@ set_in_config() {
 get_from_config() {
   local line value
   while IFS= read -r line; do
-    if [[ "$line" =~ ^[^#]*[^a-z_]"$1":\ *(\"(([^\"\\]|\\.)*)\"|([^,}\ ]+)) ]]; then
-      value="${BASH_REMATCH[2]:-${BASH_REMATCH[4]}}"
+    if [[ "$line" =~ ^([^#]*[^a-z_])?"$1":\ *(\"(([^\"\\]|\\.)*)\"|([^,}\ ]+)) ]]; then
+      value="${BASH_REMATCH[3]:-${BASH_REMATCH[5]}}"
       value="${value//\\\"/\"}"
       printf '%s' "${value//\\\\/\\}"
       return
@@ -157,13 +173,30 @@ running_pid() {
 # Not a zombie: that has let go of its port and its files.
 alive() { [[ "$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null)" == [!ZX]* ]]; }
 
+# seconds_of DURATION: such as 20s, 1h30m or 250ms, as YAML has it.
+seconds_of() {
+  local rest="$1" sum=0
+  while [[ "$rest" =~ ^([0-9]+)(\.[0-9]+)?(ms|us|ns|h|m|s)(.*)$ ]]; do
+    rest="${BASH_REMATCH[4]}"
+    case "${BASH_REMATCH[3]}" in
+      h) sum=$((sum + BASH_REMATCH[1] * 3600)) ;;
+      m) sum=$((sum + BASH_REMATCH[1] * 60)) ;;
+      s) sum=$((sum + BASH_REMATCH[1])) ;;
+    esac
+  done
+  echo "$sum"
+}
+
 # Ends it as SIGTERM does: no new runs, open ones park; they go on at the next start.
 stop_agentd() {
-  local pid="$1" waited=$SECONDS
+  local pid="$1" waited=$SECONDS grace most
+  grace="$(get_from_config drain_grace)"
+  grace="${grace:-20s}"
+  most=$(($(seconds_of "$grace") + 40))
   kill -TERM "$pid" 2>/dev/null || true
   while alive "$pid"; do
-    if ((SECONDS - waited > 60)); then fail 1 "agentd (pid $pid) has been ending for 60 s. See $log; a second 'kill $pid' ends it at once, and loses nothing."; fi
-    progress "waiting for agentd (pid $pid) to end its open work"
+    if ((SECONDS - waited > most)); then fail 1 "agentd (pid $pid) has been ending for $most s. See $log; a second 'kill $pid' ends it at once, and loses nothing."; fi
+    progress "agentd (pid $pid) ends: calls of models and tools under way get drain_grace, $grace; what is open then goes on at the next start"
     sleep 0.1
   done
   rm -f "$state/agentd.pid"
@@ -250,8 +283,8 @@ place() {
 # --- the stages ----------------------------------------------------------------------------------
 
 if ((stop)); then
-  flock 9
   begin 1 1 agentd
+  take_lock
   pid="$(running_pid)"
   if [[ -z "$pid" ]]; then
     finish "not running; nothing to stop"
@@ -274,12 +307,8 @@ if [[ -n "$docs" ]]; then
 fi
 
 printf 'Agent Runtime, %s, %s cores\n' "$(. /etc/os-release 2>/dev/null && echo "${ID^} ${VERSION_ID:-}")" "$cores"
-if ! flock -n 9; then
-  echo "Another run.sh of this folder is under way; waiting for it."
-  flock 9
-fi
-
 begin 1 4 packages
+take_lock
 bin="${AGENTRUNTIME_BIN:-$root/build/release/bin}"
 if [[ -n "${AGENTRUNTIME_BIN:-}" ]]; then
   finish "not looked at, because AGENTRUNTIME_BIN is set"
@@ -324,8 +353,7 @@ else
 fi
 address="$(cat "$state/address")"
 finish "$how $address, pid $(cat "$state/agentd.pid"), data in $(shown "$state/data")        stop: $script --stop"
-flock -u 9
-exec 9>&-
+release_lock
 
 begin 4 4 run
 folder="$(get_from_config folder)"

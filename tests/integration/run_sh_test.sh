@@ -147,6 +147,42 @@ mkdir "$scratch/empty"
 expect 2 "$run" "a question" --docs "$scratch/empty"
 says "holds no Markdown or text file"
 
+echo "--stop says whom it waits for while another run.sh is at work, and how long a call under way may take"
+cat >"$AGENTRUNTIME_STATE/script.json" <<'END'
+{"rules": [{"steps": [{"delay": "30m", "text": ["late"]}]}]}
+END
+sed -i '/^models:/a\  - {name: hangs, scripted: {file: script.json}}' "$AGENTRUNTIME_STATE/agentd.yaml"
+sed -i 's/^drain_grace: .*/drain_grace: 4s/' "$AGENTRUNTIME_STATE/agentd.yaml"
+printf 'name: hangs\nmodel: hangs\n' >"$scratch/hangs.yaml"
+expect 0 env RUN_SH_TEST_KEY=second-of-the-variable "${kettle[@]}"
+second="$(pid)"
+ctl=("$AGENTRUNTIME_STATE/bin/agentctl" --server "$(cat "$AGENTRUNTIME_STATE/address")")
+expect 0 "${ctl[@]}" agents apply -f "$scratch/hangs.yaml"
+expect 0 "${ctl[@]}" run hangs "a question" --detach
+until_said() { # TEXT COMMAND...: the command says it within 20 s
+  local text="$1" tries=0
+  shift
+  until "$@" 2>&1 | grep -qF -- "$text"; do
+    if ((++tries > 400)); then echo "never said: $text" && exit 1; fi
+    sleep 0.05
+  done
+  checks=$((checks + 1))
+}
+until_said "model hangs asked" "${ctl[@]}" events last
+flock "$AGENTRUNTIME_STATE/lock" -c "echo 4242 >'$AGENTRUNTIME_STATE/lock'; until [ -e '$scratch/go' ]; do sleep 0.05; done" &
+holder=$!
+until_said 4242 cat "$AGENTRUNTIME_STATE/lock"
+"$run" --stop >"$scratch/out" 2>&1 </dev/null &
+stopper=$!
+until_said "another run.sh of this folder (pid 4242) installs, builds or starts: waiting for it" cat "$scratch/out"
+kill -0 "$second"
+touch "$scratch/go"
+wait "$holder" "$stopper"
+says "agentd (pid $second) ends: calls of models and tools under way get drain_grace, 4s"
+says "stopped (pid $second)"
+expect 0 env RUN_SH_TEST_KEY=second-of-the-variable "${kettle[@]}"
+second="$(pid)"
+
 echo "--stop ends it, twice does no harm"
 expect 0 "$run" --stop
 says "stopped (pid $second)"
