@@ -4,7 +4,7 @@
 #   ./deploy/run.sh "A question"                  the documents of the last question
 #   ./deploy/run.sh "A question" --docs FOLDER    your own documents: Markdown and text, with subfolders
 #   ./deploy/run.sh --stop                        ends the server; a call under way gets drain_grace of agentd.yaml (20s) to end; open runs go on at the next start
-# Options: --port N (default 7070; 0 takes a free one), --help.
+# Options: --port N (0 takes a free one; kept in agentd.yaml for later starts, which says 7070 at first), --help.
 #
 # The server lives in .run/: agentd.yaml and agents/docs.yaml (made once, yours to edit), data/, agentd.log, bin/. It restarts when one of them
 # changes, or an API key that agentd.yaml names: the environment variable is set to something else, or the file holds something else.
@@ -107,7 +107,10 @@ write_config() {
   fi
   if [[ ! -e "$state/agents/docs.yaml" ]]; then cp "$root/deploy/agents/docs.yaml" "$state/agents/docs.yaml"; fi
   if [[ -n "$docs" ]]; then set_in_config folder "$docs"; fi
-  if [[ -n "$port" ]]; then set_in_config grpc "127.0.0.1:$port"; fi
+  if [[ -n "$port" && "$(get_from_config grpc)" != "127.0.0.1:$port" ]]; then
+    set_in_config grpc "127.0.0.1:$port"
+    kept_port="; --port $port is kept in $(shown "$config")"
+  fi
 }
 
 # --- the keys that agentd.yaml names -------------------------------------------------------------
@@ -330,6 +333,7 @@ else
 fi
 
 begin 3 4 agentd
+kept_port=""
 write_config
 changed=""
 if place agentd; then changed="a new build"; fi
@@ -352,7 +356,7 @@ else
   start_agentd
 fi
 address="$(cat "$state/address")"
-finish "$how $address, pid $(cat "$state/agentd.pid"), data in $(shown "$state/data")        stop: $script --stop"
+finish "$how $address$kept_port, pid $(cat "$state/agentd.pid"), data in $(shown "$state/data")        stop: $script --stop"
 release_lock
 
 begin 4 4 run

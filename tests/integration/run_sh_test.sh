@@ -47,6 +47,7 @@ pid() { cat "$AGENTRUNTIME_STATE/agentd.pid"; }
 echo "the example: its answer is quoted from the shipped documents"
 expect 0 "$run"
 says "[3/4] agentd    listening on 127.0.0.1:"
+says "; --port 0 is kept in state of a test/agentd.yaml, pid "
 says "Find current API rate limit requirements and summarize briefly"
 says FINAL_ANSWER
 says search_docs
@@ -71,6 +72,7 @@ if [[ "$second" == "$first" ]]; then echo "the server did not restart" && exit 1
 echo "a server that runs already is used again"
 expect 0 "$run" "How much water does the kettle hold?"
 says "already listening on"
+never_says "is kept in"
 says "17 litres"
 if [[ "$(pid)" != "$second" ]]; then echo "the server restarted without a reason" && exit 1; fi
 
