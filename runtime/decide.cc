@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "proto/base/planted_bug.h"
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
@@ -34,7 +35,7 @@ v1::Usage BookedUsage(const RunState& state, const ModelOutcome& outcome) {
     usage.set_output_tokens(bounded(outcome.usage->output_tokens()));
     return usage;
   }
-  usage.set_input_tokens(state.model.reserved_tokens);
+  if (!IsPlanted(Bug::kBookNothing)) usage.set_input_tokens(state.model.reserved_tokens);
   return usage;
 }
 

@@ -5,6 +5,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "proto/base/planted_bug.h"
+
 namespace agentruntime {
 
 namespace asio = boost::asio;
@@ -23,6 +25,7 @@ Gate::Gate(RunId run, Sequence durable, asio::any_io_executor strand, std::share
 
 AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) {
   const Sequence last = events.back()->sequence();
+  if (IsPlanted(Bug::kPublishBeforeDurable)) publisher_->Publish(run_, events, nullptr);
   for (EventPtr& event : events) events_.push_back(std::move(event));
   if (settled != nullptr) settled_ = std::move(settled);
   return [self = shared_from_this(), last](AppendResult result) { self->Complete(last, result); };
@@ -97,7 +100,7 @@ void Gate::CloseToAttempts() {
 
 asio::awaitable<bool> Gate::Durable(Sequence sequence) {
   if (closed_to_attempts_ || lost_) co_return false;
-  if (sequence <= durable_) co_return true;
+  if (sequence <= durable_ || IsPlanted(Bug::kCallBeforeDurable)) co_return true;
   const auto self = shared_from_this();
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(bool)>(
       [self, sequence](auto handler) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "agentruntime/v1/run_service.pb.h"
+#include "proto/base/planted_bug.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
@@ -48,7 +49,7 @@ void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_p
     MutexLock lock(mu_);
     mail_.deltas.clear();  // void, or at least told again by the events
     mail_.settled = settled;
-    if (!mail_.overflowed && mail_.events.size() + events.size() > static_cast<size_t>(kWatchBufferEventsMax)) {
+    if (!IsPlanted(Bug::kUnboundedWatcher) && !mail_.overflowed && mail_.events.size() + events.size() > static_cast<size_t>(kWatchBufferEventsMax)) {
       mail_.overflowed = true;
       mail_.events.clear();
     }

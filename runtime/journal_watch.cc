@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "proto/base/planted_bug.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
@@ -14,7 +15,9 @@ namespace agentruntime {
 namespace asio = boost::asio;
 
 JournalWatch::JournalWatch(std::shared_ptr<Hub> hub, std::shared_ptr<Mailbox> mailbox, RunId run, Sequence after)
-    : hub_(std::move(hub)), mailbox_(std::move(mailbox)), run_(run), cursor_(after) {}
+    : hub_(std::move(hub)), mailbox_(std::move(mailbox)), run_(run), cursor_(after) {
+  if (IsPlanted(Bug::kRepeatEvent) && cursor_ > 0) --cursor_;
+}
 
 void JournalWatch::BeginWith(v1::Run run, const v1::Event& created) {
   out_.push_back(EncodeRun(run));

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/planted_bug.h"
 #include "proto/util/time.h"
 #include "runtime/context.h"
 #include "runtime/decide.h"
@@ -161,7 +162,7 @@ void Session::PushOutcome(Inbox::Item outcome) {
 asio::awaitable<void> Session::Run() {
   while (!gate_->lost() && !abandoned_ && !(parking_ && attempts_.empty())) {
     std::optional<absl::Duration> wake;
-    if (!inbox_.empty() && (parking_ || !IsToBeTakenUp(state_, environment_.store->epoch()))) {
+    if (!inbox_.empty() && (parking_ || IsPlanted(Bug::kCommandBeforeStart) || !IsToBeTakenUp(state_, environment_.store->epoch()))) {
       // Taken below: what callers ask comes before what is next, but not before the attempts of the server before are settled.
     } else if (MustWaitForDisk()) {
       WakeWhenDurable();

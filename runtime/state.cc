@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proto/base/planted_bug.h"
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
 
@@ -50,11 +51,16 @@ void ApplyStarted(RunState& state, const EventPtr& event) {
     state.usage.set_input_tokens(state.usage.input_tokens() + state.model.reserved_tokens);
     state.model.reserved_tokens = 0;
   }
+  if (IsPlanted(Bug::kRepeatStep) && event->run_started().cause() == v1::START_CAUSE_RECOVERED && std::holds_alternative<StepState>(state.history.back())) {
+    state.history.pop_back();
+    state.usage.set_steps(state.usage.steps() - 1);
+  }
   StepState* const step = state.last_step();
   if (step == nullptr) return;
   for (CallState& call : step->calls) {
     if (call.phase != CallPhase::kOpen) continue;
-    const bool repeatable = call.side_effect == v1::SIDE_EFFECT_READ_ONLY || call.side_effect == v1::SIDE_EFFECT_IDEMPOTENT;
+    const bool repeatable =
+        call.side_effect == v1::SIDE_EFFECT_READ_ONLY || call.side_effect == v1::SIDE_EFFECT_IDEMPOTENT || IsPlanted(Bug::kForgetUnsafeIntent);
     call.phase = repeatable ? CallPhase::kReady : CallPhase::kUncertain;
     call.retry_time = absl::InfinitePast();
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/planted_bug.h"
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
@@ -96,7 +97,7 @@ void SetCommon(v1::Run& run, const RunProjection& projection) {
 RunProjection ProjectionOf(const RunState& state) {
   RunProjection projection;
   projection.state = state.phase;
-  if (state.stopped != nullptr) projection.stop = state.stopped->run_stopped().stop();
+  if (state.stopped != nullptr && !IsPlanted(Bug::kLoseStopReason)) projection.stop = state.stopped->run_stopped().stop();
   projection.usage = state.usage;
   *projection.usage.mutable_active_time() = ToProto(state.active);
   projection.limits = state.limits;

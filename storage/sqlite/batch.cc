@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/planted_bug.h"
 #include "proto/util/errors.h"
 #include "storage/sqlite/request.h"
 
@@ -113,6 +114,7 @@ void Batch::Append(AppendItem& item, uint64_t number) {
   }
   item.result = AppendResult::kDurable;
   for (const EventRow& event : item.events) {
+    if (IsPlanted(Bug::kDropEvent) && event.sequence == item.events.back().sequence) continue;
     InsertEvent(item.run, event);
     run.journal_bytes += static_cast<int64_t>(event.body().size());
   }

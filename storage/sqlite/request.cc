@@ -1,5 +1,7 @@
 #include "storage/sqlite/request.h"
 
+#include "proto/base/planted_bug.h"
+
 namespace agentruntime::sqlite {
 namespace {
 
@@ -8,7 +10,7 @@ RunId RunAt(const Statement& statement, int column) { return RunId::FromBytes(st
 }  // namespace
 
 std::optional<CreateOutcome> SelectRequest(Database& database, absl::string_view tenant, absl::string_view request_id, absl::string_view request_hash) {
-  if (request_id.empty()) return std::nullopt;
+  if (request_id.empty() || IsPlanted(Bug::kForgetRequestId)) return std::nullopt;
   Statement& select = database.Use("SELECT run, request_hash FROM runs WHERE tenant = ?1 AND request_id = ?2 AND request_id <> ''");
   if (select.BindText(tenant).BindText(request_id).Step()) {
     const bool same = select.Bytes(1) == request_hash;

@@ -1,0 +1,147 @@
+// The output gate, and the one promise behind it: nothing leaves before everything it rests on is durable.
+#include "runtime/gate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace agentruntime {
+namespace {
+
+namespace asio = boost::asio;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// Everything that left, in its order.
+class Outside final : public Publisher {
+ public:
+  void Publish(const RunId&, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override {
+    for (const EventPtr& event : events) left.push_back(absl::StrCat("event ", event->sequence()));
+    if (settled != nullptr) left.push_back(absl::StrCat("run as of ", settled->last_sequence()));
+  }
+  void PublishDelta(const RunId&, v1::Delta delta) override { left.push_back(absl::StrCat("delta ", delta.text())); }
+
+  std::vector<std::string> left;
+};
+
+class GateTest : public ::testing::Test {
+ protected:
+  // Records the next event; the ticket is what the store completes.
+  AppendDone Add(bool stops = false) {
+    auto event = std::make_shared<v1::Event>();
+    event->set_sequence(++last_);
+    std::shared_ptr<v1::Run> settled;
+    if (stops) {
+      event->mutable_run_stopped();
+      settled = std::make_shared<v1::Run>();
+      settled->set_last_sequence(last_);
+    }
+    return gate_->Add({std::move(event)}, std::move(settled));
+  }
+  void Reply(Sequence sequence, const std::string& name) {
+    gate_->WhenDurable(sequence, [this, name](bool durable) { outside_->left.push_back(absl::StrCat(name, durable ? "" : " lost")); });
+  }
+  void Attempt(Sequence sequence, const std::string& name) { asio::co_spawn(context_, Call(gate_, outside_, sequence, name), asio::detached); }
+  static asio::awaitable<void> Call(std::shared_ptr<Gate> gate, std::shared_ptr<Outside> outside, Sequence sequence, std::string name) {
+    if (co_await gate->Durable(sequence)) outside->left.push_back(name);
+  }
+  void Say(const std::string& text, Sequence after) {
+    v1::Delta delta;
+    delta.set_after_sequence(after);
+    delta.set_text(text);
+    gate_->AddDelta(std::move(delta));
+  }
+  void Run() {
+    context_.restart();
+    context_.poll();  // attempts that wait are work that would keep run() for ever
+  }
+
+  asio::io_context context_;
+  std::shared_ptr<Outside> outside_ = std::make_shared<Outside>();
+  std::shared_ptr<Gate> gate_ = std::make_shared<Gate>(RunId(), 0, context_.get_executor(), outside_);
+  Sequence last_ = 0;
+};
+
+TEST_F(GateTest, NothingLeavesBeforeItIsDurable) {
+  AppendDone first = Add();
+  AppendDone second = Add(/*stops=*/true);
+  Reply(1, "reply to 1");
+  Reply(2, "reply to 2");
+  Attempt(1, "call after 1");
+  Attempt(2, "call after 2");
+  Say("after 1", 1);
+  Run();
+  EXPECT_THAT(outside_->left, IsEmpty());
+  EXPECT_EQ(gate_->held(), 2u);
+  first(AppendResult::kDurable);
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("event 1", "delta after 1", "reply to 1", "call after 1"));
+  second(AppendResult::kDurable);
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("event 1", "delta after 1", "reply to 1", "call after 1", "event 2", "run as of 2", "reply to 2", "call after 2"));
+}
+
+TEST_F(GateTest, WhatIsDurableAlreadyPassesAtOnce) {
+  AppendDone first = Add();
+  first(AppendResult::kDurable);
+  Run();
+  Reply(1, "reply");
+  Attempt(1, "call");
+  Say("text", 1);
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("event 1", "reply", "delta text", "call"));
+}
+
+TEST_F(GateTest, ALostRunLetsNothingOutAnyMore) {
+  AppendDone first = Add();
+  Reply(1, "reply");
+  Attempt(1, "call");
+  first(AppendResult::kLost);
+  Run();
+  EXPECT_TRUE(gate_->lost());
+  Attempt(1, "later call");
+  Say("text", 1);
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("reply lost"));
+}
+
+TEST_F(GateTest, ClosedToAttemptsItStillAnswers) {
+  AppendDone first = Add();
+  Attempt(1, "call");
+  Reply(1, "reply");
+  Run();
+  gate_->CloseToAttempts();
+  first(AppendResult::kDurable);
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("event 1", "reply"));
+}
+
+TEST_F(GateTest, TextThatALaterEventMadeVoidIsNotSaid) {
+  AppendDone first = Add();
+  Say("void", 1);
+  auto decided = std::make_shared<v1::Event>();
+  decided->set_sequence(2);
+  decided->mutable_decision_made();
+  AppendDone second = gate_->Add({decided}, nullptr);
+  first(AppendResult::kDurable);
+  second(AppendResult::kDurable);
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("event 1", "event 2"));
+}
+
+TEST_F(GateTest, HeldTextIsBounded) {
+  AppendDone first = Add();
+  for (int i = 0; i < 10'000; ++i) Say("x", 1);
+  first(AppendResult::kDurable);
+  Run();
+  EXPECT_LT(outside_->left.size(), 100u);
+}
+
+}  // namespace
+}  // namespace agentruntime
