@@ -22,9 +22,9 @@ const Parts& InputOf(const v1::Event& event) { return event.has_run_created() ? 
 
 void AddStep(Messages& messages, const StepState& step) {
   const auto decision = Inside(step.decision, step.decision->decision_made().decision());
-  messages.push_back(AssistantMessage{decision});
+  messages.emplace_back(AssistantMessage{decision});
   for (const CallState& call : step.calls) {
-    messages.push_back(ToolMessage{decision, call.id.index - 1, Inside(call.finished, call.finished->call_finished())});
+    messages.emplace_back(ToolMessage{decision, call.id.index - 1, Inside(call.finished, call.finished->call_finished())});
   }
 }
 
@@ -49,7 +49,7 @@ int64_t EstimatePromptTokens(const RunState& state, const RunPlan& plan) {
 const Messages& MessageHistory::Of(const RunState& state) {
   for (; items_ < state.history.size(); ++items_) {
     if (const auto* input = std::get_if<InputItem>(&state.history[items_])) {
-      messages_.push_back(UserMessage{Inside(input->event, InputOf(*input->event))});
+      messages_.emplace_back(UserMessage{Inside(input->event, InputOf(*input->event))});
     } else {
       AddStep(messages_, std::get<StepState>(state.history[items_]));
     }

@@ -44,7 +44,7 @@ absl::StatusOr<std::string> ResolveRun(Session& session, const std::string& run)
     if (newest->runs().empty()) return absl::NotFoundError("there is no run yet; make one with: agentctl run AGENT \"...\"");
     return newest->runs(0).name();
   }
-  const std::string name = absl::StartsWith(run, "runs/") ? run : absl::StrCat("runs/", run);
+  std::string name = absl::StartsWith(run, "runs/") ? run : absl::StrCat("runs/", run);
   if (!ParseRunName(name)) {
     return absl::InvalidArgumentError(absl::StrCat("\"", run, "\" is no run: give its id (26 characters, see agentctl runs), runs/{id}, or last"));
   }

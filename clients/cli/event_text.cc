@@ -20,7 +20,7 @@ std::string DecisionText(const v1::Decision& decision) {
 }
 
 std::string AnswerText(const v1::CallResolved& resolved) {
-  const std::string by = resolved.expired() ? "nobody answered in time" : absl::StrCat("answered by ", resolved.principal());
+  std::string by = resolved.expired() ? "nobody answered in time" : absl::StrCat("answered by ", resolved.principal());
   switch (resolved.answer().kind_case()) {
     case v1::CallAnswer::kRunAgain: return absl::StrCat(by, ": run it again");
     case v1::CallAnswer::kResult: return absl::StrCat(by, ": here is the result");

@@ -15,8 +15,8 @@ ExitCode ExitCodeOf(const v1::Run& run) {
     case v1::STOP_REASON_TOKEN_BUDGET: return ExitCode::kStoppedByLimit;
     case v1::STOP_REASON_CANCELLED: return ExitCode::kCancelled;
     case v1::STOP_REASON_ERROR:
-    case v1::STOP_REASON_UNSPECIFIED: break;
-    default: break;  // a reason of a newer server: not an answer
+    case v1::STOP_REASON_UNSPECIFIED:
+    default: break;  // also a reason of a newer server: not an answer
   }
   return ExitCode::kFailed;
 }

@@ -99,11 +99,11 @@ class RunServiceImpl final : public Base {
 
   StreamReactor* RunAgent(CallbackServerContext* context, const ByteBuffer* request) override {
     return StartStream(host_, [this, bytes = *request, caller = CallerOf(*context)](ResponseStream& stream) mutable {
-      return ServeRunAgent(backend_, std::move(bytes), std::move(caller), stream);
+      return ServeRunAgent(backend_, bytes, std::move(caller), stream);
     });
   }
   StreamReactor* WatchRun(CallbackServerContext*, const ByteBuffer* request) override {
-    return StartStream(host_, [this, bytes = *request](ResponseStream& stream) mutable { return ServeWatchRun(backend_, std::move(bytes), stream); });
+    return StartStream(host_, [this, bytes = *request](ResponseStream& stream) { return ServeWatchRun(backend_, bytes, stream); });
   }
 
  private:
