@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "proto/base/log.h"
 #include "proto/base/status.h"
+#include "storage/sqlite/log_check.h"
 #include "storage/sqlite/schema.h"
 
 namespace agentruntime::sqlite {
@@ -167,6 +168,7 @@ absl::StatusOr<FileClaim> FileClaim::Make(const std::string& path) {
   ASSIGN_OR_RETURN(const int lock, Lock(resolved));
   FileClaim claim(std::move(resolved), lock);
   RETURN_IF_ERROR(CheckFile(claim.path()));
+  RETURN_IF_ERROR(CheckLog(claim.path()));
   return claim;
 }
 

@@ -52,8 +52,8 @@ std::string RunText(const RunRecord& record, const std::vector<std::string>& jou
 
 }  // namespace
 
-std::string StoreModel::Text() const {
-  std::string text;
+std::map<RunId, std::string> StoreModel::RunTexts() const {
+  std::map<RunId, std::string> texts;
   for (const auto& [id, run] : runs_) {
     RunRecord record;
     record.id = id;
@@ -63,8 +63,14 @@ std::string StoreModel::Text() const {
     for (const auto& [key, value] : run.accepted.created->run_created().labels()) record.labels[key] = value;
     record.create_time = TestTime(0);
     record.projection = run.projection;
-    absl::StrAppend(&text, RunText(record, run.journal));
+    texts[id] = RunText(record, run.journal);
   }
+  return texts;
+}
+
+std::string StoreModel::Text() const {
+  std::string text;
+  for (const auto& [id, run] : RunTexts()) absl::StrAppend(&text, run);
   for (const auto& [name, agent] : agents_) absl::StrAppend(&text, "agent ", name, " ", agent, "\n");
   for (const auto& [id, outcome] : requests_) absl::StrAppend(&text, "request ", id, " ", outcome, "\n");
   return text;
@@ -74,6 +80,14 @@ std::vector<std::string> StoreModel::request_ids() const {
   std::vector<std::string> ids;
   for (const auto& [id, outcome] : requests_) ids.push_back(id);
   return ids;
+}
+
+absl::StatusOr<std::string> ObserveRun(Store& store, const RunId& run) {
+  ASSIGN_OR_RETURN(const RunRecord record, store.GetRun(run));
+  ASSIGN_OR_RETURN(const std::vector<EventPtr> events, ReadAll(store, run));
+  std::vector<std::string> journal;
+  for (const EventPtr& event : events) journal.push_back(EventLine(*event));
+  return RunText(record, journal);
 }
 
 absl::StatusOr<std::string> Observe(sqlite::Stores& stores, const std::vector<std::string>& request_ids) {

@@ -19,6 +19,8 @@ class StoreModel {
  public:
   std::string Text() const;
   std::vector<std::string> request_ids() const;
+  // By id, a run's part of Text.
+  std::map<RunId, std::string> RunTexts() const;
 
  private:
   friend class StoryMaker;
@@ -35,6 +37,9 @@ class StoreModel {
 
 // The same of a real store; `request_ids` are those to ask for.
 absl::StatusOr<std::string> Observe(sqlite::Stores& stores, const std::vector<std::string>& request_ids);
+
+// One run's part of it.
+absl::StatusOr<std::string> ObserveRun(Store& store, const RunId& run);
 
 struct StoryItem {
   enum class Kind { kCreate, kRetry, kAppend, kLostAppend, kDelete, kAgent };
