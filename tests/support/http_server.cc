@@ -7,6 +7,7 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 #include <list>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -98,7 +99,15 @@ class SocketConnection final : public HttpServer::Connection {
 }  // namespace
 
 struct HttpServer::Impl {
-  explicit Impl(Handler handler) : handler(std::move(handler)), acceptor(context, tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {}
+  // A connection and its thread; both go when it has ended and another one comes.
+  struct Served {
+    explicit Served(tcp::socket socket) : connection(std::move(socket)) {}
+    SocketConnection connection;
+    std::atomic<bool> ended = false;
+    std::thread thread;
+  };
+
+  Impl(Handler handler, Keep keep) : handler(std::move(handler)), keep(keep), acceptor(context, tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {}
 
   void Accept() {
     for (int number = 1;; ++number) {
@@ -107,9 +116,16 @@ struct HttpServer::Impl {
       acceptor.accept(socket, error);
       MutexLock lock(mu);
       if (stopping || error) return;
-      connections.push_back(std::make_unique<SocketConnection>(std::move(socket)));
-      SocketConnection* const connection = connections.back().get();
-      threads.emplace_back([this, connection, number] { Serve(*connection, number); });
+      std::erase_if(served, [](const std::unique_ptr<Served>& one) {
+        if (one->ended) one->thread.join();
+        return one->ended.load();
+      });
+      accepted = number;
+      Served* const one = served.emplace_back(std::make_unique<Served>(std::move(socket))).get();
+      one->thread = std::thread([this, one, number] {
+        Serve(one->connection, number);
+        one->ended = true;
+      });
     }
   }
 
@@ -118,7 +134,7 @@ struct HttpServer::Impl {
       ServedRequest request;
       if (!connection.Read(request)) return connection.Close();
       request.connection = number;
-      {
+      if (keep == Keep::kRequests) {
         MutexLock lock(mu);
         requests.push_back(request);
       }
@@ -127,34 +143,35 @@ struct HttpServer::Impl {
   }
 
   const Handler handler;
+  const Keep keep;
   asio::io_context context;
   tcp::acceptor acceptor;
   Mutex mu;
   bool stopping ABSL_GUARDED_BY(mu) = false;
   std::vector<ServedRequest> requests ABSL_GUARDED_BY(mu);
-  std::list<std::unique_ptr<SocketConnection>> connections ABSL_GUARDED_BY(mu);
-  std::list<std::thread> threads ABSL_GUARDED_BY(mu);
+  int accepted ABSL_GUARDED_BY(mu) = 0;
+  std::list<std::unique_ptr<Served>> served ABSL_GUARDED_BY(mu);
   std::thread accept_thread;
 };
 
-HttpServer::HttpServer(Handler handler) : impl_(std::make_unique<Impl>(std::move(handler))) {
+HttpServer::HttpServer(Handler handler, Keep keep) : impl_(std::make_unique<Impl>(std::move(handler), keep)) {
   impl_->accept_thread = std::thread([this] { impl_->Accept(); });
 }
 
 HttpServer::~HttpServer() {
-  std::list<std::thread> threads;
+  std::list<std::unique_ptr<Impl::Served>> served;
   {
     MutexLock lock(impl_->mu);
     impl_->stopping = true;
-    for (const auto& connection : impl_->connections) connection->Interrupt();
+    for (const auto& one : impl_->served) one->connection.Interrupt();
   }
   ::shutdown(impl_->acceptor.native_handle(), SHUT_RDWR);
   impl_->accept_thread.join();
   {
     MutexLock lock(impl_->mu);
-    threads.swap(impl_->threads);
+    served.swap(impl_->served);
   }
-  for (std::thread& thread : threads) thread.join();
+  for (const auto& one : served) one->thread.join();
 }
 
 int HttpServer::port() const { return impl_->acceptor.local_endpoint().port(); }
@@ -163,7 +180,7 @@ std::string HttpServer::Url(absl::string_view target) const { return absl::StrCa
 
 int HttpServer::connections() const {
   MutexLock lock(impl_->mu);
-  return static_cast<int>(impl_->connections.size());
+  return impl_->accepted;
 }
 
 std::vector<ServedRequest> HttpServer::requests() const {

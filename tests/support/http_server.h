@@ -39,7 +39,10 @@ class HttpServer {
   };
   using Handler = std::function<void(const ServedRequest&, Connection&)>;
 
-  explicit HttpServer(Handler handler);
+  // Whether `requests` has them: a load of hundreds of thousands should not be kept.
+  enum class Keep { kRequests, kNothing };
+
+  explicit HttpServer(Handler handler, Keep keep = Keep::kRequests);
   ~HttpServer();
 
   int port() const;

@@ -1,0 +1,39 @@
+// A model's provider outside of the server under test: the witness of which decisions were asked for, and how often.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "proto/base/mutex.h"
+#include "tests/support/http_server.h"
+
+namespace agentruntime::testing {
+
+// Speaks the OpenAI protocol. Knows a run by its input, a word without spaces. Asks for one calculation in each of the first `steps` decisions, then answers.
+// What it says differs each time it is asked, so that a decision that was made twice shows.
+class Provider {
+ public:
+  Provider(int steps, absl::Duration latency);
+
+  std::string base_url() const { return server_.Url("/v1"); }
+  // How often a step of each run was asked for so far.
+  std::map<std::pair<std::string, int>, int> asked() ABSL_LOCKS_EXCLUDED(mu_);
+  // `listener(run, step)` hears of each request as it arrives. Set before the first.
+  void Listen(std::function<void(const std::string& run, int step)> listener) { listener_ = std::move(listener); }
+
+ private:
+  void Serve(const ServedRequest& request, HttpServer::Connection& connection);
+
+  const int steps_;
+  const absl::Duration latency_;
+  std::function<void(const std::string&, int)> listener_;
+  Mutex mu_;
+  std::map<std::pair<std::string, int>, int> asked_ ABSL_GUARDED_BY(mu_);
+  HttpServer server_;
+};
+
+}  // namespace agentruntime::testing
