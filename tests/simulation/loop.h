@@ -69,24 +69,33 @@ class Loop final : public boost::asio::execution_context, public Timers {
   bool closed_ = false;
 };
 
+// Says that it may block, as a pool's does: a strand over it then runs at once what is dispatched from within the strand. It never does so itself.
 class Loop::Executor {
  public:
   Executor(Loop& loop, bool slow) noexcept : loop_(&loop), slow_(slow) {}
 
   boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept { return *loop_; }
-  static constexpr boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) noexcept { return boost::asio::execution::blocking.never; }
-  Executor require(boost::asio::execution::blocking_t::never_t) const noexcept { return *this; }
+  boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) const noexcept { return blocking_; }
+  Executor require(boost::asio::execution::blocking_t::possibly_t possibly) const noexcept { return With(possibly); }
+  Executor require(boost::asio::execution::blocking_t::never_t never) const noexcept { return With(never); }
 
   template <typename Function>
   void execute(Function&& function) const {
     loop_->Post([function = std::decay_t<Function>(std::forward<Function>(function))]() mutable { std::move(function)(); }, slow_);
   }
-  friend bool operator==(const Executor& a, const Executor& b) noexcept { return a.loop_ == b.loop_ && a.slow_ == b.slow_; }
+  friend bool operator==(const Executor& a, const Executor& b) noexcept { return a.loop_ == b.loop_ && a.slow_ == b.slow_ && a.blocking_ == b.blocking_; }
   friend bool operator!=(const Executor& a, const Executor& b) noexcept { return !(a == b); }
 
  private:
+  Executor With(boost::asio::execution::blocking_t blocking) const noexcept {
+    Executor other = *this;
+    other.blocking_ = blocking;
+    return other;
+  }
+
   Loop* loop_;
   bool slow_;
+  boost::asio::execution::blocking_t blocking_ = boost::asio::execution::blocking.possibly;
 };
 
 }  // namespace agentruntime::simulation

@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
+#include <vector>
 
 namespace agentruntime::simulation {
 namespace {
@@ -48,6 +51,20 @@ TEST(LoopTest, AStrandKeepsItsOrder) {
     std::erase(order, 9);
     EXPECT_THAT(order, ElementsAre(0, 1, 2, 3, 4));
   }
+}
+
+TEST(LoopTest, WhatIsDispatchedFromWithinAStrandRunsAtOnce) {
+  absl::Duration now;
+  Loop loop(1, 0, &now);
+  loop.Detach();
+  const boost::asio::any_io_executor strand = boost::asio::make_strand(loop.pool());
+  std::vector<int> order;
+  boost::asio::post(strand, [&] {
+    boost::asio::dispatch(strand, [&] { order.push_back(1); });
+    order.push_back(2);
+  });
+  EXPECT_TRUE(loop.RunToEnd(kNever));
+  EXPECT_THAT(order, ElementsAre(1, 2));
 }
 
 TEST(LoopTest, TimersFireInTheirOrderAndMoveTime) {

@@ -108,6 +108,7 @@ class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
   void DeliverOne();
   void Close();
   void Disconnect(bool finish);
+  void SetWritable(bool writable) ABSL_LOCKS_EXCLUDED(mu);
 
   Disk& disk;
   Commits& commits;
@@ -130,7 +131,6 @@ class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
   void ApplyBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void TakeBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Later(absl::Duration delay, void (Core::*step)()) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  void SetWritable(bool writable) ABSL_LOCKS_EXCLUDED(mu);
   // Delivers the first of `delivering`. False if there is none.
   bool Deliver() ABSL_LOCKS_EXCLUDED(mu);
 
@@ -344,6 +344,10 @@ SimulatedStore::SimulatedStore(Disk& disk, Commits& commits, Timers& timers, asi
 SimulatedStore::~SimulatedStore() { core_->Close(); }
 
 void SimulatedStore::Disconnect(bool finish) { core_->Disconnect(finish); }
+
+void SimulatedStore::Finish() { core_->Close(); }
+
+void SimulatedStore::GiveUp() { core_->SetWritable(false); }
 
 Epoch SimulatedStore::epoch() const { return core_->epoch; }
 

@@ -48,6 +48,10 @@ class SimulatedStore final : public Store {
   // The process has ended: what is not durable is lost, nothing more is read or written, nobody hears of anything. `finish`: a batch that is being committed
   // was through.
   void Disconnect(bool finish);
+  // Makes durable what is queued, as the destructor does, and disconnects.
+  void Finish();
+  // Tells the listener that nothing is written any more, so that nobody waits for it. After Disconnect.
+  void GiveUp();
 
   Epoch epoch() const override;
   void Create(NewRun run, CreateDone done) override;

@@ -1,0 +1,247 @@
+#include <boost/asio/co_spawn.hpp>
+
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "runtime/steps.h"
+#include "tests/simulation/stage.h"
+
+namespace agentruntime::simulation {
+
+namespace asio = boost::asio;
+
+namespace {
+
+bool MayRetry(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsResourceExhausted(status); }
+
+}  // namespace
+
+void Stage::CheckCode(const absl::Status& status, absl::string_view what) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kResourceExhausted: break;
+    default: world_.Fail("reply: ", what, " answered ", status.ToString());
+  }
+  world_.Trace(what, ": ", absl::StatusCodeToString(status.code()));
+}
+
+std::optional<RunId> Stage::AnyRun() {
+  if (judge_.runs().empty()) return std::nullopt;
+  auto at = judge_.runs().begin();
+  std::advance(at, world_.dice.Index(judge_.runs().size()));
+  return at->first;
+}
+
+CreateRequest Stage::NewRequest(int submitter, int number) {
+  Dice& dice = world_.dice;
+  CreateRequest request;
+  const std::string& agent = world_.settings.agents[dice.Index(world_.settings.agents.size())].name();
+  request.run.set_agent(dice.Chance(0.2) ? absl::StrCat(agent, "/revisions/1") : agent);
+  for (int64_t i = dice.Between(1, 2); i > 0; --i) request.run.add_input()->set_text(absl::StrCat("question ", submitter, ".", number));
+  if (dice.Chance(0.3)) (*request.run.mutable_labels())["customer"] = "acme";
+  if (dice.Chance(0.3)) (*request.run.mutable_labels())["team"] = "search";
+  if (dice.Chance(0.2)) request.run.mutable_limits()->set_max_steps(static_cast<int32_t>(dice.Between(1, 4)));
+  if (dice.Chance(0.8)) {
+    request.request_id = absl::StrCat("job-", submitter, "-", number);
+    request.request_hash = absl::StrCat("hash-", number);
+  }
+  return request;
+}
+
+// What is said to be there is there, and one request id stands for one run.
+void Stage::Acknowledge(const CreateRequest& request, const v1::Run& run) {
+  ++judge_.counts.acknowledged;
+  judge_.SeenRun(run, RunForm::kWhole);
+  if (request.request_id.empty()) return;
+  const auto [at, fresh] = acknowledged_.try_emplace(request.request_id, request.request_hash, run.name());
+  if (at->second != std::make_pair(request.request_hash, run.name())) {
+    world_.Fail("acknowledged: ", request.request_id, " is ", run.name(), " and was ", at->second.second);
+  }
+}
+
+asio::awaitable<void> Stage::Submit(CreateRequest request, bool follow) {
+  for (;;) {
+    if (follow) {
+      using Watching = std::unique_ptr<Watch>;
+      auto watch = co_await Ask<Watching>([request](Runtime& runtime) { return runtime.RunAgent(request, Caller(), /*include_deltas=*/true); });
+      CheckCode(watch.status(), "RunAgent");
+      if (watch.ok()) {
+        const Connection connection = Connected(*std::move(watch));
+        auto first = co_await Next(connection);
+        v1::WatchRunResponse response;
+        if (first.ok() && *first != nullptr && response.ParseFromString(**first)) {
+          Acknowledge(request, response.run());
+          const RunId run = *ParseRunName(response.run().name());
+          co_return co_await Follow(run, 0, /*deltas=*/true, /*may_leave=*/true, connection);
+        }
+      }
+      if (watch.ok() ? !request.request_id.empty() : MayRetry(watch.status()) && !request.request_id.empty()) {
+        co_await Sleep(world_.dice.Skewed(absl::Seconds(2)));
+        continue;
+      }
+      co_return;
+    }
+    auto run = co_await Ask<v1::Run>([request](Runtime& runtime) { return runtime.CreateRun(request, Caller()); });
+    CheckCode(run.status(), "CreateRun");
+    if (run.ok()) co_return Acknowledge(request, *run);
+    if (!MayRetry(run.status()) || request.request_id.empty()) co_return;
+    co_await Sleep(world_.dice.Skewed(absl::Seconds(2)));
+  }
+}
+
+asio::awaitable<void> Stage::Submitter(int number) {
+  Dice& dice = world_.dice;
+  for (int i = 0; i < world_.settings.runs_each; ++i) {
+    co_await Sleep(dice.Skewed(world_.settings.busy_time));
+    const CreateRequest request = NewRequest(number, i);
+    if (!request.request_id.empty() && dice.Chance(0.2)) Spawn(Submit(request, dice.Chance(0.3)));
+    if (!request.request_id.empty() && dice.Chance(0.1)) {
+      CreateRequest other = request;
+      other.request_hash += "-other";
+      auto refused = co_await Ask<v1::Run>([other](Runtime& runtime) { return runtime.CreateRun(other, Caller()); });
+      CheckCode(refused.status(), "CreateRun");
+      if (refused.ok()) Acknowledge(other, *refused);
+      if (refused.ok() || !absl::IsAlreadyExists(refused.status())) continue;  // it may be there or not: nothing more can be said of this id
+    }
+    co_await Submit(request, dice.Chance(0.3));
+  }
+}
+
+asio::awaitable<void> Stage::Resume(RunId run) {
+  Dice& dice = world_.dice;
+  ResumeRequest request;
+  if (dice.Chance(0.7)) request.limits.set_max_steps(static_cast<int32_t>(dice.Between(1, 30)));
+  if (dice.Chance(0.5)) request.limits.set_max_tool_calls(static_cast<int32_t>(dice.Between(1, 100)));
+  if (dice.Chance(0.5)) request.limits.set_max_tokens(dice.Between(1000, 1'000'000));
+  if (dice.Chance(0.5)) *request.limits.mutable_timeout() = ToProto(dice.Between(absl::Seconds(10), absl::Minutes(4)));
+  if (dice.Chance(0.3)) request.input.emplace_back().set_text("go on");
+  if (dice.Chance(0.7)) {
+    request.request_id = absl::StrCat("resume-", ++requests_);
+    request.request_hash = request.request_id;
+  }
+  std::string first;
+  for (int tries = 0; tries < 3; ++tries) {
+    auto resumed = co_await Ask<v1::Run>([run, request](Runtime& runtime) { return runtime.ResumeRun(run, request, Caller()); });
+    CheckCode(resumed.status(), "ResumeRun");
+    if (!resumed.ok() && (request.request_id.empty() || !absl::IsUnavailable(resumed.status()))) co_return;
+    if (!resumed.ok()) continue;
+    ++judge_.counts.acknowledged;
+    judge_.SeenRun(*resumed, RunForm::kWhole);
+    const RunState state = judge_.FoldTo(*judge_.Find(run), resumed->last_sequence());
+    bool seen = request.request_id.empty();
+    for (const SeenRequest& known : state.seen_requests) seen = seen || known.request_id == request.request_id;
+    if (!seen) world_.Fail("acknowledged: a resume of ", run.ToString(), " is not in its journal");
+    if (request.request_id.empty() || dice.Chance(0.8)) co_return;
+  }
+}
+
+asio::awaitable<void> Stage::Resolve(RunId run) {
+  Dice& dice = world_.dice;
+  const Known& known = *judge_.Find(run);
+  if (known.deleted || known.fold.last_step() == nullptr) co_return;
+  ResolveRequest request;
+  request.call = CallId{known.fold.last_step()->number, static_cast<int32_t>(dice.Between(1, 3))};
+  for (const CallState& call : known.fold.last_step()->calls) {
+    if (call.phase == CallPhase::kWaiting) request.call = call.id;
+  }
+  if (dice.Chance(0.4)) {
+    request.answer.mutable_run_again();
+  } else if (dice.Chance(0.5)) {
+    request.answer.mutable_result()->add_parts()->set_text("it took effect");
+  } else {
+    request.answer.mutable_give_up();
+  }
+  if (dice.Chance(0.7)) {
+    request.request_id = absl::StrCat("resolve-", ++requests_);
+    request.request_hash = request.request_id;
+  }
+  auto resolved = co_await Ask<v1::Run>([run, request](Runtime& runtime) { return runtime.ResolveCall(run, request, Caller()); });
+  CheckCode(resolved.status(), "ResolveCall");
+  if (!resolved.ok()) co_return;
+  ++judge_.counts.acknowledged;
+  judge_.SeenRun(*resolved, RunForm::kWhole);
+  if (judge_.Find(run)->rules.events(v1::Event::kCallResolved) == 0) world_.Fail("acknowledged: an answer is not in the journal of ", run.ToString());
+}
+
+asio::awaitable<void> Stage::Look(RunId run) {
+  Dice& dice = world_.dice;
+  switch (dice.Index(4)) {
+    case 0: {
+      const absl::Duration wait = dice.Chance(0.5) ? absl::ZeroDuration() : dice.Skewed(absl::Minutes(1));
+      auto seen = co_await Ask<v1::Run>([run, wait](Runtime& runtime) { return runtime.GetRun(run, wait); });
+      CheckCode(seen.status(), "GetRun");
+      if (seen.ok()) judge_.SeenRun(*seen, RunForm::kWhole);
+      co_return;
+    }
+    case 1: {
+      const Sequence after = dice.Between(0, static_cast<int64_t>(judge_.Find(run)->events.size()));
+      auto events = co_await Ask<std::vector<EventPtr>>([run, after](Runtime& runtime) { return runtime.ListEvents(run, after, {.events_max = 10}); });
+      CheckCode(events.status(), "ListEvents");
+      if (!events.ok()) co_return;
+      Sequence expected = after;
+      for (const EventPtr& event : *events) {
+        if (event->sequence() != ++expected) world_.Fail("visible: ListEvents has a gap before ", event->sequence());
+        judge_.SeenEvent(run, *event);
+      }
+      co_return;
+    }
+    case 2: {
+      using Listed = std::pair<std::vector<v1::Step>, bool>;
+      auto steps = co_await Ask<Listed>([run](Runtime& runtime) { return runtime.ListSteps(run, 0, ReadLimit()); });
+      CheckCode(steps.status(), "ListSteps");
+      const Known& known = *judge_.Find(run);
+      if (steps.ok() && static_cast<int32_t>(steps->first.size()) > known.rules.steps() + 1) world_.Fail("visible: steps that are not durable");
+      co_return;
+    }
+    default: {
+      using Listed = std::pair<std::vector<v1::Run>, bool>;
+      auto runs = co_await Ask<Listed>([](Runtime& runtime) { return runtime.ListRuns(RunQuery()); });
+      CheckCode(runs.status(), "ListRuns");
+      if (!runs.ok()) co_return;
+      for (const v1::Run& each : runs->first) judge_.SeenRun(each, RunForm::kSummary);
+      co_return;
+    }
+  }
+}
+
+asio::awaitable<void> Stage::MeddleWith(RunId run) {
+  Dice& dice = world_.dice;
+  const double what = dice.NextDouble();
+  if (what < 0.15) {
+    auto cancelled = co_await Ask<v1::Run>([run](Runtime& runtime) { return runtime.CancelRun(run, "the dice said so", Caller()); });
+    CheckCode(cancelled.status(), "CancelRun");
+    if (!cancelled.ok()) co_return;
+    ++judge_.counts.acknowledged;
+    judge_.SeenRun(*cancelled, RunForm::kWhole);
+    const RunState state = judge_.FoldTo(*judge_.Find(run), cancelled->last_sequence());
+    if (!state.is_stopped() && !state.is_cancelling()) world_.Fail("acknowledged: a cancel of ", run.ToString(), " is not in its journal");
+  } else if (what < 0.35) {
+    co_await Resume(run);
+  } else if (what < 0.5) {
+    co_await Resolve(run);
+  } else if (what < 0.55) {
+    auto deleted = co_await Ask<bool>([run](Runtime& runtime) -> asio::awaitable<absl::StatusOr<bool>> {
+      return [](Runtime& target, RunId which) -> asio::awaitable<absl::StatusOr<bool>> {
+        absl::Status status = co_await target.DeleteRun(which);
+        if (!status.ok()) co_return status;
+        co_return true;
+      }(runtime, run);
+    });
+    CheckCode(deleted.status(), "DeleteRun");
+    if (deleted.ok() && !judge_.Find(run)->deleted) world_.Fail("acknowledged: ", run.ToString(), " is not deleted");
+  } else {
+    co_await Look(run);
+  }
+}
+
+asio::awaitable<void> Stage::Meddler() {
+  while (world_.faults) {
+    co_await Sleep(world_.dice.Skewed(absl::Seconds(2)));
+    if (const auto run = AnyRun(); run && world_.faults) co_await MeddleWith(*run);
+  }
+}
+
+}  // namespace agentruntime::simulation

@@ -1,0 +1,270 @@
+#include "tests/simulation/journal_rules.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "proto/util/time.h"
+
+namespace agentruntime::simulation {
+namespace {
+
+bool IsUnsafe(v1::SideEffect side_effect) { return side_effect != v1::SIDE_EFFECT_READ_ONLY && side_effect != v1::SIDE_EFFECT_IDEMPOTENT; }
+
+}  // namespace
+
+std::string JournalRules::Add(const v1::Event& event) {
+  std::string broken = Envelope(event);
+  if (broken.empty()) broken = Kind(event);
+  epoch_ = event.epoch();
+  ++counts_[event.kind_case()];
+  if (!broken.empty()) absl::StrAppend(&broken, ": ", event.ShortDebugString());
+  return broken;
+}
+
+const JournalRules::Call* JournalRules::FindCall(const std::string& call_id) const {
+  const auto at = calls_.find(call_id);
+  return at == calls_.end() ? nullptr : &at->second;
+}
+
+bool JournalRules::asked_again(const std::string& call_id, int32_t attempt) const {
+  const Call* const call = FindCall(call_id);
+  return call != nullptr && call->asked_again.contains(attempt - 1);
+}
+
+int64_t JournalRules::events(v1::Event::KindCase kind) const {
+  const auto at = counts_.find(kind);
+  return at == counts_.end() ? 0 : at->second;
+}
+
+bool JournalRules::AllSettled() const {
+  return std::all_of(calls_.begin(), calls_.end(), [](const auto& entry) { return entry.second.at == Call::At::kSettled; });
+}
+
+bool JournalRules::AnyAnswered() const {
+  return std::any_of(calls_.begin(), calls_.end(), [](const auto& entry) { return entry.second.at == Call::At::kAnswered; });
+}
+
+std::string JournalRules::Envelope(const v1::Event& event) {
+  if (event.sequence() != last_ + 1) return absl::StrCat("sequence ", event.sequence(), " after ", last_);
+  if (event.epoch() < epoch_) return absl::StrCat("epoch ", event.epoch(), " after ", epoch_);
+  if (FromProto(event.time()) < time_) return "time runs backwards";
+  if (event.active_us() < active_us_) return "active time runs backwards";
+  if (phase_ != Phase::kLive && event.active_us() != active_us_) return "active time passed while the run was not active";
+  last_ = event.sequence();
+  time_ = FromProto(event.time());
+  active_us_ = event.active_us();
+  return "";
+}
+
+std::string JournalRules::Kind(const v1::Event& event) {
+  if ((phase_ == Phase::kNone) != event.has_run_created()) return "run_created is event 1 and no other";
+  // What a live run's new owner says first is that it owns it.
+  if (phase_ == Phase::kLive && event.epoch() != started_epoch_ && !event.has_run_started()) return "a new owner begins with run_started";
+  if (phase_ == Phase::kStopped && !event.has_run_resumed()) return "only run_resumed follows a stop";
+  if (AnyAnswered() && !event.has_call_finished()) return "an answer that settles a call is followed by call_finished";
+  switch (event.kind_case()) {
+    case v1::Event::kRunCreated: return Created(event);
+    case v1::Event::kRunStarted: return Started(event);
+    case v1::Event::kModelCalled: return ModelCalled(event);
+    case v1::Event::kModelFailed: return ModelFailed(event.model_failed());
+    case v1::Event::kDecisionMade: return Decided(event);
+    case v1::Event::kCallStarted: return CallStarted(event.call_started());
+    case v1::Event::kCallFailed: return CallFailed(event.call_failed());
+    case v1::Event::kCallWaiting: return CallWaiting(event.call_waiting());
+    case v1::Event::kCallResolved: return CallResolved(event.call_resolved());
+    case v1::Event::kCallFinished: return CallFinished(event.call_finished());
+    case v1::Event::kCancelRequested: return CancelRequested();
+    case v1::Event::kRunStopped: return Stopped(event.run_stopped());
+    case v1::Event::kRunResumed: return Resumed(event.run_resumed());
+    default: return "an event of no known kind";
+  }
+}
+
+std::string JournalRules::Created(const v1::Event& event) {
+  phase_ = Phase::kQueued;
+  limits_ = event.run_created().limits();
+  if (!limits_.has_max_steps() || !limits_.has_max_tool_calls() || !limits_.has_max_tokens() || !limits_.has_timeout()) return "a limit is not set";
+  if (event.run_created().input().empty()) return "there is no input";
+  return "";
+}
+
+std::string JournalRules::Started(const v1::Event& event) {
+  const bool first = event.run_started().cause() == v1::START_CAUSE_FIRST;
+  if (phase_ == Phase::kQueued ? !first : phase_ != Phase::kLive || first || event.epoch() <= started_epoch_) return "it is not to be started";
+  if (phase_ == Phase::kQueued && cancelling_) return "it was cancelled";
+  phase_ = Phase::kLive;
+  started_epoch_ = event.epoch();
+  if (model_open_) tokens_ += reserved_;
+  model_open_ = false;
+  reserved_ = 0;
+  for (auto& [id, call] : calls_) {
+    if (call.at == Call::At::kOpen) call.at = call.unsafe ? Call::At::kUncertain : Call::At::kReady;
+  }
+  return "";
+}
+
+std::string JournalRules::ModelCalled(const v1::Event& event) {
+  const v1::ModelCalled& called = event.model_called();
+  if (phase_ != Phase::kLive) return "the run is not running";
+  if (cancelling_) return "the run was cancelled";
+  if (model_open_) return "another attempt of the model is open";
+  if (!AllSettled()) return "a call is not settled";
+  if (answered_ && finish_reason_ != v1::FINISH_REASON_UNSPECIFIED) return "the model has answered";
+  if (model_gave_up_) return "the model failed for good";
+  if (event.step() != steps_ + 1) return absl::StrCat("step ", event.step(), " after ", steps_);
+  if (called.attempt() != model_attempts_ + 1) return absl::StrCat("attempt ", called.attempt(), " after ", model_attempts_);
+  if (steps_ >= limits_.max_steps()) return "over max_steps";
+  if (tool_calls_ > limits_.max_tool_calls()) return "over max_tool_calls";
+  if (tokens_ + called.reserved_tokens() > limits_.max_tokens()) return "over max_tokens";
+  model_open_ = true;
+  model_attempts_ = called.attempt();
+  model_sequence_ = event.sequence();
+  reserved_ = called.reserved_tokens();
+  return "";
+}
+
+std::string JournalRules::ModelFailed(const v1::ModelFailed& failed) {
+  if (!model_open_ || failed.attempt() != model_attempts_) return "no such attempt of the model is open";
+  if (failed.error().reason().empty()) return "the error has no reason";
+  if (!failed.has_usage()) return "nothing is booked";
+  model_open_ = false;
+  model_gave_up_ = !failed.has_retry_time();
+  reserved_ = 0;
+  tokens_ += failed.usage().input_tokens() + failed.usage().output_tokens();
+  return "";
+}
+
+std::string JournalRules::Decided(const v1::Event& event) {
+  const v1::Decision& decision = event.decision_made().decision();
+  if (!model_open_) return "no attempt of the model is open";
+  if (event.step() != steps_ + 1) return absl::StrCat("step ", event.step(), " after ", steps_);
+  if (decision.tool_calls_size() > 64) return "too many calls";
+  if ((decision.finish_reason() == v1::FINISH_REASON_TOOL_CALLS) != (decision.tool_calls_size() > 0)) return "calls and finish reason do not fit";
+  model_open_ = false;
+  model_attempts_ = 0;
+  reserved_ = 0;
+  ++steps_;
+  tokens_ += decision.usage().input_tokens() + decision.usage().output_tokens();
+  finish_reason_ = decision.finish_reason();
+  answered_ = decision.tool_calls_size() == 0;
+  calls_.clear();
+  for (const v1::ToolCall& asked : decision.tool_calls()) {
+    Call& call = calls_[asked.call_id()];
+    if (!call.tool.empty()) return "two calls of one id";
+    call.tool = asked.tool();
+    call.ordinal = ++tool_calls_;
+    if (asked.call_id() != CallId{steps_, static_cast<int32_t>(calls_.size())}.ToString()) return "a call's id is wrong";
+  }
+  return "";
+}
+
+std::string JournalRules::CallStarted(const v1::CallStarted& started) {
+  const auto at = calls_.find(started.call_id());
+  if (phase_ != Phase::kLive) return "the run is not running";
+  if (cancelling_) return "the run was cancelled";
+  if (at == calls_.end()) return "no such call";
+  Call& call = at->second;
+  if (call.at != Call::At::kReady) return "the call is not ready";
+  if (started.attempt() != call.attempts + 1) return absl::StrCat("attempt ", started.attempt(), " after ", call.attempts);
+  if (call.ordinal > limits_.max_tool_calls() && call.attempts == 0) return "over max_tool_calls";
+  if (IsUnsafe(started.side_effect()) && call.attempts > 0 && !call.may_repeat) return "an UNSAFE call is repeated although it may have taken effect";
+  if (started.idempotency_key().size() != 32 || (call.attempts > 0 && started.idempotency_key() != call.key)) return "not the call's key";
+  call.at = Call::At::kOpen;
+  call.attempts = started.attempt();
+  call.unsafe = IsUnsafe(started.side_effect());
+  call.may_repeat = false;
+  call.key = started.idempotency_key();
+  return "";
+}
+
+std::string JournalRules::CallFailed(const v1::CallFailed& failed) {
+  const auto at = calls_.find(failed.call_id());
+  if (at == calls_.end() || at->second.at != Call::At::kOpen || at->second.attempts != failed.attempt()) return "no such attempt is open";
+  Call& call = at->second;
+  if (!failed.definite() && call.unsafe && failed.has_retry_time()) return "an UNSAFE call that may have taken effect is to be tried again";
+  call.may_repeat = failed.definite();
+  call.at = !failed.definite() && call.unsafe ? Call::At::kUncertain : Call::At::kReady;
+  return "";
+}
+
+std::string JournalRules::CallWaiting(const v1::CallWaiting& waiting) {
+  const auto at = calls_.find(waiting.call_id());
+  if (at == calls_.end() || at->second.at != Call::At::kUncertain) return "no such call is uncertain";
+  if (phase_ != Phase::kLive) return "the run is not running";
+  if (!waiting.has_expire_time() || waiting.default_answer().kind_case() == v1::CallAnswer::KIND_NOT_SET) return "it may wait for ever";
+  at->second.at = Call::At::kWaiting;
+  return "";
+}
+
+std::string JournalRules::CallResolved(const v1::CallResolved& resolved) {
+  const auto at = calls_.find(resolved.call_id());
+  if (at == calls_.end() || at->second.at != Call::At::kWaiting) return "no such call waits";
+  Call& call = at->second;
+  if (resolved.answer().kind_case() == v1::CallAnswer::KIND_NOT_SET) return "there is no answer";
+  const bool again = resolved.answer().has_run_again();
+  if (again) call.asked_again.insert(call.attempts);
+  call.may_repeat = again;
+  call.at = again ? Call::At::kReady : Call::At::kAnswered;
+  return "";
+}
+
+std::string JournalRules::CallFinished(const v1::CallFinished& finished) {
+  const auto at = calls_.find(finished.call_id());
+  if (at == calls_.end() || at->second.at == Call::At::kSettled) return "no such call is to be settled";
+  Call& call = at->second;
+  const v1::CallOutcome outcome = finished.outcome();
+  if (outcome == v1::CALL_OUTCOME_UNSPECIFIED) return "there is no outcome";
+  if (outcome == v1::CALL_OUTCOME_OK && call.at != Call::At::kOpen && call.at != Call::At::kAnswered) return "a result of no attempt";
+  if (outcome == v1::CALL_OUTCOME_NOT_RUN && call.attempts > 0) return "it was run";
+  if (outcome != v1::CALL_OUTCOME_NOT_RUN && call.ordinal > limits_.max_tool_calls() && call.attempts > 0) return "it was over max_tool_calls";
+  if (outcome == v1::CALL_OUTCOME_UNCERTAIN && !call.unsafe) return "a repeatable call is never uncertain";
+  if ((call.at == Call::At::kUncertain || call.at == Call::At::kWaiting) && outcome != v1::CALL_OUTCOME_UNCERTAIN)
+    return "an uncertain call is settled as something else";
+  call.at = Call::At::kSettled;
+  return "";
+}
+
+std::string JournalRules::CancelRequested() {
+  if (phase_ != Phase::kQueued && phase_ != Phase::kLive) return "there is nothing to cancel";
+  if (cancelling_) return "it was cancelled already";
+  cancelling_ = true;
+  return "";
+}
+
+std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
+  const v1::Stop& stop = stopped.stop();
+  if (model_open_) return "an attempt of the model is open";
+  if (!AllSettled()) return "a call is not settled";
+  if (stop.reason() == v1::STOP_REASON_UNSPECIFIED || stop.detail().empty()) return "it does not say why";
+  if (cancelling_ != (stop.reason() == v1::STOP_REASON_CANCELLED)) return "cancelled and stopped do not fit";
+  if (phase_ == Phase::kQueued && !cancelling_) return "it never ran";
+  if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && (!answered_ || finish_reason_ != v1::FINISH_REASON_ANSWER)) return "there is no answer";
+  if (stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason().empty()) return "the error has no reason";
+  const bool by_limit = stop.reason() == v1::STOP_REASON_MAX_STEPS || stop.reason() == v1::STOP_REASON_MAX_TOOL_CALLS ||
+                        stop.reason() == v1::STOP_REASON_TIMEOUT || stop.reason() == v1::STOP_REASON_TOKEN_BUDGET;
+  if (by_limit != stop.has_limit()) return "limit and reason do not fit";
+  if (stop.reason() == v1::STOP_REASON_MAX_STEPS && steps_ < limits_.max_steps()) return "max_steps is not reached";
+  if (stop.reason() == v1::STOP_REASON_TIMEOUT && absl::Microseconds(active_us_) < FromProto(limits_.timeout())) return "the timeout is not reached";
+  phase_ = Phase::kStopped;
+  cancelling_ = false;
+  stop_ = stop;
+  return "";
+}
+
+std::string JournalRules::Resumed(const v1::RunResumed& resumed) {
+  if (phase_ != Phase::kStopped || !stop_.resumable()) return "it cannot be resumed";
+  phase_ = Phase::kQueued;
+  const v1::Limits& raised = resumed.limits();
+  if (raised.has_max_steps()) limits_.set_max_steps(raised.max_steps());
+  if (raised.has_max_tool_calls()) limits_.set_max_tool_calls(raised.max_tool_calls());
+  if (raised.has_max_tokens()) limits_.set_max_tokens(raised.max_tokens());
+  if (raised.has_timeout()) *limits_.mutable_timeout() = raised.timeout();
+  if (stop_.reason() == v1::STOP_REASON_MAX_STEPS && limits_.max_steps() <= stop_.limit().count()) return "max_steps is not raised";
+  if (stop_.reason() == v1::STOP_REASON_MAX_TOOL_CALLS && limits_.max_tool_calls() <= stop_.limit().count()) return "max_tool_calls is not raised";
+  if (stop_.reason() == v1::STOP_REASON_TOKEN_BUDGET && limits_.max_tokens() <= stop_.limit().count()) return "max_tokens is not raised";
+  model_gave_up_ = false;
+  finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;
+  return "";
+}
+
+}  // namespace agentruntime::simulation

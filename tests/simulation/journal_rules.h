@@ -1,0 +1,92 @@
+// The transition table of SEMANTICS.md, section 2, written a second time and on purpose not with the product's fold: which event may follow a journal.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agentruntime/v1/event.pb.h"
+#include "agentruntime/v1/run.pb.h"
+#include "proto/base/id.h"
+
+namespace agentruntime::simulation {
+
+class JournalRules {
+ public:
+  // Takes the next durable event in. "" if it may follow, else a sentence that says which rule it breaks.
+  std::string Add(const v1::Event& event);
+
+  enum class Phase { kNone, kQueued, kLive, kStopped };
+  struct Call {
+    enum class At { kReady, kOpen, kUncertain, kWaiting, kAnswered, kSettled };  // kAnswered: call_finished is next
+    At at = At::kReady;
+    int32_t attempts = 0;
+    int32_t ordinal = 0;  // of all calls of the run
+    bool unsafe = true;
+    bool may_repeat = true;         // UNSAFE: no attempt so far, or the last one failed for certain, or a person said so
+    std::set<int32_t> asked_again;  // attempts after which a person said so
+    std::string key;
+    std::string tool;
+  };
+
+  Sequence last() const { return last_; }
+  Phase phase() const { return phase_; }
+  int32_t steps() const { return steps_; }
+  bool cancelling() const { return cancelling_; }
+  bool model_open() const { return model_open_; }
+  int32_t model_attempts() const { return model_attempts_; }
+  Sequence model_sequence() const { return model_sequence_; }
+  const v1::Stop& stop() const { return stop_; }
+  // Of the last step; null if there is none.
+  const Call* FindCall(const std::string& call_id) const;
+  // A person asked for attempt `attempt` of a call of the last step.
+  bool asked_again(const std::string& call_id, int32_t attempt) const;
+  int64_t events(v1::Event::KindCase kind) const;
+
+ private:
+  std::string Envelope(const v1::Event& event);
+  std::string Created(const v1::Event& event);
+  std::string Started(const v1::Event& event);
+  std::string ModelCalled(const v1::Event& event);
+  std::string ModelFailed(const v1::ModelFailed& failed);
+  std::string Decided(const v1::Event& event);
+  std::string CallStarted(const v1::CallStarted& started);
+  std::string CallFailed(const v1::CallFailed& failed);
+  std::string CallWaiting(const v1::CallWaiting& waiting);
+  std::string CallResolved(const v1::CallResolved& resolved);
+  std::string CallFinished(const v1::CallFinished& finished);
+  std::string CancelRequested();
+  std::string Stopped(const v1::RunStopped& stopped);
+  std::string Resumed(const v1::RunResumed& resumed);
+  std::string Kind(const v1::Event& event);
+  bool AllSettled() const;
+  bool AnyAnswered() const;
+  int64_t Booked() const { return tokens_; }
+
+  Sequence last_ = 0;
+  Epoch epoch_ = 0;
+  Epoch started_epoch_ = 0;  // of the last run_started
+  absl::Time time_ = absl::InfinitePast();
+  int64_t active_us_ = 0;
+  Phase phase_ = Phase::kNone;
+  v1::Limits limits_;
+  v1::Stop stop_;
+  int32_t steps_ = 0;
+  int32_t tool_calls_ = 0;
+  int64_t tokens_ = 0;
+  int64_t reserved_ = 0;
+  bool model_open_ = false;
+  int32_t model_attempts_ = 0;
+  Sequence model_sequence_ = 0;
+  bool model_gave_up_ = false;
+  bool answered_ = false;  // the last decision has no calls
+  v1::FinishReason finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;
+  bool cancelling_ = false;
+  std::map<std::string, Call> calls_;  // of the last step
+  std::map<int, int64_t> counts_;
+};
+
+}  // namespace agentruntime::simulation

@@ -1,0 +1,271 @@
+#include "tests/simulation/judge.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <variant>
+
+#include "proto/util/names.h"
+#include "runtime/view.h"
+#include "tests/simulation/store.h"
+
+namespace agentruntime::simulation {
+namespace {
+
+// Beyond the grace: commits, tools that are given up.
+constexpr absl::Duration kCancelSlack = absl::Seconds(4);
+
+// Every field of a projection.
+std::string BytesOf(const RunProjection& projection) {
+  std::string text = absl::StrCat(projection.state, " ", projection.last_sequence, " ", projection.answer_sequence, " ", projection.last_step, " ",
+                                  projection.barren_starts, " ", absl::ToUnixMicros(projection.update_time));
+  for (const auto& time : {projection.start_time, projection.stop_time, projection.wake_time}) {
+    absl::StrAppend(&text, " ", time ? absl::ToUnixMicros(*time) : 0);
+  }
+  if (projection.stop) absl::StrAppend(&text, " stop ", Bytes(*projection.stop));
+  absl::StrAppend(&text, " usage ", Bytes(projection.usage), " limits ", Bytes(projection.limits));
+  if (projection.activity) absl::StrAppend(&text, " activity ", Bytes(*projection.activity));
+  for (const v1::WaitingCall& call : projection.waiting_calls) absl::StrAppend(&text, " waiting ", Bytes(call));
+  return text;
+}
+
+}  // namespace
+
+std::string Bytes(const google::protobuf::Message& message) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream out(&stream);
+  out.SetSerializationDeterministic(true);
+  message.SerializeToCodedStream(&out);
+  out.Trim();
+  return bytes;
+}
+
+void Counts::Add(const Counts& more) {
+  commits += more.commits;
+  events += more.events;
+  runs += more.runs;
+  stops += more.stops;
+  executions += more.executions;
+  model_requests += more.model_requests;
+  seen_events += more.seen_events;
+  acknowledged += more.acknowledged;
+  crashes += more.crashes;
+  handlers += more.handlers;
+}
+
+void Judge::ProcessStarted(int number) {
+  process_ = number;
+  pending_.clear();
+  cancels_.clear();
+}
+
+const Known* Judge::Find(const RunId& run) const {
+  const auto at = runs_.find(run);
+  return at == runs_.end() ? nullptr : &at->second;
+}
+
+RunState Judge::FoldTo(const Known& known, Sequence sequence) const {
+  if (sequence == known.fold.last_sequence) return known.fold;
+  RunState state;
+  state.id = known.fold.id;
+  for (Sequence i = 0; i < sequence; ++i) Apply(state, ParseEvent(known.events[static_cast<size_t>(i)]));
+  return state;
+}
+
+void Judge::CheckProjection(const RunId& run, const RunState& fold, const RunProjection& projection, absl::string_view when) {
+  if (BytesOf(ProjectionOf(fold)) == BytesOf(projection)) return;
+  world_.Fail("fold: ", when, " the projection of ", run.ToString(), " is not that of its journal, at ", fold.last_sequence);
+}
+
+void Judge::Queued(const NewRun& run) {
+  Pending& pending = pending_[run.id];
+  pending.fold.id = run.id;
+  Apply(pending.fold, run.created);
+  pending.bytes.push_back(Bytes(*run.created));
+  CheckProjection(run.id, pending.fold, run.projection, "queued,");
+}
+
+void Judge::Queued(const AppendRequest& request) {
+  const auto [at, fresh] = pending_.try_emplace(request.run);
+  Pending& pending = at->second;
+  if (fresh) {
+    const Known* const known = Find(request.run);
+    if (known == nullptr || known->deleted) {
+      pending.lost = true;  // deleted while its session was about to write
+    } else {
+      pending.fold = known->fold;
+    }
+  }
+  if (pending.lost) return;
+  if (request.expected_last_sequence != pending.fold.last_sequence) {
+    return world_.Fail("fold: ", request.run.ToString(), " appends after ", request.expected_last_sequence, ", its last event is ", pending.fold.last_sequence);
+  }
+  for (const EventPtr& event : request.events) {
+    pending.bytes.push_back(Bytes(*event));
+    Apply(pending.fold, ParseEvent(pending.bytes.back()));
+  }
+  CheckProjection(request.run, pending.fold, request.projection, "queued,");
+}
+
+void Judge::Durable(const DiskRun& row, size_t new_events) {
+  const RunId& run = row.record.id;
+  Known& known = runs_[run];
+  known.fold.id = run;
+  ++counts.commits;
+  std::deque<std::string>& queued = pending_[run].bytes;
+  for (size_t i = row.events.size() - new_events; i < row.events.size(); ++i) {
+    const EventPtr event = ParseEvent(row.events[i]);
+    const std::string bytes = Bytes(*event);
+    if (queued.empty() || queued.front() != bytes) {
+      world_.Fail("an event of ", run.ToString(), " was changed after it was appended: ", event->ShortDebugString());
+    } else {
+      queued.pop_front();
+    }
+    world_.Trace("durable ", run.ToString(), " ", event->sequence(), " ", static_cast<int>(event->kind_case()), " step ", event->step(), " epoch ",
+                 event->epoch(), " ", bytes.size());
+    if (const std::string broken = known.rules.Add(*event); !broken.empty()) {
+      world_.Fail("journal: ", run.ToString(), " event ", event->sequence(), ": ", broken);
+    }
+    Apply(known.fold, event);
+    known.events.push_back(bytes);
+    ++counts.events;
+    counts.runs += event->has_run_created() ? 1 : 0;
+    counts.stops += event->has_run_stopped() ? 1 : 0;
+    CheckCancel(run, *event);
+  }
+  CheckProjection(run, known.fold, row.record.projection, "durable,");
+}
+
+void Judge::CheckCancel(const RunId& run, const v1::Event& event) {
+  if (event.has_cancel_requested()) cancels_[run] = world_.now;
+  if (!event.has_run_stopped()) return;
+  const auto at = cancels_.find(run);
+  if (at == cancels_.end()) return;
+  const absl::Duration took = world_.now - at->second;
+  if (at->second > world_.disturbed && took > world_.settings.options.cancel_grace + kCancelSlack) {
+    world_.Fail("cancel: ", run.ToString(), " stopped ", absl::FormatDuration(took), " after its cancel was durable");
+  }
+  cancels_.erase(at);
+}
+
+void Judge::Lost(const AppendRequest& request) {
+  const Known* const known = Find(request.run);
+  world_.Trace("lost ", request.run.ToString());
+  if (known == nullptr || !known->deleted) world_.Fail("an append of ", request.run.ToString(), " was lost though nobody else owns the run");
+  pending_[request.run].lost = true;
+}
+
+void Judge::Deleted(const RunId& run) {
+  world_.Trace("deleted ", run.ToString());
+  runs_[run].deleted = true;
+}
+
+void Judge::SeenEvent(const RunId& run, const v1::Event& event) {
+  ++counts.seen_events;
+  const Known* const known = Find(run);
+  if (known == nullptr || event.sequence() < 1 || event.sequence() > static_cast<Sequence>(known->events.size())) {
+    return world_.Fail("visible: event ", event.sequence(), " of ", run.ToString(), " left before it was durable");
+  }
+  if (Bytes(event) != known->events[static_cast<size_t>(event.sequence()) - 1]) {
+    world_.Fail("visible: event ", event.sequence(), " of ", run.ToString(), " is not what is durable: ", event.ShortDebugString());
+  }
+}
+
+void Judge::SeenRun(const v1::Run& run, RunForm form) {
+  const auto id = ParseRunName(run.name());
+  const Known* const known = id ? Find(*id) : nullptr;
+  if (known == nullptr || run.last_sequence() > static_cast<Sequence>(known->events.size())) {
+    return world_.Fail("visible: ", run.name(), " at ", run.last_sequence(), " left before it was durable");
+  }
+  v1::Run expected = RunOf(FoldTo(*known, run.last_sequence()));
+  v1::Run seen = run;
+  if (form != RunForm::kWhole) {
+    for (v1::Run* each : {&expected, &seen}) {
+      each->clear_input();
+      each->clear_limits();
+      if (form == RunForm::kSummary) each->clear_answer();
+    }
+  }
+  if (Bytes(seen) != Bytes(expected)) {
+    world_.Fail("visible: a run as of ", run.last_sequence(), " is not the fold of its journal: ", seen.ShortDebugString(), " instead of ",
+                expected.ShortDebugString());
+  }
+}
+
+void Judge::SeenDelta(const RunId& run, const v1::Delta& delta) {
+  const Known* const known = Find(run);
+  const Sequence after = delta.after_sequence();
+  if (known == nullptr || after < 1 || after > static_cast<Sequence>(known->events.size())) {
+    return world_.Fail("visible: a delta of ", run.ToString(), " left before event ", after, " was durable");
+  }
+  const EventPtr intent = ParseEvent(known->events[static_cast<size_t>(after) - 1]);
+  const bool fits = delta.has_tool_progress()
+                        ? intent->call_started().call_id() == delta.tool_progress().call_id() && intent->call_started().attempt() == delta.attempt()
+                        : intent->has_model_called() && intent->model_called().attempt() == delta.attempt() && intent->step() == delta.step();
+  if (!fits) world_.Fail("visible: a delta of ", run.ToString(), " follows no intent of its attempt: ", delta.ShortDebugString());
+}
+
+// A decision with its calls, then exactly their results, in order.
+void Judge::CheckMessages(const ModelRequest& request) {
+  int steps = 0;
+  const auto& messages = request.messages;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (std::holds_alternative<ToolMessage>(messages[i])) return world_.Fail("history: a result without its decision, ", request.run.ToString());
+    const auto* const said = std::get_if<AssistantMessage>(&messages[i]);
+    if (said == nullptr) continue;
+    ++steps;
+    for (int call = 0; call < said->decision->tool_calls_size(); ++call) {
+      const auto* const result = ++i < messages.size() ? std::get_if<ToolMessage>(&messages[i]) : nullptr;
+      if (result == nullptr || result->call_index != call || result->finished->call_id() != said->decision->tool_calls(call).call_id()) {
+        return world_.Fail("history: call ", said->decision->tool_calls(call).call_id(), " of ", request.run.ToString(), " has no result");
+      }
+    }
+  }
+  if (steps != request.step - 1) world_.Fail("history: ", steps, " steps before step ", request.step, " of ", request.run.ToString());
+}
+
+void Judge::ModelAsked(const ModelRequest& request, bool local) {
+  ++counts.model_requests;
+  world_.Trace("model ", local ? "near " : "far ", request.run.ToString(), " step ", request.step, " attempt ", request.attempt);
+  CheckMessages(request);
+  const Known* const known = Find(request.run);
+  const std::string what = absl::StrCat("step ", request.step, " attempt ", request.attempt, " of ", request.run.ToString());
+  if (known != nullptr && known->rules.steps() >= request.step) return world_.Fail("again: the model is asked after its decision is durable, ", what);
+  if (local) return;
+  if (known == nullptr || !known->rules.model_open() || known->rules.model_attempts() != request.attempt || known->rules.steps() != request.step - 1) {
+    return world_.Fail("gate: the model is asked before model_called is durable, ", what);
+  }
+  if (known->rules.cancelling()) return world_.Fail("cancel: the model is asked after cancel_requested is durable, ", what);
+  if (!asked_.emplace(request.run, request.step, request.attempt).second) world_.Fail("again: one attempt reached the model twice, ", what);
+}
+
+void Judge::CallSent(const ToolRequest& request, const ToolSpec& spec) {
+  ++counts.executions;
+  const std::string what = absl::StrCat("call ", request.call.ToString(), " attempt ", request.attempt, " of ", request.run.ToString());
+  world_.Trace("tool ", spec.name, " ", what, " ", request.idempotency_key);
+  const Known* const known = Find(request.run);
+  const JournalRules::Call* const call = known == nullptr ? nullptr : known->rules.FindCall(request.call.ToString());
+  if (call != nullptr && known->rules.steps() == request.call.step && call->at == JournalRules::Call::At::kSettled) {
+    return world_.Fail("again: a call is executed after its end is durable, ", what);
+  }
+  if (spec.local) return;
+  if (call == nullptr || call->at != JournalRules::Call::At::kOpen || call->attempts != request.attempt) {
+    return world_.Fail("gate: a call left before call_started is durable, ", what);
+  }
+  if (call->key != request.idempotency_key) return world_.Fail("ledger: another key than in call_started, ", what);
+  if (known->rules.cancelling()) return world_.Fail("cancel: a call left after cancel_requested is durable, ", what);
+  const bool asked_again = known->rules.asked_again(request.call.ToString(), request.attempt);
+  std::map<int32_t, Said>& attempts = executions_[{request.run, request.call}];
+  if (attempts.contains(request.attempt)) return world_.Fail("again: one attempt left twice, ", what);
+  if (call->unsafe && !attempts.empty() && !asked_again && attempts.rbegin()->second != Said::kFailed) {
+    return world_.Fail("ledger: an UNSAFE call is executed again though it may have taken effect, ", what);
+  }
+  attempts[request.attempt] = Said::kNothing;
+}
+
+void Judge::CallSaid(const ToolRequest& request, const ToolSpec& spec, Said said) {
+  if (!spec.local) executions_[{request.run, request.call}][request.attempt] = said;
+}
+
+}  // namespace agentruntime::simulation

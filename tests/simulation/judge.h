@@ -1,0 +1,106 @@
+// The judge: hears of every append, commit, effect and message that leaves, and holds them against the promises of SEMANTICS.md, section 1.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "agentruntime/v1/run_service.pb.h"
+#include "runtime/models/model.h"
+#include "runtime/state.h"
+#include "runtime/tools/tool.h"
+#include "storage/store.h"
+#include "tests/simulation/disk.h"
+#include "tests/simulation/journal_rules.h"
+#include "tests/simulation/world.h"
+
+namespace agentruntime::simulation {
+
+// What is durable of a run, folded twice: by the rules and by the product.
+struct Known {
+  JournalRules rules;
+  RunState fold;
+  std::vector<std::string> events;
+  bool deleted = false;
+};
+
+// How much of a run a message carries.
+enum class RunForm { kWhole, kWithoutInput, kSummary };
+
+// What was counted: floors for a verdict.
+struct Counts {
+  int64_t commits = 0;
+  int64_t events = 0;
+  int64_t runs = 0;
+  int64_t stops = 0;
+  int64_t executions = 0;
+  int64_t model_requests = 0;
+  int64_t seen_events = 0;
+  int64_t acknowledged = 0;
+  int64_t crashes = 0;
+  int64_t handlers = 0;
+  void Add(const Counts& more);
+};
+
+class Judge {
+ public:
+  explicit Judge(World& world) : world_(world) {}
+
+  // A new process: what the one before had queued is lost.
+  void ProcessStarted(int number);
+
+  // Of the store.
+  void Queued(const NewRun& run);
+  void Queued(const AppendRequest& request);
+  void Durable(const DiskRun& run, size_t new_events);
+  void Lost(const AppendRequest& request);
+  void Deleted(const RunId& run);
+
+  // What left: watchers and replies.
+  void SeenEvent(const RunId& run, const v1::Event& event);
+  void SeenRun(const v1::Run& run, RunForm form);
+  void SeenDelta(const RunId& run, const v1::Delta& delta);
+
+  // Effects, as they begin; and what the outside said of a call.
+  void ModelAsked(const ModelRequest& request, bool local);
+  void CallSent(const ToolRequest& request, const ToolSpec& spec);
+  enum class Said { kNothing, kDone, kFailed, kUnknown };
+  void CallSaid(const ToolRequest& request, const ToolSpec& spec, Said said);
+
+  // Null if no such run was ever durable.
+  const Known* Find(const RunId& run) const;
+  // Every run that was ever durable, oldest first.
+  const std::map<RunId, Known>& runs() const { return runs_; }
+  // The state after `sequence` durable events.
+  RunState FoldTo(const Known& known, Sequence sequence) const;
+
+  Counts counts;
+
+ private:
+  struct Pending {
+    RunState fold;  // durable and queued
+    std::deque<std::string> bytes;
+    bool lost = false;
+  };
+  void CheckProjection(const RunId& run, const RunState& fold, const RunProjection& projection, absl::string_view when);
+  void CheckCancel(const RunId& run, const v1::Event& event);
+  void CheckMessages(const ModelRequest& request);
+
+  World& world_;
+  int process_ = 0;
+  std::map<RunId, Known> runs_;
+  std::map<RunId, Pending> pending_;
+  std::map<RunId, absl::Duration> cancels_;
+  std::set<std::tuple<RunId, int32_t, int32_t>> asked_;
+  std::map<std::pair<RunId, CallId>, std::map<int32_t, Said>> executions_;  // by attempt
+};
+
+// The same bytes for the same message: maps in order.
+std::string Bytes(const google::protobuf::Message& message);
+
+}  // namespace agentruntime::simulation

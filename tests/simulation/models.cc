@@ -1,0 +1,86 @@
+#include "tests/simulation/models.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include "tests/simulation/pause.h"
+#include "tests/simulation/process.h"
+
+namespace agentruntime::simulation {
+
+namespace asio = boost::asio;
+
+SimulatedModel::SimulatedModel(World& world, Judge& judge, Process& process, const std::string& name)
+    : world_(world), judge_(judge), process_(process), temper_(world.settings.model) {
+  info_.name = name;
+  info_.provider = "simulated";
+  info_.local = name == "near";
+  info_.attempts_max = 3;
+}
+
+ModelOutcome SimulatedModel::Failure() {
+  Dice& dice = world_.dice;
+  ModelOutcome outcome;
+  if (!dice.Chance(0.1)) outcome.error.set_reason("MODEL_UNAVAILABLE");  // else it does not even say why
+  outcome.error.set_message("the dice said so");
+  outcome.error.set_retryable(dice.Chance(0.8));
+  if (dice.Chance(0.2)) outcome.retry_after = dice.Between(absl::ZeroDuration(), absl::Seconds(5));
+  if (dice.Chance(0.5)) outcome.usage.emplace().set_input_tokens(dice.Between(0, 500));
+  return outcome;
+}
+
+void SimulatedModel::AddCalls(const ModelRequest& request, v1::Decision& decision) {
+  Dice& dice = world_.dice;
+  const bool odd = dice.Chance(temper_.odd);
+  const int64_t calls = odd && dice.Chance(0.1) ? 65 : dice.Between(1, 4);
+  for (int64_t i = 0; i < calls; ++i) {
+    v1::ToolCall* const call = decision.add_tool_calls();
+    call->set_tool(request.tools.empty() || (odd && dice.Chance(0.3)) ? "no_such_tool" : request.tools[dice.Index(request.tools.size())]->name);
+    call->set_arguments(odd && dice.Chance(0.4) ? dice.Pick<std::string>({"", "{", "[]", R"({"n":"x"})", R"({"m":1})"})
+                                                : absl::StrCat("{\"n\":", dice.Between(0, 9), "}"));
+  }
+  if (dice.Chance(0.3)) decision.add_content()->set_text("let me see");
+}
+
+ModelOutcome SimulatedModel::Decision(const ModelRequest& request) {
+  Dice& dice = world_.dice;
+  ModelOutcome outcome;
+  v1::Decision& decision = outcome.decision.emplace();
+  if (dice.Chance(temper_.answer) || request.tools.empty()) {
+    decision.add_content()->set_text("the answer");
+    decision.set_finish_reason(v1::FINISH_REASON_ANSWER);
+    if (dice.Chance(temper_.odd))
+      decision.set_finish_reason(
+          dice.Pick<v1::FinishReason>({v1::FINISH_REASON_LENGTH, v1::FINISH_REASON_FILTERED, v1::FINISH_REASON_TOOL_CALLS, v1::FINISH_REASON_UNSPECIFIED}));
+    if (dice.Chance(temper_.odd)) decision.clear_content();
+  } else {
+    AddCalls(request, decision);
+    if (!dice.Chance(temper_.odd)) decision.set_finish_reason(v1::FINISH_REASON_TOOL_CALLS);
+  }
+  if (!dice.Chance(temper_.odd)) {
+    v1::Usage& usage = outcome.usage.emplace();
+    usage.set_input_tokens(dice.Between(0, 200));
+    usage.set_output_tokens(dice.Chance(temper_.odd) ? dice.Between(-5, int64_t{1} << 62) : dice.Between(1, 100));
+  }
+  return outcome;
+}
+
+asio::awaitable<ModelOutcome> SimulatedModel::Decide(ModelRequest request, DeltaSink& deltas) {
+  Dice& dice = world_.dice;
+  process_.MayDie("before a model is asked");
+  if (process_.alive()) judge_.ModelAsked(request, info_.local);
+  if (process_.alive() && info_.name == "poison") process_.Die("poison", dice.Chance(0.5));
+  process_.MayDie("when a model was asked");
+  const bool deaf = dice.Chance(temper_.deaf);
+  if (dice.Chance(temper_.hang)) co_await Pause(process_.loop(), absl::Hours(1), /*deaf=*/false);
+  for (int64_t i = dice.Chance(0.3) ? dice.Between(1, 3) : 0; i > 0; --i) {
+    deltas.Text("some text");
+    co_await Pause(process_.loop(), dice.Skewed(temper_.time_max), deaf);
+  }
+  co_await Pause(process_.loop(), dice.Skewed(temper_.time_max) * (deaf ? 10 : 1), deaf);
+  if (dice.Chance(temper_.odd * 0.1)) throw std::runtime_error("the dice said so");
+  if (dice.Chance(temper_.fail)) co_return Failure();
+  co_return Decision(request);
+}
+
+}  // namespace agentruntime::simulation

@@ -1,0 +1,82 @@
+#include "tests/simulation/settings.h"
+
+#include "absl/strings/str_cat.h"
+#include "proto/util/time.h"
+
+namespace agentruntime::simulation {
+namespace {
+
+// Mostly absent, sometimes small, rarely large: calm seeds reach deep, wild ones reach corners.
+double Rate(Dice& dice, double most) {
+  if (dice.Chance(0.4)) return 0;
+  return dice.Chance(0.7) ? most * 0.25 * dice.NextDouble() : most * dice.NextDouble();
+}
+
+absl::Duration Every(Dice& dice, double chance, absl::Duration least, absl::Duration most) {
+  return dice.Chance(chance) ? dice.Between(least, most) : absl::ZeroDuration();
+}
+
+v1::Agent MakeAgent(Dice& dice, int number) {
+  v1::Agent agent;
+  agent.set_name(absl::StrCat("agents/a", number));
+  agent.set_model(dice.Chance(0.4) ? "near" : "far");
+  agent.set_instructions("Do what you are told.");
+  for (const std::string& name : ToolNames()) {
+    if (dice.Chance(0.7)) agent.add_tools(name);
+  }
+  if (dice.Chance(0.3)) agent.mutable_limits()->set_max_steps(static_cast<int32_t>(dice.Between(1, 6)));
+  if (dice.Chance(0.2)) agent.mutable_limits()->set_max_tool_calls(static_cast<int32_t>(dice.Between(0, 6)));
+  if (dice.Chance(0.2)) agent.mutable_limits()->set_max_tokens(dice.Between(100, 9000));
+  *agent.mutable_limits()->mutable_timeout() = ToProto(dice.Chance(0.3) ? dice.Between(absl::Seconds(1), absl::Seconds(10)) : absl::Minutes(2));
+  if (dice.Chance(0.4)) agent.set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_STOP);
+  if (dice.Chance(0.3)) agent.mutable_model_settings()->set_max_output_tokens(static_cast<int32_t>(dice.Between(1, 500)));
+  return agent;
+}
+
+}  // namespace
+
+Settings::Settings(uint64_t seed) {
+  Dice dice(seed, 1);
+  options.default_limits = PublishedDefaultLimits();
+  options.maximum_limits = PublishedMaximumLimits();
+  options.running_max = dice.Chance(0.3) ? dice.Between(1, 3) : 1000;
+  options.queued_max = dice.Chance(0.1) ? dice.Between(1, 3) : 1000;
+  const int count = static_cast<int>(dice.Between(1, 3));
+  for (int i = 0; i < count; ++i) agents.push_back(MakeAgent(dice, i));
+  poisoned = dice.Chance(0.03);
+  if (poisoned) agents.back().set_model("poison");
+
+  model.fail = Rate(dice, 0.5);
+  model.hang = Rate(dice, 0.1);
+  model.deaf = Rate(dice, 0.1);
+  model.odd = Rate(dice, 0.4);
+  model.answer = dice.Chance(0.1) ? 0.02 : 0.1 + 0.4 * dice.NextDouble();
+  model.time_max = dice.Chance(0.3) ? absl::Milliseconds(5) : absl::Seconds(3);
+  tool.fail = Rate(dice, 0.5);
+  tool.unknown = Rate(dice, 0.3);
+  tool.hang = Rate(dice, 0.1);
+  tool.deaf = Rate(dice, 0.1);
+  tool.odd = Rate(dice, 0.2);
+  tool.time_max = dice.Chance(0.3) ? absl::Milliseconds(5) : absl::Seconds(2);
+
+  submitters = static_cast<int>(dice.Between(1, 3));
+  runs_each = static_cast<int>(dice.Between(1, 3));
+  meddlers = static_cast<int>(dice.Between(0, 3));
+  watchers = static_cast<int>(dice.Between(0, 3));
+  busy_time = dice.Between(absl::Seconds(5), absl::Seconds(60));
+
+  commit_time_max = dice.Chance(0.3) ? absl::Milliseconds(300) : absl::Milliseconds(5);
+  batch_max = dice.Chance(0.3) ? static_cast<size_t>(dice.Between(1, 4)) : 1000;
+  if (dice.Chance(0.6)) {
+    crash_at_effect = 0.05 * dice.NextDouble();
+    effect_crashes_max = static_cast<int>(dice.Between(1, 6));
+  }
+  commit_fails = Rate(dice, 0.02);
+  leave_time = Rate(dice, 0.2);
+  crash_every = Every(dice, 0.5, absl::Seconds(1), absl::Seconds(20));
+  drain_every = Every(dice, 0.3, absl::Seconds(3), absl::Seconds(20));
+  full_every = Every(dice, 0.3, absl::Seconds(2), absl::Seconds(20));
+  jump_every = Every(dice, 0.3, absl::Seconds(2), absl::Seconds(20));
+}
+
+}  // namespace agentruntime::simulation

@@ -1,0 +1,71 @@
+// What one seed decides before anything happens: who is there, what they are like, and what goes wrong.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agentruntime/v1/agent.pb.h"
+#include "runtime/environment.h"
+#include "tests/simulation/dice.h"
+
+namespace agentruntime::simulation {
+
+// Probabilities of what a model does at each request; the rest is a decision.
+struct ModelTemper {
+  double fail = 0;    // an error, retryable or not
+  double hang = 0;    // until it is cancelled
+  double deaf = 0;    // goes on for a while in spite of a cancellation
+  double odd = 0;     // calls of unknown tools, invalid arguments, too many calls, cut or filtered text, no usage, throws
+  double answer = 0;  // of a decision: it is the last
+  double poison = 0;  // the process dies of it
+  absl::Duration time_max;
+};
+
+// The same of a tool; the rest is a result.
+struct ToolTemper {
+  double fail = 0;     // certainly without effect, it says
+  double unknown = 0;  // may have worked: it does not say
+  double hang = 0;
+  double deaf = 0;
+  double odd = 0;  // large or broken text, throws
+  absl::Duration time_max;
+};
+
+struct Settings {
+  explicit Settings(uint64_t seed);
+
+  RuntimeOptions options;
+  std::vector<v1::Agent> agents;
+  ModelTemper model;
+  ToolTemper tool;
+  bool poisoned = false;  // one agent's model is poison, and stays so
+
+  int submitters = 0;
+  int runs_each = 0;
+  int meddlers = 0;
+  int watchers = 0;
+  absl::Duration busy_time;  // of clients and faults; then faults stop
+
+  absl::Duration commit_time_max;
+  size_t batch_max = 1000;
+  double crash_at_effect = 0;  // at each request that reaches a model or tool, each append and each commit
+  int effect_crashes_max = 0;
+  double commit_fails = 0;
+  double leave_time = 0;  // that a timer is due while handlers are ready
+
+  // Mean pauses of what an operator and a bad day do; zero: never.
+  absl::Duration crash_every;
+  absl::Duration drain_every;
+  absl::Duration full_every;
+  absl::Duration jump_every;
+};
+
+// Names: model `near` and tools `near_read`, `near_keep` are local; `far`, `far_read`, `far_keep`, `far_send` are not. `poison` is a far model.
+inline const std::vector<std::string>& ToolNames() {
+  static const auto& names = *new std::vector<std::string>{"far_keep", "far_read", "far_send", "near_keep", "near_read"};
+  return names;
+}
+
+}  // namespace agentruntime::simulation

@@ -1,0 +1,70 @@
+#include "tests/simulation/tools.h"
+
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <stdexcept>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "tests/simulation/pause.h"
+#include "tests/simulation/process.h"
+
+namespace agentruntime::simulation {
+
+namespace asio = boost::asio;
+
+SimulatedTool::SimulatedTool(World& world, Judge& judge, Process& process, const std::string& name)
+    : world_(world), judge_(judge), process_(process), temper_(world.settings.tool) {
+  spec_.name = name;
+  spec_.description = "a tool of a simulation";
+  spec_.input_schema = R"({"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]})";
+  spec_.local = absl::StartsWith(name, "near");
+  spec_.side_effect = absl::EndsWith(name, "read")   ? v1::SIDE_EFFECT_READ_ONLY
+                      : absl::EndsWith(name, "keep") ? v1::SIDE_EFFECT_IDEMPOTENT
+                                                     : v1::SIDE_EFFECT_UNSAFE;
+  spec_.attempts_max = spec_.side_effect == v1::SIDE_EFFECT_UNSAFE ? 1 : 3;
+  spec_.timeout = absl::Seconds(1);
+}
+
+ToolOutcome SimulatedTool::Outcome(bool cancelled) {
+  Dice& dice = world_.dice;
+  if (dice.Chance(cancelled ? 0.5 : temper_.unknown)) return ToolUnknown{"the connection was lost"};
+  if (dice.Chance(cancelled ? 0.5 : temper_.fail)) {
+    ToolFailed failed{"it did not work", dice.Chance(0.7), std::nullopt};
+    if (dice.Chance(0.2)) failed.retry_after = dice.Between(absl::ZeroDuration(), absl::Seconds(5));
+    return failed;
+  }
+  ToolDone done;
+  if (!dice.Chance(temper_.odd)) {
+    done.parts.emplace_back().set_text("done");
+  } else {
+    for (int64_t i = dice.Between(0, 2); i > 0; --i) {
+      v1::Part& part = done.parts.emplace_back();
+      dice.Chance(0.5) ? part.set_text(dice.Pick<std::string>({"\xff\xfe", "", std::string(70 << 10, 'x')})) : part.set_json("{\"n\":1}");
+    }
+  }
+  return done;
+}
+
+asio::awaitable<ToolOutcome> SimulatedTool::Call(ToolRequest request, ProgressSink& progress) {
+  Dice& dice = world_.dice;
+  process_.MayDie("before a call left");
+  if (process_.alive()) judge_.CallSent(request, spec_);
+  process_.MayDie("when a call had left");
+  const bool deaf = dice.Chance(temper_.deaf);
+  if (dice.Chance(temper_.hang)) co_await Pause(process_.loop(), absl::Hours(1), /*deaf=*/false);
+  if (dice.Chance(0.2)) progress.Progress("half of it", dice.Chance(0.5) ? std::optional<double>(0.5) : std::nullopt);
+  co_await Pause(process_.loop(), dice.Skewed(temper_.time_max) * (deaf ? 5 : 1), deaf);
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
+  const bool cancelled = cancellation.cancelled() != asio::cancellation_type::none;
+  process_.MayDie("when a call had worked");
+  if (dice.Chance(temper_.odd * 0.2)) throw std::runtime_error("the dice said so");
+  ToolOutcome outcome = Outcome(cancelled);
+  const auto said = std::holds_alternative<ToolDone>(outcome)     ? Judge::Said::kDone
+                    : std::holds_alternative<ToolFailed>(outcome) ? Judge::Said::kFailed
+                                                                  : Judge::Said::kUnknown;
+  if (process_.alive()) judge_.CallSaid(request, spec_, said);
+  co_return outcome;
+}
+
+}  // namespace agentruntime::simulation
