@@ -45,6 +45,10 @@ class Messages {
     }
     list_->push_back(std::move(message));
   }
+  template <typename Message>
+  void emplace_back(Message message) {
+    push_back(ModelMessage(std::move(message)));
+  }
 
   size_t size() const { return list().size(); }
   bool empty() const { return list().empty(); }
