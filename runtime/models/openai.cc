@@ -86,6 +86,12 @@ ModelOutcome TransportOutcome(absl::string_view model, const HttpOutcome& outcom
   }
 }
 
+// Whether the provider certainly did no work: the request never left, or was turned away. 408 is left out: gateways say it of work under way.
+bool UsedNothing(const HttpOutcome& outcome) {
+  const int status = outcome.head.status;
+  return !outcome.sent || (status >= 300 && status < 500 && status != 408);
+}
+
 std::optional<absl::Duration> RetryAfter(const HttpHead& head, absl::Time now) { return ParseRetryAfter(head.Find("Retry-After"), now); }
 
 // `text` with the key blacked out, also where only its beginning is left because the text was cut.
@@ -156,7 +162,10 @@ asio::awaitable<ModelOutcome> OpenAiModel::Decide(ModelRequest request, DeltaSin
   const absl::Duration start = clock_.Monotonic();
   std::string body = OpenAiRequestJson(request, options_);
   if (static_cast<int64_t>(body.size()) > kModelRequestBytesMax) {
-    co_return ModelError("CONTEXT_TOO_LARGE", false, info_.name, absl::StrCat("the request would be larger than ", kModelRequestBytesMax, " bytes"));
+    ModelOutcome outcome =
+        ModelError("CONTEXT_TOO_LARGE", false, info_.name, absl::StrCat("the request would be larger than ", kModelRequestBytesMax, " bytes"));
+    outcome.usage = v1::Usage();
+    co_return outcome;
   }
   OpenAiStream stream(info_.name, deltas);
   AnswerSink sink(stream);
@@ -181,6 +190,7 @@ asio::awaitable<ModelOutcome> OpenAiModel::Decide(ModelRequest request, DeltaSin
     outcome = stream.Finish();
   }
 
+  if (!outcome.decision.has_value() && UsedNothing(http)) outcome.usage = v1::Usage();
   if (outcome.decision.has_value()) *outcome.decision->mutable_duration() = ToProto(clock_.Monotonic() - start);
   outcome.error.set_message(WithoutKey(outcome.error.message(), options_.api_key));
   co_return outcome;

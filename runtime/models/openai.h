@@ -35,7 +35,9 @@ struct OpenAiOptions {
   std::optional<bool> parallel_tool_calls;      // said only if set: some servers need it, some refuse it
 };
 
-// Retries are the runtime's. The endpoint is the operator's choice and may be on loopback. The key is in no message, whatever the provider echoes.
+// Retries are the runtime's. An attempt that the provider turned away (HTTP 3xx and 4xx, but 408), or that never left, reports a usage of zero; one that
+// failed otherwise (5xx, a timeout, a broken stream) reports none, because nobody knows what it used. The endpoint is the operator's choice and may be on
+// loopback. The key is in no message, whatever the provider echoes.
 class OpenAiModel final : public Model {
  public:
   // INVALID_ARGUMENT names the option that is wrong. `http` and `clock` outlive the model.

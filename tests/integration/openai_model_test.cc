@@ -297,7 +297,8 @@ TEST_F(RawServerTest, JudgesAnswersThatAreNone) {
            Case{403, "", "{\"error\":\"no\"}", "MODEL_REFUSED", false, "may use this model"},
            Case{413, "", "{\"error\":{\"message\":\"Prompt is too long\"}}", "CONTEXT_TOO_LARGE", false, "shorten"},
            Case{429, "", "{\"error\":{\"message\":\"pay\",\"code\":\"insufficient_quota\"}}", "MODEL_REFUSED", false, "balance"},
-           Case{429, "Retry-After: 90\r\n", "{}", "MODEL_UNAVAILABLE", true, "Retry-After 1m30s"},
+           Case{401, "", "{}", "MODEL_REFUSED", false, "a new key needs a restart"}, Case{408, "", "", "MODEL_TIMEOUT", true, "HTTP 408"},
+           Case{422, "", "{}", "MODEL_REFUSED", false, "HTTP 422"}, Case{429, "Retry-After: 90\r\n", "{}", "MODEL_UNAVAILABLE", true, "Retry-After 1m30s"},
            Case{500, "", "\xFF\x00\x01", "MODEL_UNAVAILABLE", true, "HTTP 500"}, Case{504, "", "", "MODEL_TIMEOUT", true, "HTTP 504"},
            Case{400, "", long_key, "MODEL_REFUSED", false, "[key]"},  // the cut goes through the key
        }) {
@@ -311,6 +312,9 @@ TEST_F(RawServerTest, JudgesAnswersThatAreNone) {
     EXPECT_THAT(outcome.error.message(), HasSubstr("model gpt: "));
     EXPECT_THAT(outcome.error.message(), Not(HasSubstr("test-key")));
     EXPECT_LT(outcome.error.message().size(), 600u);
+    // Refused: nothing was used. Else nobody knows, and the reservation is booked.
+    EXPECT_EQ(outcome.usage.has_value(), c.status >= 300 && c.status < 500 && c.status != 408) << c.status;
+    if (outcome.usage) EXPECT_EQ(outcome.usage->ByteSizeLong(), 0u) << outcome.usage->DebugString();
   }
 }
 
@@ -329,11 +333,14 @@ TEST_F(RawServerTest, TellsSilenceFromAbsence) {
     const ModelOutcome silent = Decide(**model, Ask("x"));
     EXPECT_EQ(silent.error.reason(), "MODEL_TIMEOUT");
     EXPECT_TRUE(silent.error.retryable());
+    EXPECT_FALSE(silent.usage.has_value());
   }
   const auto model = Open(absl::StrCat("http://127.0.0.1:", port, "/v1"));
   const ModelOutcome absent = Decide(*model, Ask("x"));
   EXPECT_EQ(absent.error.reason(), "MODEL_UNAVAILABLE");
   EXPECT_TRUE(absent.error.retryable());
+  ASSERT_TRUE(absent.usage.has_value());  // nothing left for it
+  EXPECT_EQ(absent.usage->ByteSizeLong(), 0u);
   EXPECT_THAT(absent.error.message(), HasSubstr("cannot be reached"));
 }
 
