@@ -7,7 +7,6 @@
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "absl/functional/any_invocable.h"
 #include "agentruntime/v1/event.pb.h"
 #include "agentruntime/v1/run.pb.h"
+#include "runtime/fifo.h"
 #include "storage/store.h"
 
 namespace agentruntime {
@@ -75,9 +75,9 @@ class Gate : public std::enable_shared_from_this<Gate> {
   Sequence durable_;
   bool lost_ = false;
   bool closed_to_attempts_ = false;
-  std::deque<EventPtr> events_;
+  Fifo<EventPtr> events_;
   std::shared_ptr<const v1::Run> settled_;
-  std::deque<v1::Delta> deltas_;
+  Fifo<v1::Delta> deltas_;
   std::vector<Waiter> waiters_;
   absl::AnyInvocable<void()> on_lost_;
 };

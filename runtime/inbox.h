@@ -3,12 +3,12 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <deque>
 #include <memory>
 #include <optional>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "runtime/fifo.h"
 #include "runtime/timers.h"
 
 namespace agentruntime {
@@ -27,7 +27,7 @@ class Inbox {
 
  private:
   Timers& timers_;
-  std::deque<Item> items_;
+  Fifo<Item> items_;
   absl::AnyInvocable<void()> resume_;  // of the waiting coroutine
 };
 

@@ -1,9 +1,9 @@
 // A Watch over the store and the hub: snapshot, journal from the cursor, then live.
 #pragma once
 
-#include <deque>
 #include <memory>
 
+#include "runtime/fifo.h"
 #include "runtime/hub.h"
 
 namespace agentruntime {
@@ -43,7 +43,7 @@ class JournalWatch final : public Watch {
   std::shared_ptr<const v1::Run> known_;  // the run as of some event; may be old
   Phase phase_ = Phase::kBegin;
   bool stopped_ = false;  // the last event delivered is a stop
-  std::deque<EncodedResponse> out_;
+  Fifo<EncodedResponse> out_;
 };
 
 }  // namespace agentruntime

@@ -33,13 +33,6 @@ bool IsProgress(const v1::Event& event) {
          event.has_call_resolved() || event.has_run_stopped();
 }
 
-ModelOutcome ModelThrew(absl::string_view what) {
-  ModelOutcome outcome;
-  outcome.error.set_reason("MODEL_BAD_RESPONSE");
-  outcome.error.set_message(absl::StrCat("the model's connector failed: ", what));
-  return outcome;
-}
-
 }  // namespace
 
 // What a model or tool says while it works, on its way through the gate.
@@ -47,39 +40,47 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
  public:
   Deltas(std::shared_ptr<Gate> gate, const Effect& effect, int32_t step) : gate_(std::move(gate)), effect_(effect), step_(step) {}
 
-  void Text(absl::string_view text) override { Next().set_text(std::string(text)), Send(); }
-  void Reasoning(absl::string_view text) override { Next().set_reasoning(std::string(text)), Send(); }
+  void Text(absl::string_view text) override {
+    v1::Delta delta = Next();
+    delta.set_text(std::string(text));
+    gate_->AddDelta(std::move(delta));
+  }
+  void Reasoning(absl::string_view text) override {
+    v1::Delta delta = Next();
+    delta.set_reasoning(std::string(text));
+    gate_->AddDelta(std::move(delta));
+  }
   void ToolCall(int32_t call_index, absl::string_view tool, absl::string_view arguments) override {
-    v1::ToolCallDelta* const call = Next().mutable_tool_call();
+    v1::Delta delta = Next();
+    v1::ToolCallDelta* const call = delta.mutable_tool_call();
     call->set_call_index(call_index);
     call->set_tool(std::string(tool));
     call->set_arguments(std::string(arguments));
-    Send();
+    gate_->AddDelta(std::move(delta));
   }
   void Progress(absl::string_view message, std::optional<double> fraction) override {
-    v1::ToolProgress* const progress = Next().mutable_tool_progress();
+    v1::Delta delta = Next();
+    v1::ToolProgress* const progress = delta.mutable_tool_progress();
     progress->set_call_id(effect_.call.ToString());
     progress->set_message(std::string(message));
     if (fraction) progress->set_fraction(*fraction);
-    Send();
+    gate_->AddDelta(std::move(delta));
   }
 
  private:
-  v1::Delta& Next() {
-    delta_.Clear();
-    delta_.set_step(step_);
-    delta_.set_attempt(effect_.attempt);
-    delta_.set_after_sequence(effect_.sequence);
-    delta_.set_index(index_++);
-    return delta_;
+  v1::Delta Next() {
+    v1::Delta delta;
+    delta.set_step(step_);
+    delta.set_attempt(effect_.attempt);
+    delta.set_after_sequence(effect_.sequence);
+    delta.set_index(index_++);
+    return delta;
   }
-  void Send() { gate_->AddDelta(std::move(delta_)); }
 
   const std::shared_ptr<Gate> gate_;
   const Effect effect_;
   const int32_t step_;
   int32_t index_ = 0;
-  v1::Delta delta_;
 };
 
 Session::Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
@@ -253,25 +254,42 @@ void Session::StartOnce(const Effect& effect) {
                  asio::bind_cancellation_slot(started->signal.slot(), ended));
 }
 
+// An outcome never lives across a wait: it would take its room in the frame of every attempt that waits.
 asio::awaitable<void> Session::RunModel(Effect effect, ModelRequest request, bool local) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto self = shared_from_this();
   if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
   const absl::Duration began = environment_.clock->Monotonic();
-  Deltas deltas(gate_, effect, request.step);
-  ModelOutcome outcome;
-  std::string thrown;
-  const auto cancellation = co_await asio::this_coro::cancellation_state;
-  if (cancellation.cancelled() == asio::cancellation_type::none) {
-    try {
-      outcome = co_await plan_->model->Decide(std::move(request), deltas);
-    } catch (const std::exception& error) {
-      thrown = error.what();
-    }
-    if (!thrown.empty()) outcome = ModelThrew(thrown);
-  } else {
-    outcome.usage = v1::Usage();  // it was never asked
+  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
+    EndUnaskedModel(effect, local, began);
+    co_return;
   }
+  Deltas deltas(gate_, effect, request.step);
+  std::string thrown;
+  try {
+    asio::awaitable<ModelOutcome> deciding = plan_->model->Decide(std::move(request), deltas);
+    EndModel(effect, local, began, co_await std::move(deciding));
+    co_return;
+  } catch (const std::exception& error) {
+    thrown = error.what();
+  }
+  EndThrownModel(effect, local, began, thrown);
+}
+
+void Session::EndUnaskedModel(const Effect& effect, bool local, absl::Duration began) {
+  ModelOutcome outcome;
+  outcome.usage = v1::Usage();
+  EndModel(effect, local, began, std::move(outcome));
+}
+
+void Session::EndThrownModel(const Effect& effect, bool local, absl::Duration began, absl::string_view what) {
+  ModelOutcome outcome;
+  outcome.error.set_reason("MODEL_BAD_RESPONSE");
+  outcome.error.set_message(absl::StrCat("the model's connector failed: ", what));
+  EndModel(effect, local, began, std::move(outcome));
+}
+
+void Session::EndModel(const Effect& effect, bool local, absl::Duration began, ModelOutcome&& outcome) noexcept {
   if (!outcome.decision && outcome.error.reason().empty()) {
     outcome.error.set_reason("INTERRUPTED");
     outcome.error.set_message("the attempt was cut off");
@@ -287,18 +305,23 @@ asio::awaitable<void> Session::RunCall(Effect effect, ToolRequest request, std::
   if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
   LimitTime(effect, request.timeout);
   const absl::Duration began = environment_.clock->Monotonic();
-  Deltas progress(gate_, effect, effect.call.step);
-  ToolOutcome outcome = ToolFailed{"cancelled before it was sent", /*retryable=*/true, std::nullopt};
-  std::string thrown;
-  const auto cancellation = co_await asio::this_coro::cancellation_state;
-  if (cancellation.cancelled() == asio::cancellation_type::none) {
-    try {
-      outcome = co_await tool->Call(std::move(request), progress);
-    } catch (const std::exception& error) {
-      thrown = error.what();
-    }
-    if (!thrown.empty()) outcome = ToolUnknown{absl::StrCat("the tool's connector failed: ", thrown)};
+  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
+    EndCall(effect, began, ToolFailed{"cancelled before it was sent", /*retryable=*/true, std::nullopt});
+    co_return;
   }
+  Deltas progress(gate_, effect, effect.call.step);
+  std::string thrown;
+  try {
+    asio::awaitable<ToolOutcome> calling = tool->Call(std::move(request), progress);
+    EndCall(effect, began, co_await std::move(calling));
+    co_return;
+  } catch (const std::exception& error) {
+    thrown = error.what();
+  }
+  EndCall(effect, began, ToolUnknown{absl::StrCat("the tool's connector failed: ", thrown)});
+}
+
+void Session::EndCall(const Effect& effect, absl::Duration began, ToolOutcome&& outcome) noexcept {
   const absl::Duration duration = environment_.clock->Monotonic() - began;
   PushOutcome([this, effect, outcome = std::move(outcome), duration]() mutable { OnCallEnded(effect, std::move(outcome), duration); });
 }

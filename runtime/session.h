@@ -4,7 +4,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "runtime/act.h"
 #include "runtime/context.h"
 #include "runtime/environment.h"
+#include "runtime/fifo.h"
 #include "runtime/gate.h"
 #include "runtime/inbox.h"
 #include "runtime/plan.h"
@@ -88,6 +88,12 @@ class Session : public std::enable_shared_from_this<Session> {
   void StartOnce(const Effect& effect);
   boost::asio::awaitable<void> RunModel(Effect effect, ModelRequest request, bool local);
   boost::asio::awaitable<void> RunCall(Effect effect, ToolRequest request, std::shared_ptr<Tool> tool, bool local);
+  // What became of an attempt, on its way into the inbox. Functions of their own, never inlined: a temporary in a coroutine takes room in every frame of
+  // it that waits.
+  [[gnu::noinline]] void EndModel(const Effect& effect, bool local, absl::Duration began, ModelOutcome&& outcome) noexcept;
+  [[gnu::noinline]] void EndUnaskedModel(const Effect& effect, bool local, absl::Duration began);
+  [[gnu::noinline]] void EndThrownModel(const Effect& effect, bool local, absl::Duration began, absl::string_view what);
+  [[gnu::noinline]] void EndCall(const Effect& effect, absl::Duration began, ToolOutcome&& outcome) noexcept;
   void LimitTime(const Effect& effect, absl::Duration timeout);
   void OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration);
   void OnCallEnded(const Effect& effect, ToolOutcome outcome, absl::Duration duration);
@@ -114,7 +120,7 @@ class Session : public std::enable_shared_from_this<Session> {
   MessageHistory messages_;                                // of `state_`, for the model
   absl::Duration active_since_;                            // monotonic time of the last event
   Inbox inbox_;                                            // commands, and calls to look again
-  std::deque<Inbox::Item> outcomes_;                       // of attempts, in order
+  Fifo<Inbox::Item> outcomes_;                             // of attempts, in order
   std::map<Sequence, std::unique_ptr<Attempt>> attempts_;  // by the sequence of their intent
   bool parking_ = false;
   bool abandoned_ = false;

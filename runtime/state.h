@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +19,7 @@
 #include "agentruntime/v1/event.pb.h"
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/id.h"
+#include "runtime/fifo.h"
 #include "storage/types.h"
 
 namespace agentruntime {
@@ -105,7 +105,7 @@ struct RunState {
   Sequence answer_sequence = 0;
   int32_t barren_starts = 0;  // recoveries since the last progress
   std::optional<absl::Time> start_time;
-  std::deque<SeenRequest> seen_requests;  // at most kRequestIdsPerRunMax
+  Fifo<SeenRequest> seen_requests;  // at most kRequestIdsPerRunMax
 
   bool is_stopped() const { return phase == v1::RUN_STATE_STOPPED; }
   bool is_waiting() const { return phase == v1::RUN_STATE_WAITING; }
