@@ -173,6 +173,7 @@ TEST_F(WritePointsTest, WhatWasAcknowledgedIsThereAndNothingIsHalf) {
       from = std::move(next);
     }
   }
+  effort.Figure("points examined", static_cast<double>(points));  // the last life is finished
   effort.Figure("with acknowledged work", static_cast<double>(with_work));
   effort.Figure("acknowledged items checked", static_cast<double>(acknowledged));
   effort.Figure("more survived than was acknowledged", static_cast<double>(kept_more));

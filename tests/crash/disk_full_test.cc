@@ -1,0 +1,162 @@
+// The disk fills up at random moments while runs are submitted, and space comes back: refusals with a retry time, reads that go on, nothing acknowledged lost,
+// and life again by itself within five seconds.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "proto/base/mutex.h"
+#include "tests/crash/effort.h"
+#include "tests/crash/power_cut.h"
+#include "tests/support/calls.h"
+#include "tests/support/loop_disk.h"
+#include "tests/support/mount_namespace.h"
+#include "tests/support/test_server.h"
+
+namespace agentruntime::testing {
+namespace {
+
+const ::testing::Environment* const kNamespace = ::testing::AddGlobalTestEnvironment(new MountNamespace);
+
+constexpr int64_t kDiskBytes = 64 << 20;
+constexpr int kAcceptedMin = 10;  // between two fills
+constexpr absl::Duration kRecoveryMax = absl::Seconds(5);
+constexpr absl::Duration kConditionMax = absl::Seconds(30);
+
+class DiskFullTest : public ::testing::Test {
+ protected:
+  ~DiskFullTest() override {
+    stopping_ = true;
+    if (load_.joinable()) load_.join();
+    if (server_.running()) server_.Kill();
+  }
+
+  std::string Ballast() const { return server_.File("data/ballast"); }
+  // Takes what is free now. The store gives some back as it copies its log, so this is done until it is refused.
+  void Fill() const {
+    const int file = open(Ballast().c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    ASSERT_GE(file, 0) << strerror(errno);
+    std::string block(256 << 10, 'x');
+    while (!block.empty()) {
+      if (write(file, block.data(), block.size()) <= 0) block.resize(block.size() / 2);
+    }
+    close(file);
+  }
+
+  // Submits one run after the other; a refused one again, with the same request id.
+  void Load() {
+    const Stubs stubs(server_.Connect());
+    while (!stopping_) {
+      const int number = accepted_;
+      const auto run = Create(stubs, Submit("add", absl::StrCat("job-", number)));
+      MutexLock lock(mu_);
+      if (run.ok()) {
+        names_.push_back(run->name());
+        ++accepted_;
+        continue;
+      }
+      const client::ErrorDetails details = client::DetailsOf(run.status());
+      const bool as_promised = run.status().code() == absl::StatusCode::kUnavailable && details.reason == "STORE_UNAVAILABLE" &&
+                               details.retry_delay.value_or(absl::ZeroDuration()) > absl::ZeroDuration();
+      if (!as_promised) wrong_.push_back(run.status().ToString());
+      ++refused_;
+    }
+  }
+
+  template <typename Condition>
+  static bool Await(Condition condition, absl::Duration most) {
+    const absl::Time until = absl::Now() + most;
+    while (!condition()) {
+      if (absl::Now() > until) return false;
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    return true;
+  }
+
+  void FillAndFree(absl::string_view what) {
+    Effort effort(absl::StrCat("fills of ", what), 25, 4);
+    Random random(effort.seed());
+    server_.Start();
+    load_ = std::thread([this] { Load(); });
+    const Stubs stubs(server_.Connect());
+    absl::Duration longest;
+    for (int64_t fill = 0; fill < effort.count(); ++fill) {
+      const int before = accepted_;
+      ASSERT_TRUE(Await([&] { return accepted_ >= before + kAcceptedMin; }, kConditionMax)) << "nothing is accepted";
+      absl::SleepFor(absl::Milliseconds(static_cast<int64_t>(Below(random, 30))));  // the moment is what is random here
+      const int refused_before = refused_;
+      ASSERT_TRUE(Await(
+          [&] {
+            Fill();
+            return refused_ > refused_before;
+          },
+          kConditionMax))
+          << "a full disk is not noticed";
+      v1::GetRunRequest get;
+      {
+        MutexLock lock(mu_);
+        get.set_name(names_[Below(random, names_.size())]);
+      }
+      const auto read = Call(stubs.run, &v1::RunService::Stub::GetRun, get);
+      ASSERT_TRUE(read.ok()) << "reads do not go on: " << read.status();
+      const int accepted_before = accepted_;
+      const absl::Time freed = absl::Now();
+      ASSERT_TRUE(std::filesystem::remove(Ballast()));
+      ASSERT_TRUE(Await([&] { return accepted_ > accepted_before; }, kConditionMax)) << "it does not go on";
+      longest = std::max(longest, absl::Now() - freed);
+    }
+    stopping_ = true;
+    load_.join();
+    for (const std::string& name : names_) {
+      const auto run = AwaitStop(stubs, name);
+      ASSERT_TRUE(run.ok()) << run.status();
+      ASSERT_EQ(run->stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << name;
+    }
+    MutexLock lock(mu_);
+    EXPECT_THAT(wrong_, ::testing::IsEmpty());
+    EXPECT_LE(longest, kRecoveryMax);
+    effort.Figure("acknowledged runs", accepted_);
+    effort.Figure("refusals", refused_);
+    effort.Figure("longest until it went on, ms", absl::ToDoubleMilliseconds(longest));
+  }
+
+  TestServer server_;
+  std::thread load_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<int> accepted_ = 0;
+  std::atomic<int> refused_ = 0;
+  Mutex mu_;
+  std::vector<std::string> names_;  // of the load's thread and, under mu_, of the test's
+  std::vector<std::string> wrong_ ABSL_GUARDED_BY(mu_);
+};
+
+TEST_F(DiskFullTest, OfMemory) {
+  std::filesystem::create_directory(server_.File("data"));
+  ASSERT_EQ(mount("tmpfs", server_.File("data").c_str(), "tmpfs", 0, absl::StrCat("size=", kDiskBytes).c_str()), 0) << strerror(errno);
+  FillAndFree("a tmpfs");
+  server_.Kill();
+  umount2(server_.File("data").c_str(), MNT_DETACH);
+}
+
+TEST_F(DiskFullTest, OfExt4) {
+  LoopDisk disk(server_.File("image"), server_.File("data"), kDiskBytes);
+  disk.Mount();
+  ASSERT_FALSE(HasFailure());
+  FillAndFree("an ext4");
+  server_.Kill();
+  disk.Unmount();
+}
+
+}  // namespace
+}  // namespace agentruntime::testing

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The crash tests with their long numbers, in the release build:
+#   ./tests/crash/long.sh [FACTOR]      FACTOR of the numbers, such as 0.1; default 1
+# Every test appends a line of JSON (what was run, date, build, revision, seed, count, figures, result) to build/crash-results.jsonl. Exit code 1 if any failed.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+factor="${1:-1}"
+binaries="${CRASH_BINARIES:-build/release/bin}"
+export CRASH_RESULTS="${CRASH_RESULTS:-$PWD/build/crash-results.jsonl}"
+CRASH_REVISION="$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+export CRASH_REVISION
+failed=0
+
+# run COUNT LEAST TEST [FILTER]: COUNT times the factor, and LEAST at least.
+run() {
+  local count
+  count="$(awk -v n="$1" -v f="$factor" -v l="$2" 'BEGIN { c = int(n * f); print c < l ? l : c }')"
+  shift
+  printf '%s\n' "== $2 ${3:-} with $count"
+  if ! CRASH_COUNT="$count" "$binaries/$2" --gtest_filter="${3:-*}" --gtest_brief=1; then failed=1; fi
+}
+
+run 200000 600 write_points_test '*NothingIsHalf'
+run 300 300 write_points_test '*FoundOut'
+run 2000 60 call_faults_test
+run 5000 60 damage_test
+run 500 10 power_cut_test '*IsThere'
+run 5 5 power_cut_test '*DoesNotSync*'
+run 100 4 disk_full_test
+run 1000 10 kill_load_test
+run 1 1 clock_test
+run 1000 20 watchers_test '*Slow*'
+run 10000 10000 watchers_test '*Idle*'
+printf 'results: %s\n' "$CRASH_RESULTS"
+exit "$failed"
