@@ -366,10 +366,12 @@ if [[ "$model" == extractive ]]; then model="extractive (built in, quotes docume
 documents="$(count_documents "$folder")"
 finish "agent docs, model $model, $documents document$( ((documents == 1)) || echo s) in $(shown "$folder")"
 printf '\n'
+ctl="$(shown "$state/bin/agentctl")"
+if [[ "$ctl" != */* ]]; then ctl="./$ctl"; fi
 code=0
-"$state/bin/agentctl" --server "$address" run docs -- "$question" || code=$?
+(exec -a "$ctl" "$state/bin/agentctl" --server "$address" run docs -- "$question") || code=$? # its advice begins as it was called
 
-ctl="$(printf '%q' "$(shown "$state/bin/agentctl")")"
+ctl="$(printf '%q' "$ctl")"
 if [[ "$address" != 127.0.0.1:7070 ]]; then ctl+=" --server $address"; fi
 printf '\n'
 next=("$script \"How long are logs kept?\"" "another question, the same documents"

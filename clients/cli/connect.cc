@@ -26,7 +26,7 @@ std::unique_ptr<Session> Connect(const Output& output, const std::string& addres
     } else {
       output.err << "agentctl: unreachable: no server at " << Printable(address) << ": " << why
                  << "\n  start one:  ./deploy/run.sh   or   agentd --config agentd.yaml\n"
-                    "  elsewhere:  agentctl --server HOST:PORT ...   or   AGENTRUNTIME_SERVER=HOST:PORT"
+                    "  elsewhere:  --server HOST:PORT   or   AGENTRUNTIME_SERVER=HOST:PORT"
                  << std::endl;
     }
     return nullptr;
@@ -41,12 +41,13 @@ absl::StatusOr<std::string> ResolveRun(Session& session, const std::string& run)
     request.set_page_size(1);
     const auto newest = session.runs.List(request);
     if (!newest.ok()) return newest.status();
-    if (newest->runs().empty()) return absl::NotFoundError("there is no run yet; make one with: agentctl run AGENT \"...\"");
+    if (newest->runs().empty()) return absl::NotFoundError(absl::StrCat("there is no run yet; make one with: ", session.output.program, " run AGENT \"...\""));
     return newest->runs(0).name();
   }
   std::string name = absl::StartsWith(run, "runs/") ? run : absl::StrCat("runs/", run);
   if (!ParseRunName(name)) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", run, "\" is no run: give its id (26 characters, see agentctl runs), runs/{id}, or last"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", run, "\" is no run: give its id (26 characters, see ", session.output.program, " runs), runs/{id}, or last"));
   }
   return name;
 }

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "clients/cli/address.h"
 #include "clients/cli/commands/commands.h"
+#include "clients/cli/program.h"
 #include "clients/cli/standard_out.h"
 #include "clients/cpp/channel.h"
 #include "proto/base/build_info.h"
@@ -18,6 +19,8 @@
 
 namespace agentruntime::cli {
 namespace {
+
+constexpr char kServerVariable[] = "AGENTRUNTIME_SERVER";
 
 using Command = std::function<ExitCode(Session&)>;
 
@@ -206,7 +209,7 @@ int Run(int argc, char** argv) {
   CLI::App app("agentctl: submit, follow and inspect runs of Agent Runtime", "agentctl");
   CommandLine line;
   app.set_version_flag("--version", absl::StrCat("agentctl ", std::string(Version())));
-  app.add_option("--server", line.server, "The server, host:port")->envname("AGENTRUNTIME_SERVER")->capture_default_str();
+  app.add_option("--server", line.server, "The server, host:port")->envname(kServerVariable)->capture_default_str();
   app.add_option("--output,-o", line.output, "text, or json: one object a line")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   app.fallthrough();
   app.require_subcommand(1);
@@ -224,7 +227,9 @@ int Run(int argc, char** argv) {
     if (!why.empty()) return static_cast<int>(FailUsage(StandardOutput(false), why));
     return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
   }
-  const Output output = StandardOutput(line.output == "json");
+  Output output = StandardOutput(line.output == "json");
+  const char* const from_environment = std::getenv(kServerVariable);
+  output.program = ProgramText(argc > 0 ? argv[0] : "", line.server, from_environment == nullptr ? "" : from_environment);
   if (const absl::Status status = CheckAddress(line.server); !status.ok()) {
     return static_cast<int>(FailUsage(output, absl::StrCat("--server or AGENTRUNTIME_SERVER: ", status.message())));
   }

@@ -16,9 +16,10 @@ struct Output {
   std::ostream& out;
   std::ostream& err;
   bool json = false;
-  bool live = false;   // a terminal that can move its cursor: TERM is not dumb
-  bool color = false;  // live, and NO_COLOR is not set
-  int width = 0;       // columns; 0: not a terminal, nothing is cut
+  bool live = false;                 // a terminal that can move its cursor: TERM is not dumb
+  bool color = false;                // live, and NO_COLOR is not set
+  std::string program = "agentctl";  // what the commands that are advised begin with, see program.h
+  int width = 0;                     // columns; 0: not a terminal, nothing is cut
 };
 
 // Of standard output as it is now.

@@ -76,7 +76,7 @@ std::string FormatStop(const Output& output, const v1::Run& run, const std::stri
   const std::string why = stop.reason() == v1::STOP_REASON_FINAL_ANSWER ? "" : StopText(stop);
   if (!why.empty()) absl::StrAppend(&text, why, "\n", indent);
   absl::StrAppend(&text, UsageText(run), "\n");
-  const std::string resume = HowToResume(run);
+  const std::string resume = HowToResume(run, output.program);
   if (!resume.empty()) absl::StrAppend(&text, indent, resume, "\n");
   return text;
 }

@@ -181,9 +181,9 @@ std::string UsageText(const v1::Run& run) {
   return absl::StrCat(text, ", ", FormatElapsed(FromProto(usage.active_time())), ", ", FormatPlural(run.last_sequence(), "event"));
 }
 
-std::string HowToResume(const v1::Run& run) {
+std::string HowToResume(const v1::Run& run, absl::string_view program) {
   if (run.state() != v1::RUN_STATE_STOPPED || !run.stop().resumable()) return "";
-  std::string command = absl::StrCat("agentctl resume ", BareRun(run.name()));
+  std::string command = absl::StrCat(program, " resume ", BareRun(run.name()));
   if (!run.stop().has_limit()) return command;
   const v1::LimitHit& hit = run.stop().limit();
   const int64_t more = 2 * std::max(hit.value(), std::max<int64_t>(hit.count(), 1));
@@ -194,12 +194,12 @@ std::string HowToResume(const v1::Run& run) {
   return command;
 }
 
-std::vector<std::string> HowToAnswer(const v1::Run& run) {
+std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program) {
   std::vector<std::string> lines;
   for (const v1::WaitingCall& call : run.waiting_calls()) {
     lines.push_back(absl::StrCat("call ", PrintableLine(call.call_id()), " waits for a person until ", FormatClock(FromProto(call.expire_time())), ": ",
                                  PrintableLine(call.text(), 1000)));
-    lines.push_back(absl::StrCat("  agentctl resolve ", BareRun(run.name()), " ", PrintableLine(call.call_id()),
+    lines.push_back(absl::StrCat("  ", program, " resolve ", BareRun(run.name()), " ", PrintableLine(call.call_id()),
                                  "  --run-again, or --result TEXT, or --give-up [--reason WHY]"));
   }
   return lines;

@@ -55,10 +55,10 @@ class RunView {
 std::string StopText(const v1::Stop& stop);
 // `2 steps, 1 tool call, 11 ms, 9 events`
 std::string UsageText(const v1::Run& run);
-// A command that goes on where the run stopped; empty if it cannot.
-std::string HowToResume(const v1::Run& run);
+// A command of `program` (program.h) that goes on where the run stopped; empty if it cannot.
+std::string HowToResume(const v1::Run& run, absl::string_view program);
 // Each call that waits for a person, and a command that answers it: lines.
-std::vector<std::string> HowToAnswer(const v1::Run& run);
+std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program);
 // `runs/{run}` without `runs/`; as it is if it has another form.
 std::string BareRun(absl::string_view name);
 

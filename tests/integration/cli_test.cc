@@ -105,7 +105,8 @@ TEST_F(CliTest, JsonIsOneObjectALine) {
 TEST_F(CliTest, ALimitStopsAndResumeGoesOn) {
   const Ended ended = Run({"run", "tester", "x", "--max-steps", "1"});
   EXPECT_EQ(ended.exit_code, 3);
-  EXPECT_THAT(ended.out, ContainsRegex("\n  MAX_STEPS  .*\n             1 step, 1 tool call, .*\n             agentctl resume [0-9a-z]{26} --max-steps 2\n$"));
+  EXPECT_THAT(ended.out,
+              ContainsRegex("\n  MAX_STEPS  .*\n             1 step, 1 tool call, .*\n             /[^ ]*/agentctl resume [0-9a-z]{26} --max-steps 2\n$"));
   const Ended refused = Run({"resume", "last"});
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.err, StartsWith("agentctl: FAILED_PRECONDITION: "));
@@ -114,6 +115,16 @@ TEST_F(CliTest, ALimitStopsAndResumeGoesOn) {
   EXPECT_THAT(resumed.out, ContainsRegex("      resume  max_steps 2\n   2  decide  script"));
   EXPECT_THAT(resumed.out, Not(HasSubstr("calculator")));  // the first step is not run again
   EXPECT_EQ(Run({"resume", "last"}).exit_code, 1);         // an answer is final
+}
+
+TEST_F(CliTest, WhatItAdvisesCanBeTyped) {
+  Program limited(AGENTCTL, {"--server", server_.address(), "run", "tester", "x", "--max-steps", "1"});
+  EXPECT_EQ(limited.Wait(), 3);
+  const std::string program = absl::StrCat(AGENTCTL, " --server ", server_.address());
+  EXPECT_THAT(limited.out(), HasSubstr(absl::StrCat("\n             ", program, " resume ")));
+  const std::string advice = limited.out().substr(limited.out().rfind(program));
+  Program typed("/bin/sh", {"-c", advice});
+  EXPECT_EQ(typed.Wait(), 0) << advice << typed.err();
 }
 
 TEST_F(CliTest, AFailureIsShownSafely) {
@@ -145,7 +156,7 @@ TEST_F(CliTest, InterruptLeavesTheRun) {
   ASSERT_TRUE(program->ReadUntil("runs/"));
   program->Send(SIGINT);
   EXPECT_EQ(program->Wait(), 130);
-  EXPECT_THAT(program->err(), ContainsRegex("the run goes on.  see it:  agentctl watch [0-9a-z]{26}\n +end it:  agentctl cancel [0-9a-z]{26}\n"));
+  EXPECT_THAT(program->err(), ContainsRegex("the run goes on.  see it:  /[^ ]*/agentctl watch [0-9a-z]{26}\n +end it:  /[^ ]*/agentctl cancel [0-9a-z]{26}\n"));
   EXPECT_THAT(Run({"runs", "--state", "running"}).out, HasSubstr("RUNNING"));
 }
 

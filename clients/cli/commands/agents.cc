@@ -48,7 +48,7 @@ ExitCode AgentsCommand(Session& session) {
     request.set_page_token(page->next_page_token());
   } while (!request.page_token().empty());
   if (output.json) return ExitCode::kAnswered;
-  output.out << (any ? table.Render(output.width) : "no agents yet; make one with: agentctl agents apply -f FILE\n") << std::flush;
+  output.out << (any ? table.Render(output.width) : absl::StrCat("no agents yet; make one with: ", output.program, " agents apply -f FILE\n")) << std::flush;
   return ExitCode::kAnswered;
 }
 

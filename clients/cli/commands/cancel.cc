@@ -35,7 +35,7 @@ ExitCode CancelCommand(Session& session, const std::string& run, const std::stri
   if (was_stopped) {
     output.out << BareRun(*name) << " had stopped before: " << ReasonName(cancelled->stop().reason()) << std::endl;
   } else if (cancelled->state() != v1::RUN_STATE_STOPPED) {
-    output.out << "; it is still " << StateName(cancelled->state()) << ": agentctl watch " << BareRun(*name) << std::endl;
+    output.out << "; it is still " << StateName(cancelled->state()) << ": " << output.program << " watch " << BareRun(*name) << std::endl;
   } else {
     output.out << "; " << ReasonName(cancelled->stop().reason()) << " after " << FormatElapsed(absl::Now() - start);
     const std::string why = StopText(cancelled->stop());

@@ -16,17 +16,18 @@ namespace {
 
 void SayThatItGoesOn(const Output& output, const std::string& run) {
   if (run.empty()) {
-    output.err << "\ninterrupted; the run may have been accepted:  agentctl runs" << std::endl;
+    output.err << "\ninterrupted; the run may have been accepted:  " << output.program << " runs" << std::endl;
     return;
   }
-  output.err << "\nthe run goes on.  see it:  agentctl watch " << BareRun(run) << "\n                  end it:  agentctl cancel " << BareRun(run) << std::endl;
+  output.err << "\nthe run goes on.  see it:  " << output.program << " watch " << BareRun(run) << "\n                  end it:  " << output.program
+             << " cancel " << BareRun(run) << std::endl;
 }
 
 // How to look again after the connection was lost for good.
 ExitCode FailWatch(const Output& output, const absl::Status& status, const std::string& run, Sequence last) {
   const ExitCode code = Fail(output, status);
   if (code == ExitCode::kUnreachable && !run.empty() && !output.json) {
-    output.err << "  the run goes on when the server is back:  agentctl watch " << BareRun(run) << " --after " << last << std::endl;
+    output.err << "  the run goes on when the server is back:  " << output.program << " watch " << BareRun(run) << " --after " << last << std::endl;
   }
   return code;
 }
@@ -35,8 +36,8 @@ ExitCode LeaveWaiting(const Output& output, const v1::Run& run) {
   if (output.json) {
     PrintJson(output, run);
   } else {
-    for (const std::string& line : HowToAnswer(run)) output.err << line << "\n";
-    output.err << "  then:  agentctl watch " << BareRun(run.name()) << " --after " << run.last_sequence() << std::endl;
+    for (const std::string& line : HowToAnswer(run, output.program)) output.err << line << "\n";
+    output.err << "  then:  " << output.program << " watch " << BareRun(run.name()) << " --after " << run.last_sequence() << std::endl;
   }
   return ExitCodeOf(run);
 }

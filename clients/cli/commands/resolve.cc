@@ -27,7 +27,7 @@ ExitCode ResolveCommand(Session& session, const ResolveOptions& options) {
     return ExitCode::kAnswered;
   }
   session.output.out << "call " << options.call << " answered; " << BareRun(*name) << " goes on";
-  for (const std::string& line : HowToAnswer(*resolved)) session.output.out << "\n" << line;
+  for (const std::string& line : HowToAnswer(*resolved, session.output.program)) session.output.out << "\n" << line;
   session.output.out << std::endl;
   return ExitCode::kAnswered;
 }

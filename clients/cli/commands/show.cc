@@ -87,7 +87,7 @@ ExitCode ShowCommand(Session& session, const std::string& run_argument) {
     if (run->activity().has_next_try_time()) absl::StrAppend(&line, ", next try at ", FormatClock(FromProto(run->activity().next_try_time())));
     output.out << line << "\n";
   }
-  for (const std::string& line : HowToAnswer(*run)) output.out << "  " << line << "\n";
+  for (const std::string& line : HowToAnswer(*run, output.program)) output.out << "  " << line << "\n";
   if (run->state() == v1::RUN_STATE_STOPPED) output.out << FormatStop(output, *run, Printable(PartsText(run->answer())));
   output.out << std::flush;
   return ExitCode::kAnswered;

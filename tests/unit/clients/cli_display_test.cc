@@ -84,7 +84,7 @@ TEST(PlainDisplayTest, SaysWhyItStoppedAndHowToGoOn) {
 
 TEST(PlainDisplayTest, NamesTheLimitToRaise) {
   const auto how = [](const std::string& limit) {
-    return HowToResume(Parse<v1::Run>(R"(name: "runs/x" state: RUN_STATE_STOPPED stop { resumable: true limit { )" + limit + " } }"));
+    return HowToResume(Parse<v1::Run>(R"(name: "runs/x" state: RUN_STATE_STOPPED stop { resumable: true limit { )" + limit + " } }"), "agentctl");
   };
   EXPECT_EQ(how(R"(limit: "max_steps" value: 3 count: 3)"), "agentctl resume x --max-steps 6");
   EXPECT_EQ(how(R"(limit: "max_tool_calls" value: 0 count: 0)"), "agentctl resume x --max-tool-calls 2");

@@ -3,6 +3,7 @@
 
 #include "clients/cli/format.h"
 #include "clients/cli/output.h"
+#include "clients/cli/program.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/text.h"
 
@@ -43,15 +44,24 @@ TEST(PrintableTest, JsonIsSafeToo) {
 TEST(RunTextTest, ACallThatWaitsComesWithTheCommandThatAnswersIt) {
   v1::Run run;
   run.set_name("runs/01abc");
-  EXPECT_TRUE(HowToAnswer(run).empty());
+  EXPECT_TRUE(HowToAnswer(run, "agentctl").empty());
   v1::WaitingCall& call = *run.add_waiting_calls();
   call.set_call_id("3.2");
   call.set_text("did this call take effect?\x1b[2J");
-  const std::vector<std::string> lines = HowToAnswer(run);
+  const std::vector<std::string> lines = HowToAnswer(run, ".run/bin/agentctl --server 127.0.0.1:1");
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_NE(lines[0].find("call 3.2 waits for a person until "), std::string::npos) << lines[0];
   EXPECT_EQ(lines[0].find('\x1b'), std::string::npos);
-  EXPECT_EQ(lines[1], "  agentctl resolve 01abc 3.2  --run-again, or --result TEXT, or --give-up [--reason WHY]");
+  EXPECT_EQ(lines[1], "  .run/bin/agentctl --server 127.0.0.1:1 resolve 01abc 3.2  --run-again, or --result TEXT, or --give-up [--reason WHY]");
+}
+
+TEST(ProgramTextTest, IsWhatAPersonTypesToReachTheSameServer) {
+  EXPECT_EQ(ProgramText("agentctl", "127.0.0.1:7070", ""), "agentctl");
+  EXPECT_EQ(ProgramText("", "127.0.0.1:7070", ""), "agentctl");
+  EXPECT_EQ(ProgramText(".run/bin/agentctl", "127.0.0.1:7071", ""), ".run/bin/agentctl --server 127.0.0.1:7071");
+  EXPECT_EQ(ProgramText("agentctl", "127.0.0.1:7071", "127.0.0.1:7071"), "agentctl");
+  EXPECT_EQ(ProgramText("agentctl", "127.0.0.1:7070", "127.0.0.1:7071"), "agentctl --server 127.0.0.1:7070");
+  EXPECT_EQ(ProgramText("/my folder/it's", "[::1]:7070", ""), "'/my folder/it'\\''s' --server '[::1]:7070'");
 }
 
 TEST(WidthTest, CountsColumns) {
