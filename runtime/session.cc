@@ -260,7 +260,8 @@ asio::awaitable<void> Session::RunModel(Effect effect, ModelRequest request, boo
   const auto self = shared_from_this();
   if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
   const absl::Duration began = environment_.clock->Monotonic();
-  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
+  // A cancel may have come between the intent and here, when there was no attempt to abort.
+  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none || state_.is_cancelling()) {
     EndUnaskedModel(effect, local, began);
     co_return;
   }
@@ -305,7 +306,7 @@ asio::awaitable<void> Session::RunCall(Effect effect, ToolRequest request, std::
   if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
   LimitTime(effect, request.timeout);
   const absl::Duration began = environment_.clock->Monotonic();
-  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
+  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none || state_.is_cancelling()) {
     EndCall(effect, began, ToolFailed{"cancelled before it was sent", /*retryable=*/true, std::nullopt});
     co_return;
   }
