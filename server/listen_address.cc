@@ -38,7 +38,7 @@ absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text) {
   if (!IsLoopback(address.host)) {
     return absl::InvalidArgumentError(absl::StrCat("\"", text,
                                                    "\" is not a loopback address. TLS and authentication do not exist yet, so whoever reached it could do ",
-                                                   "everything; use 127.0.0.1:", address.port, " and a tunnel such as ssh -L"));
+                                                   "everything; use 127.0.0.1:", address.port, ", and from elsewhere an ssh tunnel of your own"));
   }
   return address;
 }

@@ -82,7 +82,7 @@ TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
   } kCases[] = {
       {"listen: {grpc: \"0.0.0.0:7070\"}",
        "DIR/agentd.yaml:1:16: listen.grpc: \"0.0.0.0:7070\" is not a loopback address. TLS and authentication do not exist yet, so whoever reached it could do "
-       "everything; use 127.0.0.1:7070 and a tunnel such as ssh -L"},
+       "everything; use 127.0.0.1:7070, and from elsewhere an ssh tunnel of your own"},
       {"listen: {grpc: \"7070\"}", "DIR/agentd.yaml:1:16: listen.grpc: \"7070\" is not host:port; write it like 127.0.0.1:7070"},
       {"sessions: {threads: 0}", "DIR/agentd.yaml:1:21: sessions.threads: 0 is not in 1 to 256"},
       {"sessions: {threads: -3, queued_max: 0}",
