@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
@@ -81,6 +83,8 @@ class Checker {
       faults_.Add(url_path, url.status().message());
     } else if (openai.base_url().find_first_of("?#") != std::string::npos) {
       faults_.Add(url_path, "has a query or fragment; give the URL up to and without /chat/completions");
+    } else if (absl::EndsWith(absl::StripSuffix(openai.base_url(), "/"), "/chat/completions")) {
+      faults_.Add(url_path, "ends with /chat/completions, which is added to it; leave that out");
     } else if (url->scheme == "http" && openai.has_api_key() && !ParseListenAddress(absl::StrCat(url->host == "::1" ? "[::1]" : url->host, ":1")).ok()) {
       faults_.Add(url_path, "would send the key without encryption; use https://, or leave api_key out");
     }

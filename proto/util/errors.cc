@@ -80,8 +80,8 @@ absl::Status CallNotWaiting(const RunId& run, const CallId& call) {
 }
 
 absl::Status AgentNotFound(absl::string_view name) {
-  return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_AGENT_NOT_FOUND, absl::StrCat("there is no ", name, "; list the agents to see which there are"),
-              {{"agent", std::string(name)}});
+  return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_AGENT_NOT_FOUND,
+              absl::StrCat("there is no ", name, "; ListAgents (agentctl agents) names those there are"), {{"agent", std::string(name)}});
 }
 
 absl::Status AgentExists(absl::string_view name) {

@@ -71,6 +71,9 @@ absl::StatusOr<HttpUrl> Check(CURLU* url) {
 
 absl::StatusOr<HttpUrl> Read(const char* base, absl::string_view text) {
   RETURN_IF_ERROR(CheckCharacters(text));
+  if (base == nullptr && text.find("://") == absl::string_view::npos) {
+    return absl::InvalidArgumentError("the URL does not begin with http:// or https://; put one of them in front");
+  }
   const UrlHandle url(curl_url());
   if (url == nullptr) return absl::ResourceExhaustedError("out of memory");
   if (base != nullptr && curl_url_set(url.get(), CURLUPART_URL, base, 0) != CURLUE_OK) return absl::InvalidArgumentError("the base URL cannot be read");

@@ -171,7 +171,7 @@ void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& a
   }
   CheckBytes(checks, Sub(field, "description"), agent.description().size(), kDescriptionBytesMax);
   if (agent.model().empty()) {
-    checks.Add(Sub(field, "model"), "is missing; ListModels names those there are");
+    checks.Add(Sub(field, "model"), "is missing; ListModels (agentctl models) names those there are");
   } else if (!IsToolName(agent.model())) {
     checks.Add(Sub(field, "model"), "is not 1-64 characters of [a-zA-Z0-9_-]");
   }

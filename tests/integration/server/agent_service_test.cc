@@ -76,7 +76,8 @@ TEST_F(AgentServiceTest, AnEtagMakesNoAgent) {
 TEST_F(AgentServiceTest, CreateAndUpdateAreNotEachOther) {
   ASSERT_TRUE(CreateAgent(Made("agents/once")).ok());
   EXPECT_EQ(Say(CreateAgent(Made("agents/once")).status()), "ALREADY_EXISTS AGENT_EXISTS: agents/once exists; use UpdateAgent to change it");
-  EXPECT_EQ(Say(Update(Made("agents/never")).status()), "NOT_FOUND AGENT_NOT_FOUND: there is no agents/never; list the agents to see which there are");
+  EXPECT_EQ(Say(Update(Made("agents/never")).status()),
+            "NOT_FOUND AGENT_NOT_FOUND: there is no agents/never; ListAgents (agentctl agents) names those there are");
   const auto made = Update(Made("agents/allowed"), true);
   ASSERT_TRUE(made.ok()) << made.status();
   EXPECT_EQ(made->revision(), "agents/allowed/revisions/1");

@@ -49,9 +49,9 @@ TEST_F(CreateRunTest, BadInputGetsACanonicalCodeTheFieldAndWhatToDo) {
        "INVALID_ARGUMENT INVALID_FIELD: run.agent: is not the name of an agent, agents/{agent} or agents/{agent}/revisions/{revision}; take it from "
        "ListAgents"},
       {[](auto& r) { r.mutable_run()->set_agent("agents/nobody"); },
-       "NOT_FOUND AGENT_NOT_FOUND: there is no agents/nobody; list the agents to see which there are"},
+       "NOT_FOUND AGENT_NOT_FOUND: there is no agents/nobody; ListAgents (agentctl agents) names those there are"},
       {[](auto& r) { r.mutable_run()->set_agent("agents/tester/revisions/99"); },
-       "NOT_FOUND AGENT_NOT_FOUND: there is no agents/tester/revisions/99; list the agents to see which there are"},
+       "NOT_FOUND AGENT_NOT_FOUND: there is no agents/tester/revisions/99; ListAgents (agentctl agents) names those there are"},
       {[](auto& r) { r.mutable_run()->clear_input(); }, "INVALID_ARGUMENT INVALID_FIELD: run.input: give at least one text"},
       {[](auto& r) { r.mutable_run()->mutable_input(0)->set_text("  "); }, "INVALID_ARGUMENT INVALID_FIELD: run.input: give at least one text"},
       {[](auto& r) { r.mutable_run()->mutable_input(0)->set_json("{"); }, "INVALID_ARGUMENT INVALID_FIELD: run.input[0].json: is not JSON: error at byte 2"},

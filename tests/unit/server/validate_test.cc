@@ -151,13 +151,14 @@ TEST(ValidateTest, EveryWrongFieldOfAnAgentIsNamed) {
   agent.mutable_model_settings()->set_temperature(-0.5);
   agent.mutable_model_settings()->set_max_output_tokens(0);
   agent.set_on_uncertain_call(static_cast<v1::UncertainCallAction>(9));
-  EXPECT_THAT(CheckAgent(agent),
-              ElementsAre("agent.revision: is set by the server; leave it out",
-                          "agent.name: is not agents/{agent} with 1-63 characters of [a-z0-9-] that begin with a letter and do not end with \"-\"",
-                          "agent.description: 1025 bytes are too many; at most 1024", "agent.model: is missing; ListModels names those there are",
-                          "agent.instructions: 65537 bytes are too many; at most 65536", "agent.tools[0]: is not 1-64 characters of [a-zA-Z0-9_-]",
-                          "agent.tools[2]: \"t\" is there twice; leave one out", "agent.model_settings.temperature: -0.5 is not in 0 to 2",
-                          "agent.model_settings.max_output_tokens: 0 is below 1", "agent.on_uncertain_call: 9 is not an UncertainCallAction"));
+  EXPECT_THAT(
+      CheckAgent(agent),
+      ElementsAre("agent.revision: is set by the server; leave it out",
+                  "agent.name: is not agents/{agent} with 1-63 characters of [a-z0-9-] that begin with a letter and do not end with \"-\"",
+                  "agent.description: 1025 bytes are too many; at most 1024", "agent.model: is missing; ListModels (agentctl models) names those there are",
+                  "agent.instructions: 65537 bytes are too many; at most 65536", "agent.tools[0]: is not 1-64 characters of [a-zA-Z0-9_-]",
+                  "agent.tools[2]: \"t\" is there twice; leave one out", "agent.model_settings.temperature: -0.5 is not in 0 to 2",
+                  "agent.model_settings.max_output_tokens: 0 is below 1", "agent.on_uncertain_call: 9 is not an UncertainCallAction"));
 }
 
 TEST(JsonTextTest, TakesJsonOnly) {

@@ -46,6 +46,8 @@ TEST(ParseHttpUrlTest, RefusesWithASentence) {
            Case{"ftp://example.com/", "scheme is \"ftp\""},
            Case{"gopher://example.com/", "scheme is \"gopher\""},
            Case{"javascript:alert(1)", "URL"},
+           Case{"127.0.0.1:18080", "does not begin with http:// or https://"},
+           Case{"localhost:18080/v1", "does not begin with http:// or https://"},
            Case{"http://user@example.com/", "user name"},
            Case{"http://user:pass@example.com/", "user name"},
            Case{"http://:pass@example.com/", "password"},
