@@ -5,15 +5,18 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "clients/cli/address.h"
 #include "clients/cli/text.h"
 #include "clients/cpp/channel.h"
+#include "clients/cpp/error.h"
 #include "proto/util/names.h"
 
 namespace agentruntime::cli {
 namespace {
 
 constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
+constexpr int kAgentsMax = 1'000;  // among which a nearest name is looked for
 
 }  // namespace
 
@@ -54,6 +57,23 @@ absl::StatusOr<std::string> ResolveRun(Session& session, const std::string& run)
 
 ExitCode FailRun(const Output& output, const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? FailUsage(output, std::string(status.message())) : Fail(output, status);
+}
+
+ExitCode FailAgent(Session& session, const absl::Status& status) {
+  const client::ErrorDetails details = client::DetailsOf(status);
+  const auto agent = details.metadata.find("agent");
+  if (!absl::IsNotFound(status) || details.reason != "AGENT_NOT_FOUND" || agent == details.metadata.end()) return Fail(session.output, status);
+  v1::ListAgentsRequest request;
+  request.set_page_size(kAgentsMax);
+  const auto agents = session.agents.List(request);
+  if (!agents.ok()) return Fail(session.output, status);
+  std::vector<std::string> names;
+  for (const v1::Agent& known : agents->agents()) names.emplace_back(absl::StripPrefix(known.name(), "agents/"));
+  const std::string nearest = NearestName(absl::StripPrefix(agent->second, "agents/"), names);
+  if (nearest.empty()) return Fail(session.output, status);
+  absl::Status better(status.code(), absl::StrCat("there is no ", agent->second, "; did you mean \"", nearest, "\"?"));
+  status.ForEachPayload([&better](absl::string_view url, const absl::Cord& payload) { better.SetPayload(url, payload); });
+  return Fail(session.output, better);
 }
 
 std::string ResolveAgent(const std::string& agent) {

@@ -30,6 +30,9 @@ absl::StatusOr<std::string> ResolveRun(Session& session, const std::string& run)
 // As Fail, but a run of another form is a usage error.
 ExitCode FailRun(const Output& output, const absl::Status& status);
 
+// As Fail; where the server has no such agent, with the nearest name of those that it has.
+ExitCode FailAgent(Session& session, const absl::Status& status);
+
 // `agents/{agent}[/revisions/{n}]` of that, of `{agent}` or of `{agent}/{n}`; anything else as it is, for the server to judge.
 std::string ResolveAgent(const std::string& agent);
 

@@ -191,6 +191,17 @@ void AddServer(CLI::App& app, CommandLine& line) {
   drain.callback([&line] { line.command = [&line](Session& session) { return DrainCommand(session, line.grace); }; });
 }
 
+// The command that explains the one that was begun.
+std::string HelpOf(const CLI::App& app) {
+  std::string text = "agentctl ";
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    absl::StrAppend(&text, at->get_name(), " ");
+  }
+  return absl::StrCat(text, "--help");
+}
+
 // A word where a command belongs, with the nearest command; empty if the mistake is another.
 std::string WhyNoCommand(const CLI::App& app) {
   const CLI::App* at = &app;
@@ -225,7 +236,8 @@ int Run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     const std::string why = error.get_exit_code() == 0 ? "" : WhyNoCommand(app);
     if (!why.empty()) return static_cast<int>(FailUsage(StandardOutput(false), why));
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+    if (error.get_exit_code() != 0) return static_cast<int>(FailUsage(StandardOutput(false), absl::StrCat(error.what(), "; see ", HelpOf(app))));
+    return app.exit(error);
   }
   Output output = StandardOutput(line.output == "json");
   const char* const from_environment = std::getenv(kServerVariable);

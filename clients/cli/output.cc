@@ -4,10 +4,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <iostream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "clients/cli/text.h"
 #include "clients/cpp/error.h"
 #include "proto/base/text.h"
@@ -72,11 +75,28 @@ std::string ToJson(const google::protobuf::Message& message) {
 
 void PrintJson(const Output& output, const google::protobuf::Message& message) { output.out << ToJson(message) << std::endl; }
 
+std::string InWordsOfOptions(absl::string_view message) {
+  static constexpr std::array<std::pair<absl::string_view, absl::string_view>, 8> kWords = {{{"after_sequence", "--after"},
+                                                                                             {"request_id", "--request-id"},
+                                                                                             {"call_id", "CALL"},
+                                                                                             {"limits.max_steps", "--max-steps"},
+                                                                                             {"limits.max_tool_calls", "--max-tool-calls"},
+                                                                                             {"limits.max_tokens", "--max-tokens"},
+                                                                                             {"limits.timeout", "--timeout"},
+                                                                                             {"agent.etag", "--etag"}}};
+  absl::string_view rest = message;
+  absl::ConsumePrefix(&rest, "run.");
+  for (const auto& [field, option] : kWords) {
+    if (absl::ConsumePrefix(&rest, absl::StrCat(field, ": "))) return absl::StrCat(option, ": ", rest);
+  }
+  return std::string(message);
+}
+
 ExitCode Fail(const Output& output, const absl::Status& status) {
   if (output.json) {
     output.err << ErrorJson(status) << std::endl;
   } else {
-    output.err << "agentctl: " << absl::StatusCodeToString(status.code()) << ": " << Printable(std::string(status.message())) << std::endl;
+    output.err << "agentctl: " << absl::StatusCodeToString(status.code()) << ": " << Printable(InWordsOfOptions(status.message())) << std::endl;
   }
   return ExitCodeOf(status);
 }

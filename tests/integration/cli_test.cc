@@ -284,6 +284,20 @@ TEST_F(CliTest, AMistypedCommandIsNamedWithTheNearest) {
   EXPECT_EQ(Run({"reusme"}).exit_code, 2);
 }
 
+TEST_F(CliTest, ErrorsAreInItsOwnWords) {
+  EXPECT_EQ(Run({"run", "teste", "x"}).err, "agentctl: NOT_FOUND: there is no agents/teste; did you mean \"tester\"?\n");
+  EXPECT_EQ(Run({"run", "teste", "x", "--detach"}).err, "agentctl: NOT_FOUND: there is no agents/teste; did you mean \"tester\"?\n");
+  EXPECT_THAT(Run({"run", "qqqqqqqq", "x"}).err, HasSubstr("there is no agents/qqqqqqqq; ListAgents (agentctl agents) names those there are"));
+  EXPECT_EQ(Run({"run", "tester", "x"}).exit_code, 0);
+  EXPECT_THAT(Run({"watch", "last", "--after", "1000"}).err, StartsWith("agentctl: OUT_OF_RANGE: --after: 1000 lies beyond the last event of runs/"));
+  const Ended missing = Run({"run", "tester"});
+  EXPECT_EQ(missing.exit_code, 2);
+  EXPECT_EQ(missing.err, "agentctl: INPUT is required; see agentctl run --help\n");
+  EXPECT_EQ(missing.out, "");
+  EXPECT_EQ(Run({}).exit_code, 2);
+  EXPECT_EQ(Run({"--help"}).exit_code, 0);
+}
+
 TEST_F(CliTest, ALabelHasOneValue) {
   const Ended ended = Run({"run", "tester", "x", "--label", "a=1", "--label", "b=1", "--label", "a=2"});
   EXPECT_EQ(ended.exit_code, 2);

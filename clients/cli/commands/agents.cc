@@ -55,7 +55,7 @@ ExitCode AgentsCommand(Session& session) {
 ExitCode AgentCommand(Session& session, const std::string& name) {
   const Output& output = session.output;
   const auto agent = session.agents.Get(ResolveAgent(name));
-  if (!agent.ok()) return Fail(output, agent.status());
+  if (!agent.ok()) return FailAgent(session, agent.status());
   if (output.json) {
     PrintJson(output, *agent);
     return ExitCode::kAnswered;

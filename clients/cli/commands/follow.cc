@@ -24,8 +24,9 @@ void SayThatItGoesOn(const Output& output, const std::string& run) {
 }
 
 // How to look again after the connection was lost for good.
-ExitCode FailWatch(const Output& output, const absl::Status& status, const std::string& run, Sequence last) {
-  const ExitCode code = Fail(output, status);
+ExitCode FailWatch(Session& session, const absl::Status& status, const std::string& run, Sequence last) {
+  const Output& output = session.output;
+  const ExitCode code = FailAgent(session, status);
   if (code == ExitCode::kUnreachable && !run.empty() && !output.json) {
     output.err << "  the run goes on when the server is back:  " << output.program << " watch " << BareRun(run) << " --after " << last << std::endl;
   }
@@ -60,7 +61,7 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
     absl::StatusOr<std::optional<v1::WatchRunResponse>> next = watch.Next();
     if (!next.ok()) {
       display.reset();  // leaves the terminal as it was
-      if (!interrupted) return FailWatch(session.output, next.status(), run.name(), watch.last_sequence());
+      if (!interrupted) return FailWatch(session, next.status(), run.name(), watch.last_sequence());
       SayThatItGoesOn(session.output, run.name());
       return ExitCode::kInterrupted;
     }

@@ -24,7 +24,7 @@ ExitCode RunCommand(Session& session, const RunOptions& options) {
   create.mutable_run()->Swap(&run);
   create.set_request_id(request.request_id());
   const auto made = session.runs.Submit(std::move(create));
-  if (!made.ok()) return Fail(session.output, made.status());
+  if (!made.ok()) return FailAgent(session, made.status());
   if (session.output.json) {
     PrintJson(session.output, *made);
   } else {

@@ -64,6 +64,14 @@ TEST(ProgramTextTest, IsWhatAPersonTypesToReachTheSameServer) {
   EXPECT_EQ(ProgramText("/my folder/it's", "[::1]:7070", ""), "'/my folder/it'\\''s' --server '[::1]:7070'");
 }
 
+TEST(WordsTest, AFieldOfTheApiIsTheOptionThatSetsIt) {
+  EXPECT_EQ(InWordsOfOptions("after_sequence: 9 lies beyond"), "--after: 9 lies beyond");
+  EXPECT_EQ(InWordsOfOptions("run.limits.max_steps: 0 is less"), "--max-steps: 0 is less");
+  EXPECT_EQ(InWordsOfOptions("limits.max_steps: 0 is less"), "--max-steps: 0 is less");
+  EXPECT_EQ(InWordsOfOptions("run.input: is missing"), "run.input: is missing");
+  EXPECT_EQ(InWordsOfOptions("there is no after_sequence: so"), "there is no after_sequence: so");
+}
+
 TEST(WidthTest, CountsColumns) {
   EXPECT_EQ(DisplayWidth("abc"), 3);
   EXPECT_EQ(DisplayWidth("\xC3\xA4"), 1);
