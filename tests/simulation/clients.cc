@@ -66,10 +66,11 @@ asio::awaitable<void> Stage::Submit(CreateRequest request, bool follow) {
   for (;;) {
     if (follow) {
       using Watching = std::unique_ptr<Watch>;
+      const int process = processes_;
       auto watch = co_await Ask<Watching>([request](Runtime& runtime) { return runtime.RunAgent(request, Caller(), /*include_deltas=*/true); });
       CheckCode(watch.status(), "RunAgent");
       if (watch.ok()) {
-        const Connection connection = Connected(*std::move(watch));
+        const Connection connection{*std::move(watch), process};
         auto first = co_await Next(connection);
         v1::WatchRunResponse response;
         if (first.ok() && *first != nullptr && response.ParseFromString(**first)) {

@@ -73,7 +73,6 @@ class Stage {
     std::shared_ptr<Watch> watch;
     int process = 0;
   };
-  Connection Connected(std::unique_ptr<Watch> watch) { return {std::move(watch), processes_}; }
   boost::asio::awaitable<absl::StatusOr<EncodedResponse>> Next(Connection connection);
   boost::asio::awaitable<void> Watcher();
   // Follows `run` until its end, across reconnects; leaves early if `may_leave`. `connection`: where to begin; it may be none.

@@ -12,6 +12,7 @@ namespace {
 
 constexpr absl::Duration kSettleMax = absl::Hours(2);  // once faults ended: every run has come to its stop, every client to its end
 constexpr int64_t kHandlersMax = 3'000'000;
+constexpr absl::Duration kStallMax = absl::Milliseconds(10);
 constexpr absl::Duration kHandlerTimeMax = absl::Microseconds(50);
 
 }  // namespace
@@ -115,7 +116,7 @@ bool Stage::Step() {
     return true;
   }
   // Handlers take time, and now and then so much that what waits for time is due before what waits for a turn.
-  if (next && world_.dice.Chance(world_.settings.leave_time)) world_.now = *next;
+  if (next && *next - world_.now < kStallMax && world_.dice.Chance(world_.settings.leave_time)) world_.now = *next;
   world_.now += world_.dice.Between(absl::ZeroDuration(), kHandlerTimeMax);
   ++judge_.counts.handlers;
   const size_t chosen = world_.dice.Index(ready);

@@ -55,9 +55,10 @@ asio::awaitable<void> Stage::Follow(RunId run, Sequence cursor, bool deltas, boo
   for (;;) {
     if (connection.watch == nullptr) {
       using Watching = std::unique_ptr<Watch>;
+      const int process = processes_;  // before: the answer may come when that process is gone
       auto opened = co_await Ask<Watching>([run, cursor, deltas](Runtime& runtime) { return runtime.WatchRun(run, cursor, deltas); });
       CheckCode(opened.status(), "WatchRun");
-      if (opened.ok()) connection = Connected(*std::move(opened));
+      if (opened.ok()) connection = {*std::move(opened), process};
     }
     if (connection.watch != nullptr && !co_await FollowOnce(run, &cursor, may_leave, std::exchange(connection, Connection()))) co_return;
     if (may_leave && !world_.faults) co_return;

@@ -1,0 +1,82 @@
+// Plays a fixed set of seeds and a fresh one. simulation_test --seed N plays one seed, with --trace every line of it.
+#include "tests/simulation/simulation.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+
+#include "proto/base/log.h"
+
+#ifndef AGENTRUNTIME_SIMULATION_SEEDS
+#define AGENTRUNTIME_SIMULATION_SEEDS 5000
+#endif
+
+namespace agentruntime::simulation {
+namespace {
+
+// In all; half of them are the same each time.
+constexpr int kSeeds = AGENTRUNTIME_SIMULATION_SEEDS;
+
+// Plays `count` seeds from `from`; names each that breaks a promise, and how to see it again.
+Counts Play(uint64_t from, int count) {
+  Counts counts;
+  for (uint64_t seed = from; seed < from + static_cast<uint64_t>(count); ++seed) {
+    const Verdict verdict = Simulate(seed, /*print=*/false);
+    counts.Add(verdict.counts);
+    if (verdict.failure.empty()) continue;
+    ADD_FAILURE() << "seed " << seed << " breaks a promise: " << verdict.failure << "\nagain: simulation_test --seed " << seed << " --trace\nits last lines:\n"
+                  << verdict.trace;
+    if (testing::Test::HasFatalFailure()) break;
+  }
+  return counts;
+}
+
+// A verdict over nothing is none.
+void ExpectWork(const Counts& counts, int seeds) {
+  EXPECT_GE(counts.runs, seeds * 2);
+  EXPECT_GE(counts.stops, seeds * 3);
+  EXPECT_GE(counts.events, seeds * 40);
+  EXPECT_GE(counts.executions, seeds * 8);
+  EXPECT_GE(counts.model_requests, seeds * 6);
+  EXPECT_GE(counts.seen_events, seeds * 80);
+  EXPECT_GE(counts.acknowledged, seeds * 4);
+  EXPECT_GE(counts.crashes, seeds * 2);
+}
+
+TEST(SimulationTest, TheFixedSeedsKeepEveryPromise) { ExpectWork(Play(1, kSeeds / 2), kSeeds / 2); }
+
+TEST(SimulationTest, FreshSeedsKeepEveryPromise) {
+  const uint64_t from = std::random_device()();
+  std::printf("fresh seeds from %llu\n", static_cast<unsigned long long>(from));
+  ExpectWork(Play(from, kSeeds - kSeeds / 2), kSeeds - kSeeds / 2);
+}
+
+TEST(SimulationTest, ASeedRepeatsItself) {
+  const int count = std::max(10, kSeeds / 40);
+  for (uint64_t seed = 1; seed <= static_cast<uint64_t>(count); ++seed) {
+    const Verdict first = Simulate(seed, /*print=*/false);
+    const Verdict second = Simulate(seed, /*print=*/false);
+    EXPECT_EQ(first.hash, second.hash) << "seed " << seed;
+    EXPECT_EQ(first.counts.handlers, second.counts.handlers) << "seed " << seed;
+  }
+}
+
+TEST(SimulationTest, SeedsDiffer) { EXPECT_NE(Simulate(1, /*print=*/false).hash, Simulate(2, /*print=*/false).hash); }
+
+}  // namespace
+}  // namespace agentruntime::simulation
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  agentruntime::ConfigureLog(agentruntime::LogLevel::kError, agentruntime::LogFormat::kLogfmt);
+  const bool trace = argc > 3 && std::strcmp(argv[3], "--trace") == 0;
+  if (argc > 2 && std::strcmp(argv[1], "--seed") == 0) {
+    const auto verdict = agentruntime::simulation::Simulate(std::strtoull(argv[2], nullptr, 10), trace);
+    std::printf("%s\n", verdict.failure.empty() ? "every promise held" : verdict.failure.c_str());
+    return verdict.failure.empty() ? 0 : 1;
+  }
+  return RUN_ALL_TESTS();
+}
