@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -201,17 +202,19 @@ absl::StatusOr<std::unique_ptr<JournalWatch>> Hub::Follow(const RunId& run, Sequ
 }
 
 void Hub::Drain() {
-  std::vector<std::shared_ptr<Mailbox>> all;
+  std::map<RunId, std::vector<std::shared_ptr<Mailbox>>> all;  // by run, so that a seed repeats a drain: a hash map's order is another in each process
   {
     MutexLock lock(mu_);
     draining_ = true;
     for (const auto& [run, list] : mailboxes_) {
       for (const auto& weak : list) {
-        if (auto mailbox = weak.lock()) all.push_back(std::move(mailbox));
+        if (auto mailbox = weak.lock()) all[run].push_back(std::move(mailbox));
       }
     }
   }
-  for (const auto& mailbox : all) mailbox->Drain();
+  for (const auto& [run, mailboxes] : all) {
+    for (const auto& mailbox : mailboxes) mailbox->Drain();
+  }
 }
 
 }  // namespace agentruntime

@@ -22,6 +22,17 @@ constexpr int32_t kRecoveryPage = 1000;
 constexpr absl::Duration kAlarmMax = absl::Minutes(1);    // then the wall clock is looked at again: it may have been set
 constexpr absl::Duration kRetryPause = absl::Seconds(1);  // before what could not be read is read again
 
+// By run, so that a seed repeats a drain: a hash map's own order is another in each process.
+template <typename Entries>
+std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
+  std::vector<std::shared_ptr<Session>> sessions;
+  for (const auto& [run, entry] : entries) {
+    if (entry.session != nullptr) sessions.push_back(entry.session);
+  }
+  std::sort(sessions.begin(), sessions.end(), [](const auto& a, const auto& b) { return a->run() < b->run(); });
+  return sessions;
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher)
@@ -300,9 +311,7 @@ asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
     pauses_.clear();
     probation_.reset();
     alarm_.reset();
-    for (auto& [run, entry] : entries_) {
-      if (entry.session != nullptr) sessions.push_back(entry.session);
-    }
+    sessions = SessionsIn(entries_);
     idle = alive_ == 0 && loading_ == 0;
     if (!idle) drained_.push_back(drained);
   }
@@ -313,9 +322,7 @@ asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
     std::vector<std::shared_ptr<Session>> late;
     {
       MutexLock lock(self->mu_);
-      for (auto& [run, entry] : self->entries_) {
-        if (entry.session != nullptr) late.push_back(entry.session);
-      }
+      late = SessionsIn(self->entries_);
     }
     for (const auto& session : late) session->Abandon();
   });
