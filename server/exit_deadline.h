@@ -4,14 +4,15 @@
 #include <thread>
 
 #include "absl/time/time.h"
+#include "server/exit_code.h"
 
 namespace agentruntime {
 
-// While it lives, the process has `time` to end by itself; then it is ended, as drained. What still holds it up by then is a tool that ignores its
+// While it lives, the process has `time` to end by itself; then it is ended, with `code`. What still holds it up by then is a tool that ignores its
 // cancellation or a disk that does not answer: every run is parked, and the journal needs no farewell.
 class ExitDeadline {
  public:
-  explicit ExitDeadline(absl::Duration time);
+  explicit ExitDeadline(absl::Duration time, ExitCode code = ExitCode::kDrained);
 
  private:
   std::jthread thread_;

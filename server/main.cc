@@ -31,7 +31,7 @@ namespace {
 
 // What is open when the runtime has ended: answers on their way.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
-// From the end of the drain to that of the process.
+// Beyond the grace of a drain, until the process has ended.
 constexpr absl::Duration kExitMax = absl::Seconds(15);
 
 int Fail(ExitCode code, absl::string_view message) {
@@ -86,6 +86,7 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
   const rpc::Backend backend = BackendOf(loaded, *wiring, drain);
   auto server = Server::Start(loaded.listen, wiring->pool(), backend);
   if (!server.ok()) {
+    exit_deadline.emplace(kExitMax, ExitCode::kInUse);
     wiring->Drain(absl::ZeroDuration());
     return Fail(ExitCode::kInUse, server.status().message());
   }
@@ -106,10 +107,11 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
   while (deadline) {
     const absl::Duration grace = std::max(absl::ZeroDuration(), *deadline - absl::Now());
     Log(LogLevel::kInfo, "draining", {{"grace", absl::FormatDuration(absl::Trunc(grace, absl::Milliseconds(1)))}});
+    exit_deadline.emplace(grace + kExitMax, failure ? failure->code : ExitCode::kDrained);
     wiring->StartDrain(grace, [&drain] { drain.Finish(); });
     deadline = drain.WaitForSooner(*deadline);
   }
-  exit_deadline.emplace(kExitMax);
+  exit_deadline.emplace(kExitMax, failure ? failure->code : ExitCode::kDrained);
   (*server)->Shutdown(kShutdownGrace);
   wiring->runtime().SetServingListener([](bool) {});
   if (failure) return Fail(failure->code, failure->message);
