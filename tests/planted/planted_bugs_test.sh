@@ -4,6 +4,7 @@ set -uo pipefail
 bin="$1"
 failed=0
 count=0
+seen=()
 
 # sees BUG PROGRAM TEST
 sees() {
@@ -14,11 +15,14 @@ sees() {
     failed=1
     return
   fi
-  if output="$(AGENTRUNTIME_BUG="$1" timeout 60 "$bin/$2" --gtest_filter="$3" 2>&1)"; then
-    printf '%s: NOT SEEN by %s of %s\n' "$1" "$3" "$2"
-    failed=1
-  else
+  # Seen is what the test itself says, not that the program ended somehow.
+  output="$(AGENTRUNTIME_BUG="$1" timeout 60 "$bin/$2" --gtest_filter="$3" 2>&1)"
+  if grep -q '\[  FAILED  \]' <<<"$output"; then
     printf '%s: seen by %s of %s\n' "$1" "$3" "$2"
+    seen+=("$1")
+  else
+    printf '%s: NOT SEEN by %s of %s\n%s\n' "$1" "$3" "$2" "$(tail -n 5 <<<"$output")"
+    failed=1
   fi
 }
 
@@ -34,6 +38,14 @@ sees unbounded_watcher mailbox_test MailboxTest.OneThatIsNotReadHoldsABoundedBuf
 sees command_before_start runtime_test RuntimeTest.ACancelAfterARestartStartsNothing
 sees forget_request_id store_conformance_test '*JournalSuite.RequestIdWithTheSameHashIsTheSameRun*'
 sees book_nothing stop_test StopTest.UnreportedUsageIsBookedAtItsReservation
+
+# Every bug that a build can make stands above.
+while read -r name; do
+  if [[ " ${seen[*]} " != *" $name "* ]]; then
+    printf '%s: no test above sees it\n' "$name"
+    failed=1
+  fi
+done < <(sed -n 's/^    {"\([a-z_]*\)", Bug::.*/\1/p' "$(dirname "$0")/../../proto/base/planted_bug.cc")
 
 printf '%s planted bugs, %s\n' "$count" "$( ((failed)) && echo 'some not seen' || echo 'all seen')"
 exit "$failed"
