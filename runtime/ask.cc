@@ -38,8 +38,9 @@ v1::Event QuestionAboutUncertain(const RunPlan& plan, const StepState& step, con
   v1::CallWaiting* const waiting = fact.mutable_call_waiting();
   waiting->set_call_id(call.id.ToString());
   waiting->set_kind(v1::WAIT_KIND_UNCERTAIN);
-  waiting->set_text(std::string(CutUtf8(absl::StrCat("did this call take effect? Its attempt ", call.attempts, " was started and nobody knows: ",
-                                                     OneLine(asked.tool(), 64), " ", OneLine(asked.arguments(), kWaitTextBytesMax)),
+  waiting->set_text(std::string(CutUtf8(absl::StrCat("did this call take effect? Its attempt ", call.attempts,
+                                                     " was started, nobody knows how it ended, and it may still be at work: ", OneLine(asked.tool(), 64), " ",
+                                                     OneLine(asked.arguments(), kWaitTextBytesMax)),
                                         kWaitTextBytesMax)));
   *waiting->mutable_expire_time() = ToProto(now + WaitOf(*plan.agent));
   waiting->mutable_default_answer()->mutable_give_up();

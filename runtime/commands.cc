@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proto/util/errors.h"
+#include "proto/util/limits.h"
 #include "proto/util/time.h"
 #include "runtime/limits.h"
 #include "runtime/view.h"
@@ -35,6 +36,12 @@ bool WasSeen(Session& session, const std::string& request_id, const std::string&
   return true;
 }
 
+// What people may add to a journal ends at half of it: the run itself is asked about the rest before each decision only.
+absl::Status CheckRoom(const RunState& state, int64_t bytes) {
+  const bool fits = state.last_sequence < kEventsMax / 2 && state.journal_bytes + bytes <= kJournalBytesMax / 2;
+  return fits ? absl::OkStatus() : JournalFull(state.id);
+}
+
 // The limit's new value in the unit of LimitHit, or the present one.
 int64_t ValueOf(const v1::Limits& limits, const v1::Limits& present, const std::string& limit) {
   if (limit == "max_steps") return limits.has_max_steps() ? limits.max_steps() : present.max_steps();
@@ -45,11 +52,14 @@ int64_t ValueOf(const v1::Limits& limits, const v1::Limits& present, const std::
 
 }  // namespace
 
-absl::Status CheckResume(const RunState& state, const v1::Limits& limits) {
+absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline) {
   if (!state.is_stopped()) return RunNotStopped(state.id, state.phase);
   const v1::Stop& stop = state.stopped->run_stopped().stop();
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER) return RunAnswered(state.id);
   if (!stop.resumable()) return RunNotResumable(state.id, stop.detail());
+  if (stop.limit().limit() == "deadline") {
+    return deadline && *deadline > absl::FromUnixMillis(stop.limit().count()) ? absl::OkStatus() : DeadlineNotRaised(state.id);
+  }
   if (stop.has_limit() && ValueOf(limits, state.limits, stop.limit().limit()) <= stop.limit().count()) return LimitNotRaised(state.id, stop.limit());
   return absl::OkStatus();
 }
@@ -72,7 +82,7 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
   const RunState& state = session.state();
   if (WasSeen(session, command.request_id, command.request_hash, reply)) return;
   absl::Status allowed = CheckMaximum(command.limits, session.options().maximum_limits, "limits");
-  if (allowed.ok()) allowed = CheckResume(state, command.limits);
+  if (allowed.ok()) allowed = CheckResume(state, command.limits, command.deadline);
   if (!allowed.ok()) {
     reply->Complete(std::move(allowed));
     return;
@@ -82,6 +92,7 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
   v1::RunResumed* const resumed = fact.mutable_run_resumed();
   *resumed->mutable_limits() = std::move(command.limits);
   for (v1::Part& part : command.input) *resumed->add_input() = std::move(part);
+  if (command.deadline) *resumed->mutable_deadline() = ToProto(*command.deadline);
   resumed->set_request_id(std::move(command.request_id));
   resumed->set_request_hash(std::move(command.request_hash));
   resumed->set_principal(std::move(command.principal));
@@ -91,9 +102,40 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
   ReplyWhenDurable(session, std::move(reply));
 }
 
-absl::Status CheckResolve(const RunState& state, const CallId& call) {
+absl::Status CheckInput(const RunState& state, int64_t bytes) {
+  if (state.is_stopped()) return RunTakesNoInput(state.id, "it is stopped; ResumeRun goes on and takes input, unless it answered");
+  if (state.is_cancelling()) return RunTakesNoInput(state.id, "it is being cancelled");
+  // First in the journal wins: the answer is final.
+  if (const StepState* const step = state.last_step(); step != nullptr && step->calls.empty() && state.finish_reason == v1::FINISH_REASON_ANSWER) {
+    return RunAnswered(state.id);
+  }
+  return CheckRoom(state, bytes);
+}
+
+void SendInput(Session& session, InputCommand command, std::shared_ptr<Reply<v1::Run>> reply) {
+  if (WasSeen(session, command.request_id, command.request_hash, reply)) return;
+  int64_t bytes = 0;
+  for (const v1::Part& part : command.input) bytes += static_cast<int64_t>(part.ByteSizeLong());
+  if (absl::Status status = CheckInput(session.state(), bytes); !status.ok()) {
+    reply->Complete(std::move(status));
+    return;
+  }
+  std::vector<v1::Event> facts(1);
+  facts[0].set_step(session.state().usage.steps());
+  v1::InputReceived* const received = facts[0].mutable_input_received();
+  for (v1::Part& part : command.input) *received->add_input() = std::move(part);
+  received->set_principal(std::move(command.principal));
+  received->set_request_id(std::move(command.request_id));
+  received->set_request_hash(std::move(command.request_hash));
+  session.Record(std::move(facts));
+  ReplyWhenDurable(session, std::move(reply));
+}
+
+absl::Status CheckResolve(const RunState& state, const CallId& call, const v1::CallAnswer& answer) {
   const CallState* const last = state.FindCall(call);
-  if (last != nullptr && last->phase == CallPhase::kWaiting && state.is_live() && !state.is_cancelling()) return absl::OkStatus();
+  if (last != nullptr && last->phase == CallPhase::kWaiting && state.is_live() && !state.is_cancelling()) {
+    return answer.has_run_again() ? CheckRoom(state, 0) : absl::OkStatus();
+  }
   for (const HistoryItem& item : state.history) {
     const auto* const step = std::get_if<StepState>(&item);
     if (step == nullptr || step->number != call.step) continue;
@@ -104,7 +146,7 @@ absl::Status CheckResolve(const RunState& state, const CallId& call) {
 
 void ResolveCall(Session& session, ResolveCommand command, std::shared_ptr<Reply<v1::Run>> reply) {
   if (WasSeen(session, command.resolution.request_id, command.resolution.request_hash, reply)) return;
-  if (absl::Status status = CheckResolve(session.state(), command.call); !status.ok()) {
+  if (absl::Status status = CheckResolve(session.state(), command.call, command.resolution.answer); !status.ok()) {
     reply->Complete(std::move(status));
     return;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,25 +17,37 @@ namespace agentruntime {
 struct ResumeCommand {
   v1::Limits limits;
   std::vector<v1::Part> input;
+  std::optional<absl::Time> deadline;
   std::string request_id;
   std::string request_hash;
   std::string principal;
 };
+
+struct InputCommand {
+  std::vector<v1::Part> input;
+  std::string request_id;
+  std::string request_hash;
+  std::string principal;
+};
+
+// OK unless the run takes no input of `bytes`: RunTakesNoInput, RunAnswered, JournalFull. Pure.
+absl::Status CheckInput(const RunState& state, int64_t bytes);
 
 struct ResolveCommand {
   CallId call;
   Resolution resolution;
 };
 
-// OK unless the call does not wait: CallNotFound, CallNotWaiting. Pure.
-absl::Status CheckResolve(const RunState& state, const CallId& call);
+// OK unless the call does not wait, or is to be run again where the journal has no room for that: CallNotFound, CallNotWaiting, JournalFull. Pure.
+absl::Status CheckResolve(const RunState& state, const CallId& call, const v1::CallAnswer& answer);
 
-// OK unless the run cannot be resumed with these limits: RunNotStopped, RunAnswered, LimitNotRaised. Pure.
-absl::Status CheckResume(const RunState& state, const v1::Limits& limits);
+// OK unless the run cannot be resumed with these limits and this deadline: RunNotStopped, RunAnswered, LimitNotRaised, DeadlineNotRaised. Pure.
+absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline);
 
 // Each answers `reply` with the run once its event is durable.
 void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply);
 void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1::Run>> reply);
+void SendInput(Session& session, InputCommand command, std::shared_ptr<Reply<v1::Run>> reply);
 void ResolveCall(Session& session, ResolveCommand command, std::shared_ptr<Reply<v1::Run>> reply);
 
 }  // namespace agentruntime

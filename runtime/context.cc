@@ -18,7 +18,10 @@ std::shared_ptr<const T> Inside(const EventPtr& event, const T& part) {
   return std::shared_ptr<const T>(event, &part);
 }
 
-const Parts& InputOf(const v1::Event& event) { return event.has_run_created() ? event.run_created().input() : event.run_resumed().input(); }
+const Parts& InputOf(const v1::Event& event) {
+  if (event.has_run_created()) return event.run_created().input();
+  return event.has_input_received() ? event.input_received().input() : event.run_resumed().input();
+}
 
 void AddStep(Messages& messages, const StepState& step) {
   const auto decision = Inside(step.decision, step.decision->decision_made().decision());

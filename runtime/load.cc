@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
+#include "proto/util/time.h"
 #include "runtime/view.h"
 
 namespace agentruntime {
@@ -37,6 +38,7 @@ absl::StatusOr<v1::Run> LoadRun(Store& store, const RunId& run) {
   ASSIGN_OR_RETURN(const RunRecord record, store.GetRun(run));
   v1::Run loaded = SummaryOf(record);
   *loaded.mutable_limits() = record.projection.limits;
+  if (record.projection.deadline) *loaded.mutable_deadline() = ToProto(*record.projection.deadline);
   const ReadLimit one{.events_max = 1};
   ASSIGN_OR_RETURN(const std::vector<EventPtr> first, store.ReadEvents(run, 0, one));
   if (first.empty() || !first.front()->has_run_created()) return RunDamaged(run, "event 1 is missing");

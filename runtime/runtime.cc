@@ -194,6 +194,7 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   *created->mutable_input() = std::move(*request.run.mutable_input());
   *created->mutable_limits() = std::move(accepted->limits);
   *created->mutable_labels() = std::move(*request.run.mutable_labels());
+  if (request.run.has_deadline()) *created->mutable_deadline() = request.run.deadline();
   created->set_principal(caller.principal);
   created->set_traceparent(caller.traceparent);
   created->set_request_id(request.request_id);
@@ -269,9 +270,19 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, std::stri
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeRequest request, Caller caller) {
   const auto impl = impl_;
   CO_RETURN_IF_ERROR(impl->commands_.CheckWritable());
-  ResumeCommand command{std::move(request.limits), std::move(request.input), std::move(request.request_id), std::move(request.request_hash), caller.principal};
+  ResumeCommand command{std::move(request.limits),     std::move(request.input),        request.deadline,
+                        std::move(request.request_id), std::move(request.request_hash), caller.principal};
   co_return co_await impl->Command(run, Scheduler::Need::kRoom, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
     agentruntime::ResumeRun(session, command, std::move(reply));
+  });
+}
+
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::SendInput(RunId run, InputRequest request, Caller caller) {
+  const auto impl = impl_;
+  CO_RETURN_IF_ERROR(impl->commands_.CheckWritable());
+  InputCommand command{std::move(request.input), std::move(request.request_id), std::move(request.request_hash), std::move(caller.principal)};
+  co_return co_await impl->Command(run, Scheduler::Need::kRoom, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+    agentruntime::SendInput(session, command, std::move(reply));
   });
 }
 
@@ -284,7 +295,7 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResolveCall(RunId run, Resolve
   command.resolution.principal = std::move(caller.principal);
   command.resolution.request_id = std::move(request.request_id);
   command.resolution.request_hash = std::move(request.request_hash);
-  co_return co_await impl->Command(run, Scheduler::Need::kRoom, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+  co_return co_await impl->Command(run, Scheduler::Need::kNothing, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
     agentruntime::ResolveCall(session, command, std::move(reply));
   });
 }

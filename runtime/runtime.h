@@ -31,13 +31,20 @@ struct Caller {
 };
 
 struct CreateRequest {
-  v1::Run run;  // agent, input, limits, labels; each field valid by itself
+  v1::Run run;  // agent, input, limits, labels, deadline; each field valid by itself
   std::string request_id;
   std::string request_hash;
 };
 
 struct ResumeRequest {
   v1::Limits limits;
+  std::vector<v1::Part> input;
+  std::optional<absl::Time> deadline;
+  std::string request_id;
+  std::string request_hash;
+};
+
+struct InputRequest {
   std::vector<v1::Part> input;
   std::string request_id;
   std::string request_hash;
@@ -74,6 +81,7 @@ class Runtime {
   boost::asio::awaitable<absl::StatusOr<v1::Run>> GetRun(RunId run, absl::Duration wait);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> CancelRun(RunId run, std::string cause, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> ResumeRun(RunId run, ResumeRequest request, Caller caller);
+  boost::asio::awaitable<absl::StatusOr<v1::Run>> SendInput(RunId run, InputRequest request, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> ResolveCall(RunId run, ResolveRequest request, Caller caller);
   boost::asio::awaitable<absl::Status> DeleteRun(RunId run);
   // Without input, limits and answer.

@@ -84,17 +84,19 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
       return Later([self = shared_from_this(), after, found] { self->RecoverAfter(after, found); });
     }
     if (page->empty()) break;
+    int64_t asleep = 0;
     {
       MutexLock lock(mu_);
       for (const UnfinishedRun& unfinished : *page) {
-        if (unfinished.state == v1::RUN_STATE_WAITING && unfinished.wake_time) {
+        if (unfinished.state == v1::RUN_STATE_WAITING && unfinished.wake_time && *unfinished.wake_time > environment_.clock->Now()) {
           WakeAt(*unfinished.wake_time, unfinished.id);
+          ++asleep;
           continue;
         }
         (unfinished.barren_starts >= kBarrenStartsSuspect ? suspects_ : waiting_).push_back(unfinished.id);
       }
     }
-    found += static_cast<int64_t>(page->size());
+    found += static_cast<int64_t>(page->size()) - asleep;
     after = page->back().id;
     StartMore();
   }
@@ -116,8 +118,17 @@ void Scheduler::Later(absl::AnyInvocable<void()> then) {
 }
 
 void Scheduler::WakeAt(absl::Time wake, const RunId& run) {
+  Awake(run);
   asleep_.emplace(wake, run);
+  wake_times_[run] = wake;
   if (wake < alarm_time_) SetAlarm();
+}
+
+void Scheduler::Awake(const RunId& run) {
+  const auto at = wake_times_.find(run);
+  if (at == wake_times_.end()) return;
+  asleep_.erase({at->second, run});
+  wake_times_.erase(at);
 }
 
 void Scheduler::SetAlarm() {
@@ -130,9 +141,11 @@ void Scheduler::SetAlarm() {
 void Scheduler::WakeDue() {
   {
     MutexLock lock(mu_);
+    if (draining_) return;
     const absl::Time now = environment_.clock->Now();
     while (!asleep_.empty() && asleep_.begin()->first <= now) {
       waiting_.push_back(asleep_.begin()->second);
+      wake_times_.erase(asleep_.begin()->second);
       asleep_.erase(asleep_.begin());
     }
     alarm_time_ = absl::InfiniteFuture();
@@ -163,6 +176,7 @@ void Scheduler::StartMore() {
 
 void Scheduler::BeginLoad(const RunId& run) {
   entries_[run];
+  Awake(run);
   ++loading_;
   asio::post(environment_.blocking_pool, [self = shared_from_this(), run] { self->Load(run); });
 }
@@ -311,6 +325,7 @@ asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
     pauses_.clear();
     probation_.reset();
     alarm_.reset();
+    due_alarm_.reset();
     sessions = SessionsIn(entries_);
     idle = alive_ == 0 && loading_ == 0;
     if (!idle) drained_.push_back(drained);

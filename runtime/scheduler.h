@@ -43,7 +43,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // be loaded (NOT_FOUND, DATA_LOSS), has too many commands waiting, or the server drains.
   using Failed = absl::AnyInvocable<void(absl::Status)>;
   enum class Need {
-    kNothing,  // it ends work
+    kNothing,  // it ends work, or answers what a run that exists waits for
     kRoom,     // it begins work: QueueFull where a session would have to be made over running_max
   };
   void Send(const RunId& run, Session::Command command, Need need, Failed failed);
@@ -81,6 +81,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // Takes up those that wait for a person and are due; then waits for the next.
   void WakeDue() ABSL_LOCKS_EXCLUDED(mu_);
   void WakeAt(absl::Time wake, const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Awake(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetAlarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes waiting runs up while there is room.
   void StartMore() ABSL_LOCKS_EXCLUDED(mu_);
@@ -104,9 +105,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
-  // Runs in WAITING that left memory, by when their first wait expires; as many as the store holds, about 70 bytes each. One that a command took up meanwhile
-  // is taken up in vain, and leaves again.
+  // Runs in WAITING that left memory, by when they are due; as many as the store holds of them, about 150 bytes each.
   std::set<std::pair<absl::Time, RunId>> asleep_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<RunId, absl::Time> wake_times_ ABSL_GUARDED_BY(mu_);  // of those; looked up only
   std::unique_ptr<Timers::Wait> alarm_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Timers::Wait> due_alarm_ ABSL_GUARDED_BY(mu_);  // the one before, whose call may still be under way
   absl::Time alarm_time_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();

@@ -37,6 +37,7 @@ void ApplyCreated(RunState& state, const EventPtr& event) {
   state.created = event;
   state.phase = v1::RUN_STATE_QUEUED;
   state.limits = event->run_created().limits();
+  if (event->run_created().has_deadline()) state.deadline = FromProto(event->run_created().deadline());
   state.history.emplace_back(InputItem{event});
   state.history_bytes += TextBytes(event->run_created().input());
 }
@@ -196,6 +197,13 @@ void DerivePhase(RunState& state) {
   if (waits) state.phase = v1::RUN_STATE_WAITING;
 }
 
+void ApplyInputReceived(RunState& state, const EventPtr& event) {
+  const v1::InputReceived& received = event->input_received();
+  state.history.emplace_back(InputItem{event});
+  state.history_bytes += TextBytes(received.input());
+  Remember(state, received.request_id(), received.request_hash());
+}
+
 void ApplyCancelRequested(RunState& state, const EventPtr& event) {
   state.cancel_requested = event;
   state.cancel_deadline = state.last_time + FromProto(event->cancel_requested().grace());
@@ -213,6 +221,7 @@ void ApplyResumed(RunState& state, const EventPtr& event) {
   const v1::RunResumed& resumed = event->run_resumed();
   state.phase = v1::RUN_STATE_QUEUED;
   Raise(state.limits, resumed.limits());
+  if (resumed.has_deadline()) state.deadline = FromProto(resumed.deadline());
   if (resumed.input_size() > 0) {
     state.history.emplace_back(InputItem{event});
     state.history_bytes += TextBytes(resumed.input());
@@ -249,6 +258,7 @@ void ApplyKind(RunState& state, const EventPtr& event) {
     case v1::Event::kCallWaiting: return ApplyCallWaiting(state, event);
     case v1::Event::kCallResolved: return ApplyCallResolved(state, event);
     case v1::Event::kCallFinished: return ApplyCallFinished(state, event);
+    case v1::Event::kInputReceived: return ApplyInputReceived(state, event);
     case v1::Event::kCancelRequested: return ApplyCancelRequested(state, event);
     case v1::Event::kRunStopped: return ApplyStopped(state, event);
     case v1::Event::kRunResumed: return ApplyResumed(state, event);

@@ -54,7 +54,7 @@ struct StepState {
 
 // What was said, in the order of the journal: input from outside, or a step.
 struct InputItem {
-  EventPtr event;  // run_created or run_resumed
+  EventPtr event;  // run_created, input_received or run_resumed
 };
 using HistoryItem = std::variant<InputItem, StepState>;
 
@@ -100,6 +100,7 @@ struct RunState {
   int32_t invalid_decisions = 0;                                   // in a row, with invalid calls only
   EventPtr cancel_requested;                                       // null: not cancelling
   absl::Time cancel_deadline = absl::InfiniteFuture();             // end of the grace
+  absl::Time deadline = absl::InfiniteFuture();                    // of the run
 
   EventPtr stopped;  // the last run_stopped
   Sequence answer_sequence = 0;

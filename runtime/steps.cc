@@ -144,6 +144,7 @@ void StepFolder::Add(const v1::Event& event) {
     case v1::Event::kRunCreated:
     case v1::Event::kRunStarted:
     case v1::Event::kModelFailed:
+    case v1::Event::kInputReceived:
     case v1::Event::kCancelRequested:
     case v1::Event::kRunStopped:
     case v1::Event::kRunResumed:

@@ -17,7 +17,7 @@ namespace agentruntime {
 namespace {
 
 // Room that a stop and the settlements before it may need beyond the bounds: one step with every call attempted and answered.
-constexpr int64_t kJournalBytesReserve = kEventBytesMax + kCallsPerDecisionMax * (kResultBytesMax + 1024);
+constexpr int64_t kJournalBytesReserve = kEventBytesMax + kCallsPerDecisionMax * (kResultBytesMax + 8192);
 constexpr int64_t kEventsReserve = 2 + kCallsPerDecisionMax * (2 * kToolAttemptsMax + 1) + 2 * kModelAttemptsMax;
 
 // Waits end by wall time, which may jump back: one that would last longer than any that is ever asked for has ended.
@@ -100,6 +100,11 @@ v1::Stop TimeoutStop(const RunState& state, absl::Duration active) {
   return LimitStop(v1::STOP_REASON_TIMEOUT, "timeout", absl::ToInt64Milliseconds(timeout), absl::ToInt64Milliseconds(active),
                    absl::StrCat("the run was active for ", absl::FormatDuration(absl::Trunc(active, absl::Milliseconds(1))), ", its timeout is ",
                                 absl::FormatDuration(timeout)));
+}
+
+v1::Stop DeadlineStop(const RunState& state, absl::Time now) {
+  return LimitStop(v1::STOP_REASON_TIMEOUT, "deadline", absl::ToUnixMillis(state.deadline), absl::ToUnixMillis(now),
+                   absl::StrCat("the run's deadline was ", absl::FormatTime(absl::RFC3339_sec, state.deadline, absl::UTCTimeZone())));
 }
 
 // The stop that the last decision asks for by itself, if any.
@@ -210,8 +215,8 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
         }
         break;
       case CallPhase::kWaiting:
-        // By wall time alone: what a person was promised is an instant.
-        if (ExpiryOf(call) <= now.wall) {
+        // By wall time: what a person was promised is an instant. One further away than any wait is of a clock that was set back.
+        if (ExpiryOf(call) <= now.wall || ExpiryOf(call) - now.wall > kCallWaitMaximum) {
           for (v1::Event& fact : FactsOfAnswer(call, DefaultAnswer(call))) next.facts.push_back(std::move(fact));
         } else {
           WakeAt(next, ExpiryOf(call) - now.wall);
@@ -275,11 +280,18 @@ std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop) {
   return facts;
 }
 
-Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now) {
+namespace {
+
+// All but the wake for the deadline.
+Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now) {
   Next next;
   if (state.is_stopped()) return next;
   if (state.phase == v1::RUN_STATE_QUEUED && state.is_cancelling()) {
     next.facts = StopFacts(state, CancelStop(state));
+    return next;
+  }
+  if (state.phase == v1::RUN_STATE_QUEUED && state.deadline <= now.wall) {
+    next.facts = StopFacts(state, DeadlineStop(state, now.wall));
     return next;
   }
   if (state.phase == v1::RUN_STATE_QUEUED || state.epoch < epoch) {
@@ -306,6 +318,10 @@ Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant n
   }
   if (auto stop = DecidedStop(state)) {
     next.facts = StopFacts(state, *std::move(stop));
+    return next;
+  }
+  if (state.deadline <= now.wall) {
+    next.facts = StopFacts(state, DeadlineStop(state, now.wall));
     return next;
   }
   const absl::Duration timeout = FromProto(state.limits.timeout());
@@ -346,6 +362,14 @@ Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant n
     return next;
   }
   next.facts.push_back(ModelCalled(state, plan));
+  return next;
+}
+
+}  // namespace
+
+Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now) {
+  Next next = NextOf(state, plan, epoch, now);
+  if (next.facts.empty() && !state.is_stopped() && state.deadline < absl::InfiniteFuture()) WakeAt(next, state.deadline - now.wall);
   return next;
 }
 

@@ -103,7 +103,8 @@ RunProjection ProjectionOf(const RunState& state) {
   projection.limits = state.limits;
   projection.activity = ActivityOf(state);
   projection.waiting_calls = WaitingCallsOf(state);
-  if (state.is_waiting()) projection.wake_time = FirstExpiry(*state.last_step());
+  if (state.is_waiting()) projection.wake_time = std::min(FirstExpiry(*state.last_step()), state.deadline);
+  if (state.deadline < absl::InfiniteFuture()) projection.deadline = state.deadline;
   projection.last_sequence = state.last_sequence;
   projection.answer_sequence = state.answer_sequence;
   projection.last_step = state.usage.steps();
@@ -138,6 +139,7 @@ v1::Run RunOf(const RunState& state) {
   *run.mutable_labels() = created.labels();
   run.set_title(TitleOf(created));
   *run.mutable_create_time() = state.created->time();
+  if (state.deadline < absl::InfiniteFuture()) *run.mutable_deadline() = ToProto(state.deadline);
   SetCommon(run, ProjectionOf(state));
   if (state.answer_sequence > 0) {
     if (state.stopped != nullptr && state.stopped->sequence() == state.answer_sequence) {

@@ -25,6 +25,7 @@ struct RunProjection {
   std::optional<v1::Stop> stop;
   v1::Usage usage;
   v1::Limits limits;  // effective, raises by resumes included
+  std::optional<absl::Time> deadline;
   std::optional<v1::Activity> activity;
   std::vector<v1::WaitingCall> waiting_calls;
   Sequence last_sequence = 0;

@@ -57,6 +57,7 @@ std::string Raw(const v1::Event& event) {
                           finished.has_duration() ? absl::StrCat(" in ", FormatElapsed(FromProto(finished.duration()))) : "", result.empty() ? "" : ": ",
                           result);
     }
+    case v1::Event::kInputReceived: return absl::StrCat("input of ", event.input_received().principal(), ": ", PartsText(event.input_received().input()));
     case v1::Event::kCancelRequested:
       return absl::StrCat("cancel asked for by ", event.cancel_requested().cancellation().principal(), ": ", event.cancel_requested().cancellation().cause());
     case v1::Event::kRunStopped: return absl::StrCat("stopped: ", ReasonName(event.run_stopped().stop().reason()), ", ", StopText(event.run_stopped().stop()));

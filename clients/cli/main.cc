@@ -42,6 +42,16 @@ absl::Time ToTime(const std::string& text) {
   throw CLI::ValidationError(absl::StrCat("\"", text, "\" is neither a time such as 2030-01-31T12:00:00Z nor a duration such as 2h"));
 }
 
+// A point in time to come, or how long until then.
+absl::Time ToDeadline(const std::string& text) {
+  absl::Time time;
+  std::string error;
+  if (absl::ParseTime(absl::RFC3339_full, text, &time, &error)) return time;
+  absl::Duration left;
+  if (absl::ParseDuration(text, &left) && left >= absl::ZeroDuration() && left < absl::InfiniteDuration()) return absl::Now() + left;
+  throw CLI::ValidationError(absl::StrCat("\"", text, "\" is neither a time such as 2030-01-31T12:00:00Z nor a duration such as 2h"));
+}
+
 std::pair<std::string, std::string> ToLabel(const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) throw CLI::ValidationError(absl::StrCat("\"", text, "\" is no label; write key=value"));
@@ -54,6 +64,11 @@ void AddLimits(CLI::App& command, LimitOptions& limits) {
   command.add_option("--max-tokens", limits.max_tokens, "Tokens read and written at most");
   command.add_option_function<std::string>(
       "--timeout", [&limits](const std::string& text) { limits.timeout = ToDuration(text); }, "Active time at most, such as 2m");
+}
+
+void AddDeadline(CLI::App& command, std::optional<absl::Time>& deadline) {
+  command.add_option_function<std::string>(
+      "--deadline", [&deadline](const std::string& text) { deadline = ToDeadline(text); }, "By when it stops, whatever it waits for: a time, or 2h from now");
 }
 
 void AddLabels(CLI::App& command, std::vector<std::pair<std::string, std::string>>& labels, const std::string& help) {
@@ -81,6 +96,7 @@ struct CommandLine {
   WatchCommandOptions watch;
   RunsOptions runs;
   ResumeOptions resume;
+  SendOptions send;
   ResolveOptions resolve;
   ApplyOptions apply;
   std::string name;
@@ -96,6 +112,7 @@ void AddFollowing(CLI::App& app, CommandLine& line) {
   run.add_option("AGENT", line.run.agent, "Name of the agent, see agentctl agents")->required();
   run.add_option("INPUT", line.run.input, "What to ask it; - reads standard input")->required();
   AddLimits(run, line.run.limits);
+  AddDeadline(run, line.run.deadline);
   AddLabels(run, line.run.labels, "A label of the run, key=value; may be repeated");
   run.add_option("--request-id", line.run.request_id, "Your key of this request: the same key and content is the same run");
   run.add_flag("--detach", line.run.detach, "Print the run's name and return");
@@ -111,6 +128,7 @@ void AddFollowing(CLI::App& app, CommandLine& line) {
   CLI::App& resume = *app.add_subcommand("resume", "Let a run that stopped short of an answer go on, and follow it");
   resume.add_option("RUN", line.resume.run, "Its id, or last")->required();
   AddLimits(resume, line.resume.limits);
+  AddDeadline(resume, line.resume.deadline);
   resume.add_option("--input", line.resume.input, "More to tell the agent; - reads standard input");
   resume.add_option("--request-id", line.resume.request_id, "Your key of this request");
   resume.add_flag("--detach", line.resume.detach, "Do not follow it");
@@ -146,6 +164,12 @@ void AddRuns(CLI::App& app, CommandLine& line) {
   cancel.add_option("RUN", line.name, "Its id, or last")->required();
   cancel.add_option("--cause", line.cause, "Why; stands in the run's stop");
   cancel.callback([&line] { line.command = [&line](Session& session) { return CancelCommand(session, line.name, line.cause); }; });
+
+  CLI::App& send = *app.add_subcommand("send", "Tell the agent more while its run goes on");
+  send.add_option("RUN", line.send.run, "Its id, or last")->required();
+  send.add_option("INPUT", line.send.input, "What to tell it; - reads standard input")->required();
+  send.add_option("--request-id", line.send.request_id, "Your key of this request");
+  send.callback([&line] { line.command = [&line](Session& session) { return SendCommand(session, line.send); }; });
 
   CLI::App& resolve = *app.add_subcommand("resolve", "Answer a call that waits for a person");
   resolve.add_option("RUN", line.resolve.run, "Its id, or last")->required();

@@ -72,6 +72,7 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
       const std::string who = resolved.expired() ? "nobody, in time" : PrintableLine(resolved.principal());
       return {Row{.step = event.step(), .verb = "answer", .what = absl::StrCat("call ", PrintableLine(resolved.call_id())), .note = absl::StrCat("by ", who)}};
     }
+    case v1::Event::kInputReceived: return {Row{.verb = "input", .what = PrintableLine(PartsText(event.input_received().input()))}};
     case v1::Event::kCancelRequested: {
       const v1::Cancellation& cancellation = event.cancel_requested().cancellation();
       std::string what = cancellation.principal().empty() ? "asked for" : absl::StrCat("asked for by ", cancellation.principal());

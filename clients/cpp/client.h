@@ -32,6 +32,7 @@ class RunClient {
   // As Submit: tries again under the same request id.
   absl::StatusOr<v1::Run> Resume(v1::ResumeRunRequest request);
   // As Submit: tries again under the same request id.
+  absl::StatusOr<v1::Run> SendInput(v1::SendInputRequest request);
   absl::StatusOr<v1::Run> Resolve(v1::ResolveCallRequest request);
   absl::Status Delete(const std::string& name);
   absl::StatusOr<v1::ListStepsResponse> Steps(const v1::ListStepsRequest& request);

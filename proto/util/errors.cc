@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "agentruntime/internal/v1/rpc_error.pb.h"
+#include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 
@@ -75,7 +76,8 @@ absl::Status CallNotFound(const RunId& run, const CallId& call) {
 
 absl::Status CallNotWaiting(const RunId& run, const CallId& call) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_CALL_NOT_WAITING,
-              absl::StrCat("call_id: call ", call.ToString(), " of ", RunName(run), " does not wait for a person; it is under way, or was answered before"),
+              absl::StrCat("call_id: call ", call.ToString(), " of ", RunName(run),
+                           " does not wait for a person: it is under way, or was answered, or its run is stopping"),
               {{"run", RunName(run)}, {"call_id", call.ToString()}});
 }
 
@@ -126,6 +128,24 @@ absl::Status RunAnswered(const RunId& run) {
 absl::Status RunNotResumable(const RunId& run, absl::string_view why) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_NOT_RESUMABLE,
               absl::StrCat(RunName(run), " cannot go on: ", why, "; submit a new run"), {{"run", RunName(run)}});
+}
+
+absl::Status RunTakesNoInput(const RunId& run, absl::string_view why) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_TAKES_NO_INPUT, absl::StrCat(RunName(run), " takes no input: ", why),
+              {{"run", RunName(run)}});
+}
+
+absl::Status JournalFull(const RunId& run) {
+  return Make(absl::StatusCode::kResourceExhausted, v1::ERROR_REASON_JOURNAL_FULL,
+              absl::StrCat("the journal of ", RunName(run), " is full: it keeps at most ", kEventsMax, " events and ", kJournalBytesMax,
+                           " bytes; submit a new run to say more"),
+              {{"run", RunName(run)}});
+}
+
+absl::Status DeadlineNotRaised(const RunId& run) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_LIMIT_NOT_RAISED,
+              absl::StrCat("deadline: ", RunName(run), " was stopped by its deadline; give a later one, that is to come"),
+              {{"run", RunName(run)}, {"limit", "deadline"}});
 }
 
 absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit) {

@@ -42,6 +42,9 @@ absl::Status EtagOfMissingAgent(absl::string_view agent);  // ABORTED, ETAG_STAL
 absl::Status RunNotStopped(const RunId& run, v1::RunState state);
 absl::Status RunAnswered(const RunId& run);
 absl::Status RunNotResumable(const RunId& run, absl::string_view why);
+absl::Status RunTakesNoInput(const RunId& run, absl::string_view why);
+absl::Status JournalFull(const RunId& run);
+absl::Status DeadlineNotRaised(const RunId& run);  // LIMIT_NOT_RAISED
 absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit);
 absl::Status AgentUnusable(absl::string_view agent, absl::string_view why);
 absl::Status SequenceBeyondEnd(const RunId& run, Sequence after, Sequence last);

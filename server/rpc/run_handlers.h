@@ -21,6 +21,7 @@ Answer<v1::Run> GetRun(const Backend& backend, v1::GetRunRequest request);
 Answer<v1::ListRunsResponse> ListRuns(const Backend& backend, v1::ListRunsRequest request, Caller caller);
 Answer<v1::Run> CancelRun(const Backend& backend, v1::CancelRunRequest request, Caller caller);
 Answer<v1::Run> ResumeRun(const Backend& backend, v1::ResumeRunRequest request, Caller caller);
+Answer<v1::Run> SendInput(const Backend& backend, v1::SendInputRequest request, Caller caller);
 Answer<v1::Run> ResolveCall(const Backend& backend, v1::ResolveCallRequest request, Caller caller);
 Answer<google::protobuf::Empty> DeleteRun(const Backend& backend, v1::DeleteRunRequest request);
 Answer<v1::ListStepsResponse> ListSteps(const Backend& backend, v1::ListStepsRequest request);

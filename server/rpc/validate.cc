@@ -103,6 +103,13 @@ void CheckParts(FieldChecks& checks, absl::string_view field, const Parts& parts
   CheckBytes(checks, std::string(field), bytes, bytes_max);
 }
 
+void CheckInput(FieldChecks& checks, absl::string_view field, const Parts& parts) {
+  const bool says_something =
+      std::any_of(parts.begin(), parts.end(), [](const v1::Part& part) { return part.has_json() || !absl::StripAsciiWhitespace(part.text()).empty(); });
+  if (!says_something) return checks.Add(field, "give at least one text");
+  CheckParts(checks, field, parts, kInputBytesMax);
+}
+
 void CheckLabels(FieldChecks& checks, absl::string_view field, const Labels& labels) {
   if (labels.size() > static_cast<size_t>(kLabelsMax)) return checks.Add(field, absl::StrCat(labels.size(), " labels are too many; at most ", kLabelsMax));
   // In order, so that the same request gets the same answer.
@@ -145,21 +152,16 @@ void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits&
 }
 
 void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run) {
-  RefuseOutputOnly(checks, field, run, {"agent", "input", "limits", "labels"});
+  RefuseOutputOnly(checks, field, run, {"agent", "input", "limits", "labels", "deadline"});
   if (run.agent().empty()) {
     checks.Add(Sub(field, "agent"), "is missing; name an agent, agents/{agent}");
   } else {
     CheckAgentName(checks, Sub(field, "agent"), run.agent());
   }
-  const bool says_something = std::any_of(run.input().begin(), run.input().end(),
-                                          [](const v1::Part& part) { return part.has_json() || !absl::StripAsciiWhitespace(part.text()).empty(); });
-  if (says_something) {
-    CheckParts(checks, Sub(field, "input"), run.input(), kInputBytesMax);
-  } else {
-    checks.Add(Sub(field, "input"), "give at least one text");
-  }
+  CheckInput(checks, Sub(field, "input"), run.input());
   CheckLimits(checks, Sub(field, "limits"), run.limits());
   CheckLabels(checks, Sub(field, "labels"), run.labels());
+  if (run.has_deadline()) CheckTime(checks, Sub(field, "deadline"), run.deadline());
 }
 
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent) {

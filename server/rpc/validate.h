@@ -48,6 +48,8 @@ void CheckRequestId(FieldChecks& checks, absl::string_view field, absl::string_v
 int32_t CheckPageSize(FieldChecks& checks, int32_t page_size);
 // Parts that are not empty, at most kInputPartsMax and `bytes_max` together; JSON parts are JSON. Whether there may be none is for whoever calls to judge.
 void CheckParts(FieldChecks& checks, absl::string_view field, const Parts& parts, int64_t bytes_max);
+// What an agent is told: parts that say something, at most kInputBytesMax together.
+void CheckInput(FieldChecks& checks, absl::string_view field, const Parts& parts);
 void CheckLabels(FieldChecks& checks, absl::string_view field, const Labels& labels);
 // Limits that are set: at least their least value. The server's maxima are not asked about here: they may have changed since the same request was granted.
 void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits& limits);
@@ -56,7 +58,7 @@ absl::Duration CheckDuration(FieldChecks& checks, absl::string_view field, const
                              absl::Duration most);
 std::optional<absl::Time> CheckTime(FieldChecks& checks, absl::string_view field, const google::protobuf::Timestamp& time);
 
-// A run to be created: agent, input, limits and labels; nothing else may be set.
+// A run to be created: agent, input, limits, labels and deadline; nothing else may be set.
 void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run);
 // An agent to be created or replaced. Whether its model and tools exist is another question (runtime/offer.h).
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent);

@@ -112,7 +112,7 @@ CREATE VIEW journal AS
   FROM events ORDER BY events.run, sequence;
 )sql";
 
-// Calls that wait for a person: two kinds of events, and what waits in `detail`.
+// Calls that wait for a person, input and deadlines: three kinds of events, and more in `detail`.
 constexpr char kFormat2[] = R"sql(
 DROP VIEW IF EXISTS journal;
 CREATE VIEW journal AS
@@ -120,7 +120,7 @@ CREATE VIEW journal AS
          CASE hex(substr(body, 1, 1))
            WHEN '52' THEN 'run_created' WHEN '5A' THEN 'run_started' WHEN '62' THEN 'model_called' WHEN '6A' THEN 'model_failed'
            WHEN '72' THEN 'decision_made' WHEN '7A' THEN 'call_started' WHEN '82' THEN 'call_failed' WHEN '8A' THEN 'call_waiting' WHEN '92' THEN 'call_resolved' WHEN '9A' THEN 'call_finished'
-           WHEN 'B2' THEN 'cancel_requested' WHEN 'BA' THEN 'run_stopped' WHEN 'C2' THEN 'run_resumed' END AS kind,
+           WHEN 'A2' THEN 'input_received' WHEN 'B2' THEN 'cancel_requested' WHEN 'BA' THEN 'run_stopped' WHEN 'C2' THEN 'run_resumed' END AS kind,
          length(body) AS bytes
   FROM events ORDER BY events.run, sequence;
 )sql";

@@ -26,6 +26,7 @@ struct RunOptions {
   std::string input;  // `-`: all of standard input
   LimitOptions limits;
   std::vector<std::pair<std::string, std::string>> labels;
+  std::optional<absl::Time> deadline;
   std::string request_id;
   bool detach = false;
   bool no_deltas = false;
@@ -60,11 +61,19 @@ struct ResumeOptions {
   std::string run;
   LimitOptions limits;
   std::string input;  // empty: none; `-`: all of standard input
+  std::optional<absl::Time> deadline;
   std::string request_id;
   bool detach = false;
   bool no_deltas = false;
 };
 ExitCode ResumeCommand(Session& session, const ResumeOptions& options);
+
+struct SendOptions {
+  std::string run;
+  std::string input;  // `-`: all of standard input
+  std::string request_id;
+};
+ExitCode SendCommand(Session& session, const SendOptions& options);
 
 struct ResolveOptions {
   std::string run;

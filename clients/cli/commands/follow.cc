@@ -56,7 +56,8 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
     watch.Cancel();
   });
 
-  v1::Run run;  // the newest snapshot
+  v1::Run run;         // the newest snapshot
+  bool asked = false;  // a call waited for a person
   for (;;) {
     absl::StatusOr<std::optional<v1::WatchRunResponse>> next = watch.Next();
     if (!next.ok()) {
@@ -70,10 +71,14 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
     if (response.has_run()) {
       run = std::move(*response.mutable_run());
       display->OnRun(run);
+      if (run.state() == v1::RUN_STATE_WAITING && run.last_sequence() == watch.last_sequence() && !session.output.live)
+        return LeaveWaiting(session.output, run);
     } else if (response.has_event()) {
       display->OnEvent(response.event());
       // A person who watches may answer in another window; a script is told that it has to.
-      if (response.event().has_call_waiting() && !session.output.live) {
+      asked |= response.event().has_call_waiting();
+      const bool settles = response.event().has_call_waiting() || response.event().has_call_finished() || response.event().has_call_failed();
+      if (asked && settles && !session.output.live) {
         if (auto whole = session.runs.Get(run.name()); whole.ok() && whole->state() == v1::RUN_STATE_WAITING) return LeaveWaiting(session.output, *whole);
       }
     } else if (response.has_delta()) {

@@ -1,4 +1,5 @@
 #include "clients/cli/commands/commands.h"
+#include "proto/util/time.h"
 
 namespace agentruntime::cli {
 
@@ -10,6 +11,7 @@ ExitCode ResumeCommand(Session& session, const ResumeOptions& options) {
   v1::ResumeRunRequest request;
   request.set_name(*name);
   request.set_request_id(options.request_id);
+  if (options.deadline) *request.mutable_deadline() = ToProto(*options.deadline);
   const LimitOptions& limits = options.limits;
   if (limits.max_steps || limits.max_tool_calls || limits.max_tokens || limits.timeout) SetLimits(limits, *request.mutable_limits());
   if (!options.input.empty()) {

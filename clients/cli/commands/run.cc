@@ -3,6 +3,7 @@
 #include "clients/cli/commands/follow.h"
 #include "clients/cli/run_view.h"
 #include "clients/cpp/run_source.h"
+#include "proto/util/time.h"
 
 namespace agentruntime::cli {
 
@@ -16,6 +17,7 @@ ExitCode RunCommand(Session& session, const RunOptions& options) {
   const LimitOptions& limits = options.limits;
   if (limits.max_steps || limits.max_tool_calls || limits.max_tokens || limits.timeout) SetLimits(limits, *run.mutable_limits());
   for (const auto& [key, value] : options.labels) (*run.mutable_labels())[key] = value;
+  if (options.deadline) *run.mutable_deadline() = ToProto(*options.deadline);
   request.set_request_id(options.request_id);
   request.set_include_deltas(!options.no_deltas && (session.output.live || session.output.json));
   if (!options.detach) return FollowSource(session, client::RunAgentSource(session.channel, std::move(request)), 0);

@@ -1,6 +1,7 @@
 // CancelRun, ResumeRun, DeleteRun, GetRun with wait.
 #include "absl/time/clock.h"
 #include "proto/util/limits.h"
+#include "proto/util/time.h"
 #include "tests/integration/server/fixture.h"
 
 namespace agentruntime::testing {
@@ -114,6 +115,35 @@ TEST_F(ControlRunTest, AResumeIsIdempotentByItsRequestId) {
   EXPECT_EQ(client::DetailsOf(Resume(run.name(), 6, "again").status()).reason, "REQUEST_ID_REUSED");
 }
 
+TEST_F(ControlRunTest, InputReachesARunUnderWayAndNoOther) {
+  v1::SendInputRequest request;
+  const auto send = [&request] { return Say(Call(stubs().run, &Stub::SendInput, request).status()); };
+  request.set_name(kNoRun);
+  EXPECT_EQ(send(), "INVALID_ARGUMENT INVALID_FIELD: input: give at least one text");
+  request.add_input()->set_text("be brief");
+  EXPECT_EQ(send(), absl::StrCat("NOT_FOUND RUN_NOT_FOUND: there is no ", kNoRun, "; it may have been deleted"));
+  const auto running = Create(stubs(), Submit("hang"));
+  ASSERT_TRUE(running.ok()) << running.status();
+  request.set_name(running->name());
+  EXPECT_EQ(send(), "OK");
+  ASSERT_TRUE(Cancel(running->name()).ok());
+  ASSERT_TRUE(AwaitStop(stubs(), running->name()).ok());
+  EXPECT_EQ(send(), absl::StrCat("FAILED_PRECONDITION RUN_TAKES_NO_INPUT: ", running->name(),
+                                 " takes no input: it is stopped; ResumeRun goes on and takes input, unless it answered"));
+}
+
+TEST_F(ControlRunTest, ADeadlineStopsARun) {
+  v1::CreateRunRequest request = Submit("hang");
+  *request.mutable_run()->mutable_deadline() = ToProto(absl::Now() + absl::Milliseconds(100));
+  const auto created = Create(stubs(), request);
+  ASSERT_TRUE(created.ok()) << created.status();
+  const auto run = AwaitStop(stubs(), created->name());
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(run->stop().reason(), v1::STOP_REASON_TIMEOUT);
+  EXPECT_EQ(run->stop().limit().limit(), "deadline");
+  EXPECT_EQ(client::DetailsOf(Resume(run->name(), 100).status()).reason, "LIMIT_NOT_RAISED");
+}
+
 TEST_F(ControlRunTest, ResolveCallRefuses) {
   const v1::Run run = Answered(stubs());
   v1::ResolveCallRequest request;
@@ -137,7 +167,7 @@ TEST_F(ControlRunTest, ResolveCallRefuses) {
   EXPECT_EQ(resolve(), "INVALID_ARGUMENT INVALID_FIELD: answer.give_up.reason: 1025 bytes are too many; at most 1024");
   request.mutable_answer()->mutable_run_again();
   EXPECT_EQ(resolve(), absl::StrCat("FAILED_PRECONDITION CALL_NOT_WAITING: call_id: call 1.1 of ", run.name(),
-                                    " does not wait for a person; it is under way, or was answered before"));
+                                    " does not wait for a person: it is under way, or was answered, or its run is stopping"));
   request.set_call_id("1.9");
   EXPECT_EQ(resolve(), absl::StrCat("NOT_FOUND CALL_NOT_FOUND: call_id: ", run.name(), " has no call 1.9; its waiting_calls name those that wait"));
   request.set_name(kNoRun);

@@ -145,7 +145,7 @@ TEST_F(AskTest, GivingUpReportsToTheModel) {
   journal.AddAll(FactsOfAnswer(Call(journal), Say(GiveUp("the log is gone"))));
   EXPECT_EQ(Call(journal).finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
   EXPECT_THAT(Call(journal).finished->call_finished().result(0).text(), ::testing::HasSubstr("the log is gone"));
-  EXPECT_EQ(CheckResolve(journal.state, {1, 1}).code(), absl::StatusCode::kFailedPrecondition) << "the first answer counts";
+  EXPECT_EQ(CheckResolve(journal.state, {1, 1}, RunAgain()).code(), absl::StatusCode::kFailedPrecondition) << "the first answer counts";
 }
 
 TEST_F(AskTest, AWaitThatExpiresTakesItsDefault) {
@@ -167,7 +167,7 @@ TEST_F(AskTest, ACancelSettlesWhatWaits) {
   journal.Settle(*plan);
   EXPECT_EQ(journal.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_CANCELLED);
   EXPECT_EQ(Call(journal).finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
-  EXPECT_FALSE(CheckResolve(journal.state, {1, 1}).ok());
+  EXPECT_FALSE(CheckResolve(journal.state, {1, 1}, RunAgain()).ok());
 }
 
 TEST_F(AskTest, ANewEpochLeavesAWaitingCallWaiting) {
@@ -177,16 +177,67 @@ TEST_F(AskTest, ANewEpochLeavesAWaitingCallWaiting) {
   journal.Settle(*plan);
   EXPECT_EQ(journal.events.back()->run_started().cause(), v1::START_CAUSE_RECOVERED);
   EXPECT_EQ(journal.state.phase, v1::RUN_STATE_WAITING);
-  EXPECT_TRUE(CheckResolve(journal.state, {1, 1}).ok());
+  EXPECT_TRUE(CheckResolve(journal.state, {1, 1}, RunAgain()).ok());
 }
 
 TEST_F(AskTest, CallsThatDoNotExistOrDoNotWaitAreNamed) {
   Journal journal;
   Ask(journal, {{"unsafe", "{}"}});
-  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 2})), v1::ERROR_REASON_CALL_NOT_FOUND);
-  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {2, 1})), v1::ERROR_REASON_CALL_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 2}, RunAgain())), v1::ERROR_REASON_CALL_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {2, 1}, RunAgain())), v1::ERROR_REASON_CALL_NOT_FOUND);
   journal.AddAll(FactsOfAnswer(Call(journal), Say(RunAgain())));
-  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 1})), v1::ERROR_REASON_CALL_NOT_WAITING);
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 1}, RunAgain())), v1::ERROR_REASON_CALL_NOT_WAITING);
+}
+
+TEST_F(AskTest, RunAgainEndsAtTheJournalsBound) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  while (CheckResolve(journal.state, {1, 1}, RunAgain()).ok()) {
+    journal.AddAll(FactsOfAnswer(Call(journal), Say(RunAgain())));
+    journal.Settle(*plan);
+    End(journal, 1, ToolUnknown{"the connection was lost"});
+    journal.Settle(*plan);
+    ASSERT_LT(journal.state.last_sequence, kEventsMax);
+  }
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 1}, RunAgain())), v1::ERROR_REASON_JOURNAL_FULL);
+  EXPECT_TRUE(CheckResolve(journal.state, {1, 1}, GiveUp("")).ok());
+}
+
+TEST_F(AskTest, TwoCallsWaitEachForItsOwnAnswer) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}, {"unsafe", "{}"}});
+  EXPECT_EQ(RunOf(journal.state).waiting_calls_size(), 2);
+  journal.AddAll(FactsOfAnswer(Call(journal, 2), Say(Result("x"))));
+  EXPECT_EQ(journal.state.phase, v1::RUN_STATE_WAITING);
+  ASSERT_EQ(RunOf(journal.state).waiting_calls_size(), 1);
+  EXPECT_EQ(RunOf(journal.state).waiting_calls(0).call_id(), "1.1");
+  journal.AddAll(FactsOfAnswer(Call(journal, 1), Say(Result("y"))));
+  EXPECT_EQ(journal.state.phase, v1::RUN_STATE_RUNNING);
+}
+
+TEST_F(AskTest, AWaitOfAClockThatWasSetBackEnds) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  journal.now -= absl::Hours(365 * 24);  // it was far ahead when the wait began
+  EXPECT_TRUE(journal.WhatNext(*plan).facts[0].call_resolved().expired());
+}
+
+// A deadline counts everything; a timeout does not count the wait.
+TEST_F(AskTest, ADeadlineEndsAWait) {
+  Journal journal;
+  journal.state.deadline = journal.now + absl::Hours(1);
+  Ask(journal, {{"unsafe", "{}"}});
+  EXPECT_EQ(journal.WhatNext(*plan).wake, absl::Hours(1));
+  EXPECT_EQ(ProjectionOf(journal.state).wake_time, journal.now + absl::Hours(1));
+  journal.now += absl::Hours(1);
+  journal.Settle(*plan);
+  const v1::Stop& stop = journal.state.stopped->run_stopped().stop();
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_TIMEOUT);
+  EXPECT_EQ(stop.limit().limit(), "deadline");
+  EXPECT_EQ(Call(journal).finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+  EXPECT_EQ(ReasonOf(CheckResume(journal.state, v1::Limits(), std::nullopt)), v1::ERROR_REASON_LIMIT_NOT_RAISED);
+  EXPECT_EQ(ReasonOf(CheckResume(journal.state, v1::Limits(), journal.now)), v1::ERROR_REASON_LIMIT_NOT_RAISED);
+  EXPECT_TRUE(CheckResume(journal.state, v1::Limits(), journal.now + absl::Hours(1)).ok());
 }
 
 // Nobody knows how the tool's first attempt ended; the second is fine.
@@ -292,6 +343,21 @@ TEST_F(AskRuntimeTest, AWaitThatExpiredWhileTheServerWasDownEndsAtItsStart) {
   TestRuntime runtime(a_day_later);
   while (runtime.Await(runtime->GetRun(*ParseRunName(name), absl::ZeroDuration()))->state() == v1::RUN_STATE_WAITING) continue;
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+}
+
+// The person came in time: whether the server has room for one more session is not their concern.
+TEST_F(AskRuntimeTest, AnAnswerNeedsNoRoom) {
+  TestRuntime::Config config = Config();
+  config.options.running_max = 1;
+  TestRuntime runtime(config);
+  const v1::Run first = Waiting(runtime);
+  payments_ = 0;
+  const v1::Run second = Waiting(runtime);  // the one place is free again
+  ASSERT_EQ(second.state(), v1::RUN_STATE_WAITING);
+  EXPECT_TRUE(runtime.Await(runtime->ResolveCall(IdOf(first), Request(GiveUp("")), Caller())).ok());
+  EXPECT_TRUE(runtime.Await(runtime->ResolveCall(IdOf(second), Request(GiveUp("")), Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(first.name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(runtime.WaitForStop(second.name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
 
 TEST_F(AskRuntimeTest, AWaitingRunIsCancelled) {

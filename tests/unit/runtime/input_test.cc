@@ -1,0 +1,159 @@
+// What callers say to a run under way, and the instant by which it stops.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "proto/util/errors.h"
+#include "proto/util/limits.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "runtime/commands.h"
+#include "runtime/context.h"
+#include "runtime/decide.h"
+#include "tests/support/journal.h"
+#include "tests/support/test_runtime.h"
+
+namespace agentruntime {
+namespace {
+
+namespace asio = boost::asio;
+using testing::Answer;
+using testing::Calls;
+using testing::Done;
+using testing::FakeModel;
+using testing::FakeTool;
+using testing::Journal;
+using testing::TestRuntime;
+
+v1::Event Input(const std::string& text) {
+  v1::Event fact;
+  fact.mutable_input_received()->add_input()->set_text(text);
+  return fact;
+}
+
+class InputTest : public ::testing::Test {
+ protected:
+  void Decide(Journal& journal, ModelOutcome outcome) {
+    journal.Settle(*plan);
+    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
+  }
+
+  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
+  std::shared_ptr<FakeTool> safe = std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY);
+  std::shared_ptr<RunPlan> plan = testing::MakePlan(model, {safe});
+};
+
+// Calls and their results stay paired, wherever the input falls.
+TEST_F(InputTest, InputBetweenACallAndItsResultIsReadBehindBoth) {
+  Journal journal;
+  Decide(journal, Calls({{"safe", "{}"}}));
+  journal.Settle(*plan);
+  journal.Add(Input("more"));
+  const CallState& call = *journal.state.FindCall({1, 1});
+  journal.Add(FactOfOutcome(call, safe->spec(), CallEnd{Done("x"), false, absl::Milliseconds(1)}, journal.now, 0.5));
+  journal.Settle(*plan);
+  ASSERT_TRUE(journal.state.model.open);
+  MessageHistory history;
+  const ModelRequest request = BuildModelRequest(journal.state, *plan, history);
+  ASSERT_EQ(request.messages.size(), 4u);
+  EXPECT_TRUE(std::holds_alternative<AssistantMessage>(request.messages[1]));
+  EXPECT_TRUE(std::holds_alternative<ToolMessage>(request.messages[2]));
+  EXPECT_EQ((*std::get<UserMessage>(request.messages[3]).parts)[0].text(), "more");
+}
+
+TEST_F(InputTest, AnAnswerIsFinalAndAStoppedRunTakesNone) {
+  Journal journal;
+  EXPECT_TRUE(CheckInput(journal.state, 4).ok());
+  Decide(journal, Answer("42"));
+  EXPECT_EQ(ReasonOf(CheckInput(journal.state, 4)), v1::ERROR_REASON_RUN_ANSWERED);
+  journal.Settle(*plan);
+  EXPECT_EQ(ReasonOf(CheckInput(journal.state, 4)), v1::ERROR_REASON_RUN_TAKES_NO_INPUT);
+}
+
+TEST_F(InputTest, InputIsBoundedByTheJournal) {
+  Journal journal;
+  EXPECT_EQ(ReasonOf(CheckInput(journal.state, kJournalBytesMax)), v1::ERROR_REASON_JOURNAL_FULL);
+  journal.state.last_sequence = kEventsMax / 2;
+  EXPECT_EQ(ReasonOf(CheckInput(journal.state, 4)), v1::ERROR_REASON_JOURNAL_FULL);
+}
+
+TEST_F(InputTest, ADeadlineStopsARunThatWorksOrIsQueued) {
+  Journal queued;
+  queued.state.deadline = queued.now;
+  queued.Settle(*plan);
+  EXPECT_EQ(queued.state.stopped->run_stopped().stop().limit().limit(), "deadline");
+  EXPECT_EQ(queued.events.size(), 2u) << "it never started";
+  Journal working;
+  working.state.deadline = working.now + absl::Minutes(1);
+  working.Settle(*plan);
+  ASSERT_TRUE(working.state.model.open);
+  EXPECT_EQ(working.WhatNext(*plan).wake, absl::Minutes(1));
+  working.now += absl::Minutes(1);
+  working.Settle(*plan);
+  EXPECT_EQ(working.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_TIMEOUT);
+}
+
+class InputRuntimeTest : public ::testing::Test {
+ protected:
+  TempDir dir_;
+};
+
+TEST_F(InputRuntimeTest, TheNextDecisionSeesIt) {
+  std::atomic<bool> sent = false;
+  std::string read;
+  TestRuntime::Config config;
+  config.models.push_back(std::make_shared<FakeModel>([&](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+    if (request.step == 1) {
+      SystemTimers timers;
+      while (!sent) co_await timers.Sleep(absl::Milliseconds(1));
+      co_return Calls({{"safe", "{}"}});
+    }
+    for (const ModelMessage& message : request.messages) {
+      if (const auto* user = std::get_if<UserMessage>(&message)) read += (*user->parts)[0].text() + ". ";
+    }
+    co_return Answer("done");
+  }));
+  config.tools.push_back(
+      std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY, [](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> { co_return Done("x"); }));
+  config.path = dir_.File("test.db");
+  TestRuntime runtime(config);
+  const v1::Run run = *runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  const RunId id = *ParseRunName(run.name());
+  InputRequest request;
+  request.input.emplace_back().set_text("be brief");
+  request.request_id = "i-1";
+  request.request_hash = "h";
+  ASSERT_TRUE(runtime.Await(runtime->SendInput(id, request, Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->SendInput(id, request, Caller())).ok()) << "a retry";
+  sent = true;
+  EXPECT_EQ(runtime.WaitForStop(run.name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(read, "the question. be brief. ");
+  int inputs = 0;
+  for (const EventPtr& event : runtime.Events(run.name())) inputs += event->has_input_received() ? 1 : 0;
+  EXPECT_EQ(inputs, 1);
+  request.request_id = "i-2";
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->SendInput(id, request, Caller())).status()), v1::ERROR_REASON_RUN_TAKES_NO_INPUT);
+}
+
+TEST_F(InputRuntimeTest, ADeadlineIsKeptAndShown) {
+  TestRuntime::Config config;
+  config.models.push_back(std::make_shared<FakeModel>([](ModelRequest, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+    SystemTimers timers;
+    co_await timers.Sleep(absl::Hours(1));
+    co_return Answer("late");
+  }));
+  config.path = dir_.File("test.db");
+  TestRuntime runtime(config);
+  CreateRequest request = runtime.Request();
+  const absl::Time deadline = absl::FromUnixMillis(absl::ToUnixMillis(absl::Now()) + 200);
+  *request.run.mutable_deadline() = ToProto(deadline);
+  const v1::Run stopped = runtime.RunToStop(std::move(request));
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_TIMEOUT);
+  EXPECT_EQ(stopped.stop().limit().limit(), "deadline");
+  EXPECT_EQ(FromProto(stopped.deadline()), deadline);
+  EXPECT_EQ(FromProto(runtime.Await(runtime->GetRun(*ParseRunName(stopped.name()), absl::ZeroDuration()))->deadline()), deadline);
+}
+
+}  // namespace
+}  // namespace agentruntime
