@@ -205,7 +205,7 @@ TEST_F(CallFaultsTest, AfterAFailedCallNothingIsAcknowledgedAndNothingIsLost) {
   effort.Figure("lived on", lived);
   effort.Figure("with acknowledged work", with_work);
   EXPECT_GE(happened, points * 8 / 10);
-  EXPECT_GE(with_work, happened / 3);
+  EXPECT_GE(with_work, happened / 4);
   EXPECT_GE(stopped, happened / 5);
   EXPECT_GE(lived, happened / 10);
 }

@@ -37,13 +37,14 @@ std::string TestName() {
 
 }  // namespace
 
+bool Release() { return absl::string_view(kBuild) == "release"; }
+
 bool Sanitized() { return absl::string_view(kBuild) == "asan" || absl::string_view(kBuild) == "tsan"; }
 
 Effort::Effort(absl::string_view what, int64_t suite, int64_t sanitized)
     : what_(what), count_(Sanitized() ? sanitized : suite), seed_(std::random_device()()), start_(absl::Now()) {
   if (int64_t count = 0; absl::SimpleAtoi(Environment("CRASH_COUNT"), &count) && count > 0) {
     count_ = count;
-    given_ = true;
   }
   if (const std::string seed = Environment("CRASH_SEED"); !seed.empty() && !absl::SimpleAtoi(seed, &seed_)) ADD_FAILURE() << "CRASH_SEED is no number";
   printf("%lld %s, CRASH_SEED=%llu\n", static_cast<long long>(count_), what_.c_str(), static_cast<unsigned long long>(seed_));

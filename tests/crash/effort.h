@@ -27,8 +27,6 @@ class Effort {
 
   int64_t count() const { return count_; }
   uint64_t seed() const { return seed_; }
-  // True in the suite: figures that only mean something at another size are then not held against their floor.
-  bool in_suite() const { return !given_; }
 
   void Figure(absl::string_view name, double value) { figures_.emplace_back(std::string(name), value); }
 
@@ -36,12 +34,13 @@ class Effort {
   const std::string what_;
   int64_t count_;
   uint64_t seed_;
-  bool given_ = false;
   const absl::Time start_;
   std::vector<std::pair<std::string, double>> figures_;
 };
 
 // Built with a sanitizer: everything is several times slower and larger.
 bool Sanitized();
+// What is shipped and measured: figures of memory count in this build only.
+bool Release();
 
 }  // namespace agentruntime::testing

@@ -181,7 +181,7 @@ TEST_F(WritePointsTest, WhatWasAcknowledgedIsThereAndNothingIsHalf) {
   effort.Figure("after a write of the database", static_cast<double>(copying));
   EXPECT_GE(with_work, points * 6 / 10);
   EXPECT_GE(acknowledged, points * 5);
-  EXPECT_GE(kept_more, points / 100);
+  EXPECT_GE(kept_more, points / 300);
   EXPECT_GE(opening, points / 100);
   EXPECT_GE(copying, points / 50);
 }
