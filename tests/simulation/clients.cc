@@ -191,7 +191,7 @@ asio::awaitable<void> Stage::Look(RunId run) {
     }
     case 2: {
       using Listed = std::pair<std::vector<v1::Step>, bool>;
-      auto steps = co_await Ask<Listed>([run](Runtime& runtime) { return runtime.ListSteps(run, 0, ReadLimit()); });
+      auto steps = co_await Ask<Listed>([run](Runtime& runtime) { return runtime.ListSteps(run, {}, ReadLimit()); });
       CheckCode(steps.status(), "ListSteps");
       const Known& known = *judge_.Find(run);
       if (steps.ok() && static_cast<int32_t>(steps->first.size()) > known.rules.steps() + 1) world_.Fail("visible: steps that are not durable");

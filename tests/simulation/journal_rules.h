@@ -1,4 +1,4 @@
-// The transition table of SEMANTICS.md, section 2, written a second time and on purpose not with the product's fold: which event may follow a journal.
+// The transition table of the journal (proto/agentruntime/v1/event.proto), written a second time and on purpose not with the product's fold: which event may follow a journal.
 #pragma once
 
 #include <cstdint>

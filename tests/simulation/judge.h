@@ -1,4 +1,4 @@
-// The judge: hears of every append, commit, effect and message that leaves, and holds them against the promises of SEMANTICS.md, section 1.
+// The judge: hears of every append, commit, effect and message that leaves, and holds them against the promises of README.md.
 #pragma once
 
 #include <deque>

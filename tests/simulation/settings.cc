@@ -28,7 +28,10 @@ v1::Agent MakeAgent(Dice& dice, int number) {
   if (dice.Chance(0.2)) agent.mutable_limits()->set_max_tool_calls(static_cast<int32_t>(dice.Between(0, 6)));
   if (dice.Chance(0.2)) agent.mutable_limits()->set_max_tokens(dice.Between(100, 9000));
   *agent.mutable_limits()->mutable_timeout() = ToProto(dice.Chance(0.3) ? dice.Between(absl::Seconds(1), absl::Seconds(10)) : absl::Minutes(2));
-  if (dice.Chance(0.4)) agent.set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_STOP);
+  agent.set_on_uncertain_call(dice.Pick<v1::UncertainCallAction>(
+      {v1::UNCERTAIN_CALL_ACTION_UNSPECIFIED, v1::UNCERTAIN_CALL_ACTION_REPORT, v1::UNCERTAIN_CALL_ACTION_STOP, v1::UNCERTAIN_CALL_ACTION_ASK}));
+  // The longest wait there is: whoever waits for it comes to its end long before the simulation gives up.
+  *agent.mutable_call_wait() = ToProto(dice.Chance(0.5) ? dice.Between(absl::Seconds(1), absl::Seconds(20)) : absl::Minutes(10));
   if (dice.Chance(0.3)) agent.mutable_model_settings()->set_max_output_tokens(static_cast<int32_t>(dice.Between(1, 500)));
   return agent;
 }

@@ -1,4 +1,4 @@
-// A store that obeys storage/store.h and SEMANTICS.md over a Disk: group commits that take time, completions in order, full disks, failing commits, crashes.
+// A store that obeys storage/store.h over a Disk: group commits that take time, completions in order, full disks, failing commits, crashes.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
