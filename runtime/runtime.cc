@@ -338,7 +338,7 @@ asio::awaitable<absl::StatusOr<std::vector<EventPtr>>> Runtime::ListEvents(RunId
   });
 }
 
-asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> Runtime::ListSteps(RunId run, int32_t after, ReadLimit limit) {
+asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> Runtime::ListSteps(RunId run, StepCursor after, ReadLimit limit) {
   const auto impl = impl_;
   using Listed = std::pair<std::vector<v1::Step>, bool>;
   co_return co_await impl->Blocking([store = impl->environment_.store, run, after, limit]() -> absl::StatusOr<Listed> {
@@ -348,7 +348,7 @@ asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> Runtime:
     // False when the page is full.
     const auto take = [&](std::vector<v1::Step> steps) {
       for (v1::Step& step : steps) {
-        if (step.number() <= after) continue;
+        if (step.number() <= after.number) continue;
         bytes += static_cast<int64_t>(step.ByteSizeLong());
         if (!listed.first.empty() && (static_cast<int32_t>(listed.first.size()) >= limit.events_max || bytes > limit.bytes_max)) {
           listed.second = true;
@@ -358,7 +358,7 @@ asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> Runtime:
       }
       return true;
     };
-    Sequence cursor = 0;
+    Sequence cursor = after.last_sequence;
     for (;;) {
       ASSIGN_OR_RETURN(const std::vector<EventPtr> events, store->ReadEvents(run, cursor, ReadLimit()));
       if (events.empty()) break;
@@ -372,7 +372,7 @@ asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> Runtime:
 }
 
 asio::awaitable<absl::StatusOr<v1::Step>> Runtime::GetStep(RunId run, int32_t number) {
-  CO_ASSIGN_OR_RETURN(auto listed, co_await ListSteps(run, number - 1, ReadLimit{.events_max = 1}));
+  CO_ASSIGN_OR_RETURN(auto listed, co_await ListSteps(run, {.number = number - 1}, ReadLimit{.events_max = 1}));
   if (listed.first.empty() || listed.first.front().number() != number) co_return StepNotFound(run, number);
   co_return std::move(listed.first.front());
 }

@@ -57,6 +57,12 @@ struct ResolveRequest {
   std::string request_hash;
 };
 
+// Behind a step: its number, and its last event if that is known, so that the events before need not be read again.
+struct StepCursor {
+  int32_t number = 0;
+  Sequence last_sequence = 0;
+};
+
 // How the server is, for health and GetServerInfo.
 struct RuntimeInfo {
   StoreInfo store;
@@ -87,8 +93,8 @@ class Runtime {
   // Without input, limits and answer.
   boost::asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Run>, bool>>> ListRuns(RunQuery query);
   boost::asio::awaitable<absl::StatusOr<std::vector<EventPtr>>> ListEvents(RunId run, Sequence after, ReadLimit limit);
-  // Steps after number `after`; the bool says whether there are more.
-  boost::asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> ListSteps(RunId run, int32_t after, ReadLimit limit);
+  // Steps after `after`; the bool says whether there are more.
+  boost::asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> ListSteps(RunId run, StepCursor after, ReadLimit limit);
   boost::asio::awaitable<absl::StatusOr<v1::Step>> GetStep(RunId run, int32_t number);
   boost::asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> WatchRun(RunId run, Sequence after, bool include_deltas);
 

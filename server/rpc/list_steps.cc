@@ -2,6 +2,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "proto/base/status.h"
 #include "server/rpc/page.h"
 #include "server/rpc/page_token.h"
@@ -17,15 +18,21 @@ Answer<v1::ListStepsResponse> ListSteps(const Backend& backend, v1::ListStepsReq
   CO_RETURN_IF_ERROR(checks.status());
   const std::string query = QueryOf(request);
   CO_ASSIGN_OR_RETURN(const std::string key, DecodePageToken(request.page_token(), query));
-  int32_t after = 0;
-  if (!key.empty() && !absl::SimpleAtoi(key, &after)) co_return PageTokenInvalid();
+  StepCursor after;
+  if (!key.empty()) {
+    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(key, absl::MaxSplits(':', 1));
+    if (!absl::SimpleAtoi(parts.first, &after.number) || !absl::SimpleAtoi(parts.second, &after.last_sequence) || after.last_sequence < 0) {
+      co_return PageTokenInvalid();
+    }
+  }
 
   CO_ASSIGN_OR_RETURN(auto found, co_await backend.runtime->ListSteps(run, after, {.events_max = page_size, .bytes_max = kPageBytesMax}));
   auto& [steps, more] = found;
   v1::ListStepsResponse response;
   if (FillPage(std::move(steps), static_cast<size_t>(page_size), *response.mutable_steps())) more = true;
   if (more && response.steps_size() > 0) {
-    response.set_next_page_token(EncodePageToken(query, absl::StrCat(response.steps(response.steps_size() - 1).number())));
+    const v1::Step& last = response.steps(response.steps_size() - 1);
+    response.set_next_page_token(EncodePageToken(query, absl::StrCat(last.number(), ":", last.last_sequence())));
   }
   co_return response;
 }

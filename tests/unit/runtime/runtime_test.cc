@@ -188,7 +188,7 @@ TEST_F(RuntimeTest, ToolTimeoutIsRetriedThenReported) {
   TestRuntime runtime(Config(Steps(1, "hang"), {hang}));
   const v1::Run run = runtime.RunToStop();
   EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
-  const auto steps = runtime.Await(runtime->ListSteps(*ParseRunName(run.name()), 0, ReadLimit()));
+  const auto steps = runtime.Await(runtime->ListSteps(*ParseRunName(run.name()), {}, ReadLimit()));
   ASSERT_TRUE(steps.ok());
   EXPECT_EQ(steps->first[0].tool_calls(0).attempts(), 2);
   EXPECT_EQ(steps->first[0].tool_calls(0).result(0).text(), "second");
@@ -207,7 +207,7 @@ TEST_F(RuntimeTest, ToolThatIgnoresItsCancellationIsGivenUp) {
   const v1::Run stopped = runtime.WaitForStop(run->name());
   EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   EXPECT_LT(FromProto(stopped.stop_time()) - FromProto(stopped.create_time()), absl::Seconds(4)) << "it did not wait for the tool";
-  const auto steps = runtime.Await(runtime->ListSteps(*ParseRunName(run->name()), 0, ReadLimit()));
+  const auto steps = runtime.Await(runtime->ListSteps(*ParseRunName(run->name()), {}, ReadLimit()));
   ASSERT_TRUE(steps.ok());
   EXPECT_EQ(steps->first[0].tool_calls(0).outcome(), v1::CALL_OUTCOME_UNCERTAIN);
 }
@@ -640,6 +640,29 @@ TEST_F(RuntimeTest, SuspectsAllGetTheirTurn) {
   TestRuntime runtime(Config(behaviour));
   await_asked(1);
   await_asked(kRuns);
+}
+
+// Each page reads on from where the one before ended; together they are the whole.
+TEST_F(RuntimeTest, PagesOfStepsAreTheWholeListWhateverIsBetweenThem) {
+  TestRuntime runtime(Config(Steps(6, "echo"), {Echo()}));
+  CreateRequest request = runtime.Request();
+  request.run.mutable_limits()->set_max_steps(3);
+  const v1::Run stopped = runtime.RunToStop(std::move(request));
+  const RunId id = *ParseRunName(stopped.name());
+  ResumeRequest resume;
+  resume.limits.set_max_steps(20);
+  ASSERT_TRUE(runtime.Await(runtime->ResumeRun(id, resume, Caller())).ok());
+  runtime.WaitForStop(stopped.name());
+  const auto whole = runtime.Await(runtime->ListSteps(id, {}, ReadLimit()));
+  ASSERT_EQ(whole->first.size(), 7u);
+  StepCursor cursor;
+  for (size_t i = 0; i < whole->first.size(); ++i) {
+    const auto page = runtime.Await(runtime->ListSteps(id, cursor, ReadLimit{.events_max = 1}));
+    ASSERT_EQ(page->first.size(), 1u);
+    EXPECT_EQ(page->first[0].SerializeAsString(), whole->first[i].SerializeAsString()) << i;
+    EXPECT_EQ(page->second, i + 1 < whole->first.size());
+    cursor = {page->first[0].number(), page->first[0].last_sequence()};
+  }
 }
 
 TEST_F(RuntimeTest, DeletedRunIsGone) {
