@@ -139,7 +139,8 @@ std::optional<v1::Stop> LimitBeforeDecision(const RunState& state, const RunPlan
   }
   if (state.usage.steps() >= limits.max_steps()) {
     return LimitStop(v1::STOP_REASON_MAX_STEPS, "max_steps", limits.max_steps(), state.usage.steps(),
-                     absl::StrCat("the model decided ", state.usage.steps(), " times without an answer, the limit is ", limits.max_steps()));
+                     absl::StrCat("the model decided ", state.usage.steps() == 1 ? "once" : absl::StrCat(state.usage.steps(), " times"),
+                                  " without an answer, the limit is ", limits.max_steps()));
   }
   return std::nullopt;
 }

@@ -23,7 +23,8 @@ constexpr int64_t kOpenBytes = 256 << 10;
 // Frames in the log up to the last commit, or -1. Within a transaction, so that the index is built and nobody changes it.
 int64_t CommittedFrames(sqlite3* handle) {
   sqlite3_file* file = nullptr;
-  if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file)) != SQLITE_OK || file == nullptr || file->pMethods == nullptr) return -1;
+  if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file)) != SQLITE_OK || file == nullptr || file->pMethods == nullptr)
+    return -1;
   volatile void* piece = nullptr;
   if (file->pMethods->iVersion < 2 || file->pMethods->xShmMap(file, 0, kIndexPieceBytes, 0, &piece) != SQLITE_OK || piece == nullptr) return -1;
   const auto* words = static_cast<const volatile uint32_t*>(piece);
