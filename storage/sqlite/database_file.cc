@@ -150,6 +150,9 @@ absl::Status CheckFile(const std::string& path) {
     if (folder.get() < 0 || fsync(folder.get()) != 0) return Refused(path, "its folder cannot be synced");
     return absl::OkStatus();
   }
+  // A new file was being set up: SQLite takes back what was half written. Until then its first page says nothing.
+  struct stat journal;
+  if (stat((path + "-journal").c_str(), &journal) == 0 && journal.st_size > 0) return absl::OkStatus();
   unsigned char header[kHeaderBytes];
   const ssize_t count = pread(file.get(), header, sizeof(header), 0);
   if (count < 0) return Refused(path, "cannot be read");

@@ -87,7 +87,7 @@ class WritePointsTest : public ::testing::Test {
     close(file);
   }
 
-  Life Record(Random& random, const Beginning& from) {
+  Life Record(Random& random, const Beginning& from, bool idle = false) {
     Life life;
     const bool tight = Below(random, 3) > 0;
     std::filesystem::remove(recorded_ + "/ballast");
@@ -100,7 +100,7 @@ class WritePointsTest : public ::testing::Test {
       if (!stores.ok()) return life;
       life.opened_at = disk_.position();
       life.epoch = stores->store->epoch();
-      life.story = MakeStory(random, from.model, life.epoch, {.items = tight ? 40 : 60, .large = !tight});
+      life.story = MakeStory(random, from.model, life.epoch, {.items = idle ? 0 : tight ? 40 : 60, .large = !tight});
       life.acknowledged_at.assign(life.story.items.size(), kNotAcknowledged);
       const StoryHooks hooks = {.hold = [this] { disk_.Hold(); },
                                 .await_held = [this] { disk_.AwaitHeld(); },
@@ -184,6 +184,21 @@ TEST_F(WritePointsTest, WhatWasAcknowledgedIsThereAndNothingIsHalf) {
   EXPECT_GE(kept_more, points / 300);
   EXPECT_GE(opening, points / 100);
   EXPECT_GE(copying, points / 50);
+}
+
+// A store that is made: whatever a cut leaves of its first moments can be opened, and is empty.
+TEST_F(WritePointsTest, TheFirstMomentsOfAStore) {
+  Effort effort("points of a new store", 2'000, 200);
+  Random random(effort.seed());
+  const Life life = Record(random, Beginning(), /*idle=*/true);
+  ASSERT_GE(life.trace.calls.size(), 20u);
+  for (int64_t points = 0; points < effort.count();) {
+    for (PowerCut cut(life.trace); !cut.at_end() && points < effort.count(); cut.Pass(), ++points) {
+      std::string why;
+      ASSERT_EQ(Examine(cut.Survivors(random), life, cut.position() >= life.opened_at ? life.epoch : 0, why), 0)
+          << "cut at call " << cut.position() << " of " << life.trace.calls.size() << ": " << why;
+    }
+  }
 }
 
 // The control: a disk that lies about syncs loses acknowledged items, and the same comparison finds that.
