@@ -1,4 +1,5 @@
-// The transition table of the journal (proto/agentruntime/v1/event.proto), written a second time and on purpose not with the product's fold: which event may follow a journal.
+// The transition table of the journal (proto/agentruntime/v1/event.proto), written a second time and on purpose not with the product's fold: which event may
+// follow a journal.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,9 @@ class JournalRules {
   bool model_open() const { return model_open_; }
   int32_t model_attempts() const { return model_attempts_; }
   Sequence model_sequence() const { return model_sequence_; }
+  int32_t tool_calls() const { return tool_calls_; }
+  int64_t tokens() const { return tokens_; }
+  int64_t reserved() const { return reserved_; }  // by the open attempt of the model
   const v1::Stop& stop() const { return stop_; }
   // Of the last step; null if there is none.
   const Call* FindCall(const std::string& call_id) const;
@@ -64,7 +68,6 @@ class JournalRules {
   std::string Kind(const v1::Event& event);
   bool AllSettled() const;
   bool AnyAnswered() const;
-  int64_t Booked() const { return tokens_; }
 
   Sequence last_ = 0;
   Epoch epoch_ = 0;

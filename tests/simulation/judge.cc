@@ -3,6 +3,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <algorithm>
 #include <variant>
 
 #include "proto/util/names.h"
@@ -124,6 +125,7 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     }
     world_.Trace("durable ", run.ToString(), " ", event->sequence(), " ", static_cast<int>(event->kind_case()), " step ", event->step(), " epoch ",
                  event->epoch(), " ", bytes.size());
+    CheckBooked(known, *event);
     if (const std::string broken = known.rules.Add(*event); !broken.empty()) {
       world_.Fail("journal: ", run.ToString(), " event ", event->sequence(), ": ", broken);
     }
@@ -135,6 +137,33 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     CheckCancel(run, *event);
   }
   CheckProjection(run, known.fold, row.record.projection, "durable,");
+  CheckColumns(known, row.record.projection);
+}
+
+// Without the product's fold: what lists and queries see must not be wrong in the way the fold is.
+void Judge::CheckColumns(const Known& known, const RunProjection& projection) {
+  const JournalRules& rules = known.rules;
+  const auto wrong = [&](absl::string_view what) { world_.Fail("columns: ", what, " of ", known.fold.id.ToString(), " is wrong after ", rules.last()); };
+  const bool stopped = rules.phase() == JournalRules::Phase::kStopped;
+  if ((projection.state == v1::RUN_STATE_STOPPED) != stopped) wrong("the state");
+  if ((projection.state == v1::RUN_STATE_QUEUED) != (rules.phase() == JournalRules::Phase::kQueued)) wrong("the state");
+  if (stopped && (!projection.stop || Bytes(*projection.stop) != Bytes(rules.stop()))) wrong("the stop");
+  if (projection.last_sequence != rules.last()) wrong("the last sequence");
+  if (projection.last_step != rules.steps() || projection.usage.steps() != rules.steps()) wrong("the number of steps");
+  if (projection.usage.tool_calls() != rules.tool_calls()) wrong("the number of tool calls");
+  if (projection.usage.input_tokens() + projection.usage.output_tokens() != rules.tokens()) wrong("the number of tokens");
+}
+
+// An attempt without reported usage is booked at its reservation. One whose report came too late may be, too.
+void Judge::CheckBooked(const Known& known, const v1::Event& event) {
+  if (!event.has_model_failed() && !event.has_decision_made()) return;
+  const auto at = reported_.find(Attempt(known.fold.id, event.step(), known.rules.model_attempts()));
+  if (at == reported_.end()) return;
+  const v1::Usage& usage = event.has_model_failed() ? event.model_failed().usage() : event.decision_made().decision().usage();
+  const int64_t booked = usage.input_tokens() + usage.output_tokens();
+  if (booked != known.rules.reserved() && booked != at->second) {
+    world_.Fail("limits: ", booked, " tokens are booked for step ", event.step(), " of ", known.fold.id.ToString(), ", reserved were ", known.rules.reserved());
+  }
 }
 
 void Judge::CheckCancel(const RunId& run, const v1::Event& event) {
@@ -238,6 +267,12 @@ void Judge::ModelAsked(const ModelRequest& request, bool local) {
   }
   if (known->rules.cancelling()) return world_.Fail("cancel: the model is asked after cancel_requested is durable, ", what);
   if (!asked_.emplace(request.run, request.step, request.attempt).second) world_.Fail("again: one attempt reached the model twice, ", what);
+}
+
+void Judge::ModelSaid(const ModelRequest& request, const std::optional<v1::Usage>& usage) {
+  constexpr int64_t kTokensMax = 1'000'000'000;
+  std::optional<int64_t>& reported = reported_[Attempt(request.run, request.step, request.attempt)];
+  if (usage) reported = std::clamp<int64_t>(usage->input_tokens(), 0, kTokensMax) + std::clamp<int64_t>(usage->output_tokens(), 0, kTokensMax);
 }
 
 void Judge::CallSent(const ToolRequest& request, const ToolSpec& spec) {

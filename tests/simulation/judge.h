@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -68,6 +69,8 @@ class Judge {
 
   // Effects, as they begin; and what the outside said of a call.
   void ModelAsked(const ModelRequest& request, bool local);
+  // What the model reported: tokens, or nothing.
+  void ModelSaid(const ModelRequest& request, const std::optional<v1::Usage>& usage);
   void CallSent(const ToolRequest& request, const ToolSpec& spec);
   enum class Said { kNothing, kDone, kFailed, kUnknown };
   void CallSaid(const ToolRequest& request, const ToolSpec& spec, Said said);
@@ -88,6 +91,8 @@ class Judge {
     bool lost = false;
   };
   void CheckProjection(const RunId& run, const RunState& fold, const RunProjection& projection, absl::string_view when);
+  void CheckColumns(const Known& known, const RunProjection& projection);
+  void CheckBooked(const Known& known, const v1::Event& event);
   void CheckCancel(const RunId& run, const v1::Event& event);
   void CheckMessages(const ModelRequest& request);
 
@@ -96,7 +101,9 @@ class Judge {
   std::map<RunId, Known> runs_;
   std::map<RunId, Pending> pending_;
   std::map<RunId, absl::Duration> cancels_;
-  std::set<std::tuple<RunId, int32_t, int32_t>> asked_;
+  using Attempt = std::tuple<RunId, int32_t, int32_t>;  // run, step, attempt
+  std::set<Attempt> asked_;
+  std::map<Attempt, std::optional<int64_t>> reported_;                      // tokens; nullopt: none were reported
   std::map<std::pair<RunId, CallId>, std::map<int32_t, Said>> executions_;  // by attempt
 };
 

@@ -65,12 +65,9 @@ ModelOutcome SimulatedModel::Decision(const ModelRequest& request) {
   return outcome;
 }
 
-asio::awaitable<ModelOutcome> SimulatedModel::Decide(ModelRequest request, DeltaSink& deltas) {
+// Both live as long as Decide.
+asio::awaitable<ModelOutcome> SimulatedModel::Answer(const ModelRequest& request, DeltaSink& deltas) {
   Dice& dice = world_.dice;
-  process_.MayDie("before a model is asked");
-  if (process_.alive()) judge_.ModelAsked(request, info_.local);
-  if (process_.alive() && info_.name == "poison") process_.Die("poison", dice.Chance(0.5));
-  process_.MayDie("when a model was asked");
   const bool deaf = dice.Chance(temper_.deaf);
   if (dice.Chance(temper_.hang)) co_await Pause(process_.loop(), absl::Hours(1), /*deaf=*/false);
   for (int64_t i = dice.Chance(0.3) ? dice.Between(1, 3) : 0; i > 0; --i) {
@@ -81,6 +78,16 @@ asio::awaitable<ModelOutcome> SimulatedModel::Decide(ModelRequest request, Delta
   if (dice.Chance(temper_.odd * 0.1)) throw std::runtime_error("the dice said so");
   if (dice.Chance(temper_.fail)) co_return Failure();
   co_return Decision(request);
+}
+
+asio::awaitable<ModelOutcome> SimulatedModel::Decide(ModelRequest request, DeltaSink& deltas) {
+  process_.MayDie("before a model is asked");
+  if (process_.alive()) judge_.ModelAsked(request, info_.local);
+  if (process_.alive() && info_.name == "poison") process_.Die("poison", world_.dice.Chance(0.5));
+  process_.MayDie("when a model was asked");
+  ModelOutcome outcome = co_await Answer(request, deltas);
+  if (process_.alive() && !info_.local) judge_.ModelSaid(request, outcome.usage);
+  co_return outcome;
 }
 
 }  // namespace agentruntime::simulation

@@ -20,6 +20,7 @@ class SimulatedModel final : public Model {
   boost::asio::awaitable<ModelOutcome> Decide(ModelRequest request, DeltaSink& deltas) override;
 
  private:
+  boost::asio::awaitable<ModelOutcome> Answer(const ModelRequest& request, DeltaSink& deltas);
   ModelOutcome Decision(const ModelRequest& request);
   void AddCalls(const ModelRequest& request, v1::Decision& decision);
   ModelOutcome Failure();

@@ -62,8 +62,16 @@ Settings::Settings(uint64_t seed) {
   tool.odd = Rate(dice, 0.2);
   tool.time_max = dice.Chance(0.3) ? absl::Milliseconds(5) : absl::Seconds(2);
 
+  // Long and fast: whoever does not read for a moment has missed more than is kept for him.
+  const bool chatty = dice.Chance(0.04);
+  if (chatty) {
+    model.answer = 0.002;
+    model.time_max = tool.time_max = absl::Milliseconds(2);
+    for (v1::Agent& agent : agents) agent.mutable_limits()->set_max_steps(150);
+  }
+
   submitters = static_cast<int>(dice.Between(1, 3));
-  runs_each = static_cast<int>(dice.Between(1, 3));
+  runs_each = chatty ? 1 : static_cast<int>(dice.Between(1, 3));
   meddlers = static_cast<int>(dice.Between(0, 3));
   watchers = static_cast<int>(dice.Between(0, 3));
   busy_time = dice.Between(absl::Seconds(5), absl::Seconds(60));
