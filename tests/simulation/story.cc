@@ -130,7 +130,7 @@ void Stage::Play() {
   Spawn(Story());
   const absl::Duration limit = world_.settings.busy_time + kSettleMax;
   try {
-    while (!over_ && !world_.failed()) {
+    while ((!over_ || starting_) && !world_.failed()) {  // a start under way is waited for: whoever starts a coroutine waits for its end
       if (!Step()) world_.Fail("ends: nothing moves any more, and not all has come to its end");
       if (world_.now > limit) world_.Fail("ends: not all has come to its end long after faults ended");
       if (judge_.counts.handlers > kHandlersMax) world_.Fail("ends: handlers go on and on");
