@@ -74,6 +74,7 @@ asio::awaitable<void> Stage::Settle() {
   world_.Trace("faults end");
   world_.faults = false;
   world_.disk_full = false;
+  world_.disturbed = world_.now + absl::Seconds(1);       // the store tries again first
   while (clients_ > 1) co_await Sleep(absl::Seconds(1));  // this is one of them
   for (const auto& [run, known] : judge_.runs()) {
     if (known.deleted) continue;
