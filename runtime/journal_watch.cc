@@ -77,13 +77,19 @@ asio::awaitable<absl::Status> JournalWatch::Read() {
     phase_ = Phase::kLast;
     co_return absl::OkStatus();
   }
+  CO_ASSIGN_OR_RETURN(const bool caught_up, co_await LoadAtCursor());
+  if (!caught_up) co_return absl::OkStatus();  // there is more to read
   phase_ = Phase::kLive;
+  Say(*known_);
+  co_return absl::OkStatus();
+}
+
+asio::awaitable<absl::StatusOr<bool>> JournalWatch::LoadAtCursor() {
   if (known_->last_sequence() != cursor_) {
     CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
     known_ = std::make_shared<const v1::Run>(std::move(run));
   }
-  Say(*known_);
-  co_return absl::OkStatus();
+  co_return known_->last_sequence() == cursor_;
 }
 
 void JournalWatch::Deliver(const PublishedEvent& event) {
@@ -118,23 +124,21 @@ asio::awaitable<absl::Status> JournalWatch::Listen() {
   }
   if (mail.draining && out_.empty()) co_return ServerDraining(cursor_);
   if (out_.empty()) {  // idle: the bookmark shows that the stream lives
-    if (known_->last_sequence() != cursor_) {
-      CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
-      known_ = std::make_shared<const v1::Run>(std::move(run));
+    CO_ASSIGN_OR_RETURN(const bool caught_up, co_await LoadAtCursor());
+    if (caught_up) {
+      Say(*known_);
+    } else {
+      phase_ = Phase::kReading;
     }
-    Say(*known_);
   }
   co_return absl::OkStatus();
 }
 
 asio::awaitable<absl::Status> JournalWatch::End() {
-  if (known_->last_sequence() != cursor_) {
-    CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
-    known_ = std::make_shared<const v1::Run>(std::move(run));
-    if (known_->last_sequence() != cursor_) {  // resumed meanwhile
-      phase_ = Phase::kReading;
-      co_return absl::OkStatus();
-    }
+  CO_ASSIGN_OR_RETURN(const bool caught_up, co_await LoadAtCursor());
+  if (!caught_up) {  // resumed meanwhile
+    phase_ = Phase::kReading;
+    co_return absl::OkStatus();
   }
   Say(*known_);
   phase_ = Phase::kEnded;

@@ -31,6 +31,8 @@ class JournalWatch final : public Watch {
   boost::asio::awaitable<absl::Status> Read();
   boost::asio::awaitable<absl::Status> Listen();
   boost::asio::awaitable<absl::Status> End();
+  // Brings `known_` up to date. Whether it is the run as of the cursor: what is said is a bookmark, so it must not lie ahead of the events that were sent.
+  boost::asio::awaitable<absl::StatusOr<bool>> LoadAtCursor();
   boost::asio::awaitable<absl::StatusOr<v1::Run>> Load();
   // The run without what only the first snapshot has.
   void Say(v1::Run run);

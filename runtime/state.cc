@@ -206,14 +206,14 @@ void ApplyInputReceived(RunState& state, const EventPtr& event) {
 
 void ApplyCancelRequested(RunState& state, const EventPtr& event) {
   state.cancel_requested = event;
-  state.cancel_deadline = state.last_time + FromProto(event->cancel_requested().grace());
+  state.cancel_until = state.active + FromProto(event->cancel_requested().grace());
 }
 
 void ApplyStopped(RunState& state, const EventPtr& event) {
   state.phase = v1::RUN_STATE_STOPPED;
   state.stopped = event;
   state.cancel_requested = nullptr;
-  state.cancel_deadline = absl::InfiniteFuture();
+  state.cancel_until = absl::InfiniteDuration();
   if (event->run_stopped().answer_size() > 0) state.answer_sequence = event->sequence();
 }
 

@@ -99,7 +99,7 @@ struct RunState {
   bool call_uncertain = false;                                     // a call was settled UNCERTAIN
   int32_t invalid_decisions = 0;                                   // in a row, with invalid calls only
   EventPtr cancel_requested;                                       // null: not cancelling
-  absl::Time cancel_deadline = absl::InfiniteFuture();             // end of the grace
+  absl::Duration cancel_until = absl::InfiniteDuration();          // active time at which the grace ends
   absl::Time deadline = absl::InfiniteFuture();                    // of the run
 
   EventPtr stopped;  // the last run_stopped

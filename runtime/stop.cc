@@ -302,12 +302,12 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
     return next;
   }
   if (state.is_cancelling()) {
-    if (!AnythingOpen(state) || IsDue(state.cancel_deadline, now.wall)) {
+    if (!AnythingOpen(state) || now.active >= state.cancel_until) {
       next.facts = StopFacts(state, CancelStop(state));
       return next;
     }
     next = OpenAttempts(state);
-    WakeAt(next, state.cancel_deadline - now.wall);
+    WakeAt(next, state.cancel_until - now.active);
     return next;
   }
   if (state.barren_starts > kBarrenStartsMax) {

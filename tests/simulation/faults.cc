@@ -62,7 +62,6 @@ asio::awaitable<void> Stage::ClockJumps() {
     const absl::Duration size = absl::Milliseconds(std::pow(3.6e6, world_.dice.NextDouble()));
     const absl::Duration jump = world_.dice.Chance(0.5) ? size : -size;
     world_.wall_offset += std::clamp(jump, -absl::Hours(1), absl::Hours(1));
-    world_.disturbed = world_.now;
     world_.Trace("the clock jumps by ", absl::FormatDuration(jump));
   }
 }

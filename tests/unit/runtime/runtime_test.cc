@@ -427,6 +427,10 @@ asio::awaitable<Watched> ReadAll(std::unique_ptr<Watch> watch) {
     if (*next == nullptr) co_return watched;
     v1::WatchRunResponse response;
     EXPECT_TRUE(response.ParseFromString(**next));
+    // A run behind the first is a bookmark: it never lies ahead of the events that were sent.
+    if (response.has_run() && !watched.runs.empty() && !watched.events.empty()) {
+      EXPECT_EQ(response.run().last_sequence(), watched.events.back().sequence());
+    }
     if (response.has_run()) watched.runs.push_back(response.run());
     if (response.has_event()) watched.events.push_back(response.event());
     if (response.has_delta()) watched.deltas.push_back(response.delta());

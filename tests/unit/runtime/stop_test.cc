@@ -347,7 +347,9 @@ TEST_F(StopTest, CancelWaitsForOpenAttemptsUntilTheGraceEnds) {
   const Next next = journal.WhatNext(*plan);
   EXPECT_TRUE(next.facts.empty());
   EXPECT_EQ(next.wake, kCancelGrace);
-  journal.now += kCancelGrace;
+  journal.now -= absl::Minutes(10);  // the grace is no wall time
+  EXPECT_EQ(journal.WhatNext(*plan).wake, kCancelGrace);
+  journal.active += kCancelGrace;
   EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_CANCELLED);
   const auto& calls = journal.state.last_step()->calls;
   EXPECT_EQ(calls[0].finished->call_finished().outcome(), v1::CALL_OUTCOME_CANCELLED);
@@ -386,6 +388,7 @@ TEST_F(StopTest, AWallClockThatJumpsBackEndsNoWaitLate) {
   EXPECT_TRUE(journal.state.model.open) << "the retry is due now, not in an hour";
   journal.Add(CancelRequest());
   journal.now -= absl::Hours(1);
+  journal.active += kCancelGrace;
   EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_CANCELLED);
 }
 
