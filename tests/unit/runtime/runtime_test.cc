@@ -545,6 +545,10 @@ TEST_F(RuntimeTest, ACancelAfterARestartStartsNothing) {
   ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
   EXPECT_EQ(asked, 1);
+  const auto events = runtime.Events(name);
+  const auto first = std::find_if(events.begin(), events.end(), [&](const EventPtr& event) { return event->epoch() > events.front()->epoch(); });
+  ASSERT_NE(first, events.end());
+  EXPECT_TRUE((*first)->has_run_started()) << "what comes first in a new epoch settles the attempts of the one before";
 }
 
 TEST_F(RuntimeTest, DrainTellsWatchersWhereToGoOn) {
