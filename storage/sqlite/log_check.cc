@@ -170,7 +170,7 @@ bool GoesOnBehind(Frames& frames, int64_t number, Sum previous) {
   const int64_t end = number + std::max<int64_t>(1, kLookBytesMax / frames.bytes());
   bool after_commit = frames.RepairOneBit(previous) && frames.Commits();
   previous = frames.Stored();
-  while (++number < end && frames.Load(number)) {
+  for (++number; number < end && frames.Load(number); ++number) {
     const bool follows = frames.Ours() && frames.Follows(previous);
     if (follows && after_commit) return true;
     after_commit = follows && frames.Commits();
