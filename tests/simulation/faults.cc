@@ -26,12 +26,15 @@ asio::awaitable<void> Stage::Crashes() {
 asio::awaitable<void> Stage::DrainOnce(absl::Duration grace) {
   world_.disturbed = world_.now;
   world_.Trace("drain ", absl::FormatDuration(grace));
-  Process* const drained = process_.get();
+  // By number: the next process may well live at this one's address.
+  const int drained = process_ == nullptr ? 0 : process_->number();
+  const auto drained_lives = [this, drained] { return process_ != nullptr && process_->number() == drained; };
   auto result = co_await Ask<bool>([grace](Runtime& runtime) { return Drain(runtime, grace); });
-  if (!result.ok() || process_.get() != drained) co_return;
+  if (!result.ok() || !drained_lives()) co_return;
   auto info = co_await Ask<RuntimeInfo>([](Runtime& runtime) { return runtime.GetInfo(); });
+  if (!drained_lives()) co_return;
   if (info.ok() && info->sessions != 0) world_.Fail("drain: ", info->sessions, " sessions are left");
-  if (process_.get() == drained) drained->Exit();
+  process_->Exit();
 }
 
 asio::awaitable<void> Stage::Drains() {
