@@ -64,7 +64,8 @@ asio::awaitable<void> Stage::ClockJumps() {
     // From a millisecond to an hour, each order of magnitude alike.
     const absl::Duration size = absl::Milliseconds(std::pow(3.6e6, world_.dice.NextDouble()));
     const absl::Duration jump = world_.dice.Chance(0.5) ? size : -size;
-    world_.wall_offset += std::clamp(jump, -absl::Hours(1), absl::Hours(1));
+    // All of them together as well: whoever waits for an instant waits as long as the clock is behind.
+    world_.wall_offset = std::clamp(world_.wall_offset + jump, -kClockErrorMax, kClockErrorMax);
     world_.Trace("the clock jumps by ", absl::FormatDuration(jump));
   }
 }

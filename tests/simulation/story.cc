@@ -10,7 +10,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr absl::Duration kSettleMax = absl::Hours(2);  // once faults ended: every run has come to its stop, every client to its end
+const absl::Duration kSettleMax = 2 * kClockErrorMax + absl::Hours(1);  // once faults ended: every run has come to its stop, every client to its end
 constexpr int64_t kHandlersMax = 3'000'000;
 constexpr absl::Duration kStallMax = absl::Milliseconds(10);
 constexpr absl::Duration kHandlerTimeMax = absl::Microseconds(50);

@@ -16,6 +16,9 @@
 
 namespace agentruntime::simulation {
 
+// How far the wall clock may be off, either way.
+const absl::Duration kClockErrorMax = absl::Hours(1);
+
 class World {
  public:
   World(uint64_t seed, bool print) : seed_(seed), print_(print), settings(seed), dice(seed, 2), outside(seed, 3, &now) {}
