@@ -262,6 +262,8 @@ void ApplyKind(RunState& state, const EventPtr& event) {
     case v1::Event::kCancelRequested: return ApplyCancelRequested(state, event);
     case v1::Event::kRunStopped: return ApplyStopped(state, event);
     case v1::Event::kRunResumed: return ApplyResumed(state, event);
+    case v1::Event::kRunForked:
+    case v1::Event::kContextCompacted:
     case v1::Event::KIND_NOT_SET: return;
   }
 }

@@ -147,6 +147,8 @@ void StepFolder::Add(const v1::Event& event) {
     case v1::Event::kInputReceived:
     case v1::Event::kCancelRequested:
     case v1::Event::kRunStopped:
+    case v1::Event::kRunForked:
+    case v1::Event::kContextCompacted:
     case v1::Event::kRunResumed:
     case v1::Event::KIND_NOT_SET: return;
   }

@@ -125,6 +125,8 @@ class Checker {
       case cfg::ToolConfig::kHttpGet: return HttpGet(path + ".http_get", tool.http_get());
       case cfg::ToolConfig::kCalculator:
       case cfg::ToolConfig::kClock: return;
+      case cfg::ToolConfig::kHttpCall:
+      case cfg::ToolConfig::kReadArtifact:
       case cfg::ToolConfig::KIND_NOT_SET: return faults_.Add(path, "has no kind; give one of search_docs, read_doc, calculator, clock, http_get");
     }
   }

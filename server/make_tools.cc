@@ -52,6 +52,8 @@ absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, cons
       ASSIGN_OR_RETURN(std::unique_ptr<Tool> made, HttpGetTool::Open(std::move(options), *parts.http));
       return std::shared_ptr<Tool>(std::move(made));
     }
+    case cfg::ToolConfig::kHttpCall:
+    case cfg::ToolConfig::kReadArtifact:
     case cfg::ToolConfig::KIND_NOT_SET: break;
   }
   return absl::InvalidArgumentError(absl::StrCat("tool \"", tool.name(), "\" has no kind"));

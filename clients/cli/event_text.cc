@@ -62,6 +62,8 @@ std::string Raw(const v1::Event& event) {
       return absl::StrCat("cancel asked for by ", event.cancel_requested().cancellation().principal(), ": ", event.cancel_requested().cancellation().cause());
     case v1::Event::kRunStopped: return absl::StrCat("stopped: ", ReasonName(event.run_stopped().stop().reason()), ", ", StopText(event.run_stopped().stop()));
     case v1::Event::kRunResumed: return absl::StrCat("resumed by ", event.run_resumed().principal());
+    case v1::Event::kRunForked:
+    case v1::Event::kContextCompacted:
     case v1::Event::KIND_NOT_SET: break;
   }
   return "an event of a kind that this agentctl does not know";

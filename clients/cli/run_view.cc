@@ -87,6 +87,8 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
       const v1::RunResumed& resumed = event.run_resumed();
       return {Row{.verb = "resume", .what = LimitsText(resumed.limits()), .note = PrintableLine(PartsText(resumed.input()))}};
     }
+    case v1::Event::kRunForked:
+    case v1::Event::kContextCompacted:
     case v1::Event::KIND_NOT_SET: return {};  // of a newer server
   }
   return {};

@@ -27,6 +27,8 @@ bool VoidsText(const v1::Event& event) {
     case v1::Event::kCallResolved:
     case v1::Event::kCallFinished:
     case v1::Event::kInputReceived:
+    case v1::Event::kRunForked:
+    case v1::Event::kContextCompacted:
     case v1::Event::kCancelRequested:
     case v1::Event::KIND_NOT_SET: return false;
   }

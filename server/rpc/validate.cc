@@ -97,6 +97,7 @@ void CheckParts(FieldChecks& checks, absl::string_view field, const Parts& parts
           if (const std::string why = WhyNotJson(part.json(), kJsonDepthMax); !why.empty()) checks.Add(Sub(path, "json"), why);
         }
         break;
+      case v1::Part::kArtifact: checks.Add(Sub(path, "artifact"), "is output only; give text or json"); break;
       case v1::Part::KIND_NOT_SET: checks.Add(path, "is empty; give text or json"); break;
     }
   }
