@@ -30,6 +30,7 @@ absl::StatusOr<std::unique_ptr<AgentCatalog>> AgentCatalog::Make(const Environme
 std::shared_ptr<const RunPlan> AgentCatalog::Plan(v1::Agent agent) const {
   auto plan = std::make_shared<RunPlan>();
   if (const auto model = environment_.models.find(agent.model()); model != environment_.models.end()) plan->model = model->second;
+  if (const auto price = environment_.prices.find(agent.model()); price != environment_.prices.end()) plan->price = price->second;
   for (const std::string& name : agent.tools()) {
     const auto tool = environment_.tools.find(name);
     if (tool == environment_.tools.end()) continue;

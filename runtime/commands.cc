@@ -6,6 +6,7 @@
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
+#include "runtime/budget.h"
 #include "runtime/limits.h"
 #include "runtime/view.h"
 
@@ -47,6 +48,7 @@ int64_t ValueOf(const v1::Limits& limits, const v1::Limits& present, const std::
   if (limit == "max_steps") return limits.has_max_steps() ? limits.max_steps() : present.max_steps();
   if (limit == "max_tool_calls") return limits.has_max_tool_calls() ? limits.max_tool_calls() : present.max_tool_calls();
   if (limit == "max_tokens") return limits.has_max_tokens() ? limits.max_tokens() : present.max_tokens();
+  if (limit == "max_cost_micros") return limits.has_max_cost_micros() ? limits.max_cost_micros() : present.max_cost_micros();
   return absl::ToInt64Milliseconds(FromProto(limits.has_timeout() ? limits.timeout() : present.timeout()));
 }
 
@@ -83,6 +85,7 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
   if (WasSeen(session, command.request_id, command.request_hash, reply)) return;
   absl::Status allowed = CheckMaximum(command.limits, session.options().maximum_limits, "limits");
   if (allowed.ok()) allowed = CheckResume(state, command.limits, command.deadline);
+  if (allowed.ok()) allowed = CheckPrice(state.limits.has_max_cost_micros() ? state.limits : command.limits, session.plan());
   if (!allowed.ok()) {
     reply->Complete(std::move(allowed));
     return;

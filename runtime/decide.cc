@@ -9,6 +9,7 @@
 #include "proto/base/planted_bug.h"
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
+#include "proto/util/money.h"
 #include "proto/util/time.h"
 #include "runtime/act.h"
 #include "runtime/backoff.h"
@@ -25,7 +26,7 @@ v1::RunError BadResponse(absl::string_view reason, std::string message, bool ret
 }
 
 // What is booked: as reported, else the reservation.
-v1::Usage BookedUsage(const RunState& state, const ModelOutcome& outcome) {
+v1::Usage BookedUsage(const RunState& state, const RunPlan& plan, const ModelOutcome& outcome) {
   v1::Usage usage;
   if (outcome.usage) {
     // A provider's numbers are bounded like everything from outside: sums of them must not overflow.
@@ -33,10 +34,10 @@ v1::Usage BookedUsage(const RunState& state, const ModelOutcome& outcome) {
     usage.set_input_tokens(bounded(outcome.usage->input_tokens()));
     usage.set_cached_input_tokens(bounded(outcome.usage->cached_input_tokens()));
     usage.set_output_tokens(bounded(outcome.usage->output_tokens()));
+    if (plan.price) usage.set_cost_micros(CostMicros(*plan.price, usage.input_tokens(), usage.cached_input_tokens(), usage.output_tokens()));
     return usage;
   }
-  if (!IsPlanted(Bug::kBookNothing)) usage.set_input_tokens(state.model.reserved_tokens);
-  return usage;
+  return IsPlanted(Bug::kBookNothing) ? usage : ReservedUsage(state.model);
 }
 
 v1::Event Failed(const RunState& state, const RunPlan& plan, v1::RunError error, const v1::Usage& booked, std::optional<absl::Duration> retry_after,
@@ -79,7 +80,7 @@ std::optional<v1::RunError> Unfit(const v1::Decision& decision) {
 std::vector<v1::Event> FactsOfOutcome(const RunState& state, const RunPlan& plan, ModelOutcome outcome, absl::Duration duration, absl::Time now,
                                       double random) {
   std::vector<v1::Event> facts;
-  const v1::Usage booked = BookedUsage(state, outcome);
+  const v1::Usage booked = BookedUsage(state, plan, outcome);
   if (outcome.decision) {
     if (auto unfit = Unfit(*outcome.decision)) {
       outcome.decision.reset();

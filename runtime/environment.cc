@@ -18,6 +18,10 @@ v1::Limits Make(int32_t max_steps, int32_t max_tool_calls, int64_t max_tokens, a
 
 v1::Limits PublishedDefaultLimits() { return Make(kMaxStepsDefault, kMaxToolCallsDefault, kMaxTokensDefault, kTimeoutDefault); }
 
-v1::Limits PublishedMaximumLimits() { return Make(kMaxStepsMaximum, kMaxToolCallsMaximum, kMaxTokensMaximum, kTimeoutMaximum); }
+v1::Limits PublishedMaximumLimits() {
+  v1::Limits limits = Make(kMaxStepsMaximum, kMaxToolCallsMaximum, kMaxTokensMaximum, kTimeoutMaximum);
+  limits.set_max_cost_micros(kMaxCostMicrosMaximum);
+  return limits;
+}
 
 }  // namespace agentruntime

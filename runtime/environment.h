@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "agentruntime/v1/agent.pb.h"
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/clock.h"
 #include "proto/base/random.h"
@@ -30,6 +31,7 @@ struct Environment {
   Store* store = nullptr;
   AgentStore* agents = nullptr;
   std::map<std::string, std::shared_ptr<Model>> models;  // by name
+  std::map<std::string, v1::ModelPrice> prices;          // of models, by name; those that are not there have none
   std::map<std::string, std::shared_ptr<Tool>> tools;    // by name
 };
 
@@ -37,7 +39,7 @@ struct RuntimeOptions {
   std::string node = "agentd";
   int64_t running_max = kRunningRunsMaxDefault;
   int64_t queued_max = kQueuedRunsMaxDefault;
-  v1::Limits default_limits;  // every field set
+  v1::Limits default_limits;  // every field set, but max_cost_micros where nothing bounds it
   v1::Limits maximum_limits;  // every field set
   absl::Duration cancel_grace = kCancelGrace;
 };

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -24,6 +25,7 @@ struct PlannedTool {
 struct RunPlan {
   std::shared_ptr<const v1::Agent> agent;
   std::shared_ptr<Model> model;              // null: not configured on this server any more
+  std::optional<v1::ModelPrice> price;       // of the model; nullopt: nobody knows what it costs
   std::map<std::string, PlannedTool> tools;  // of the agent, by name; without those not configured any more
 };
 

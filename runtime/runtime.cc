@@ -13,6 +13,7 @@
 #include "proto/util/time.h"
 #include "runtime/agent_catalog.h"
 #include "runtime/blocking_pool.h"
+#include "runtime/budget.h"
 #include "runtime/commands.h"
 #include "runtime/hub.h"
 #include "runtime/journal_watch.h"
@@ -152,6 +153,7 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Accepted>> Runtime::Impl::Accept(s
   Accepted accepted;
   CO_ASSIGN_OR_RETURN(accepted.plan, co_await FindPlan(std::move(agent)));
   CO_ASSIGN_OR_RETURN(accepted.limits, EffectiveLimits(options_.default_limits, accepted.plan->agent->limits(), limits, options_.maximum_limits));
+  CO_RETURN_IF_ERROR(CheckPrice(accepted.limits, *accepted.plan));
   // Nothing is queued for a disk that is full: callers would grow the queue without bound.
   CO_RETURN_IF_ERROR(creates_.CheckWritable());
   CO_RETURN_IF_ERROR(scheduler_->Admit());
@@ -430,6 +432,7 @@ std::vector<v1::Model> Runtime::ListModels() const {
     shown.set_provider_model(info.provider_model);
     shown.set_context_tokens(info.context_tokens);
     shown.set_description(info.description);
+    if (const auto price = impl_->environment_.prices.find(name); price != impl_->environment_.prices.end()) *shown.mutable_price() = price->second;
   }
   return listed;
 }

@@ -66,6 +66,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // For commands, on the strand:
   const RunState& state() const { return state_; }
+  const RunPlan& plan() const { return *plan_; }
   // Appends facts as one item, and applies them.
   void Record(std::vector<v1::Event> facts);
   // Calls `then(true)` once everything recorded so far is durable; `then(false)` if the run was lost.

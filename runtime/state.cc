@@ -16,10 +16,12 @@ int64_t TextBytes(const google::protobuf::RepeatedPtrField<v1::Part>& parts) {
   return bytes;
 }
 
-void AddTokens(v1::Usage& total, const v1::Usage& more) {
+void AddUsage(v1::Usage& total, const v1::Usage& more) {
   total.set_input_tokens(total.input_tokens() + more.input_tokens());
   total.set_cached_input_tokens(total.cached_input_tokens() + more.cached_input_tokens());
   total.set_output_tokens(total.output_tokens() + more.output_tokens());
+  // What is known: attempts made while the model had no price are not in it.
+  if (more.has_cost_micros()) total.set_cost_micros(total.cost_micros() + more.cost_micros());
 }
 
 void Raise(v1::Limits& limits, const v1::Limits& by) {
@@ -49,8 +51,9 @@ void ApplyStarted(RunState& state, const EventPtr& event) {
   if (event->run_started().cause() == v1::START_CAUSE_RECOVERED) ++state.barren_starts;
   if (state.model.open) {
     state.model.open = false;
-    state.usage.set_input_tokens(state.usage.input_tokens() + state.model.reserved_tokens);
+    AddUsage(state.usage, ReservedUsage(state.model));
     state.model.reserved_tokens = 0;
+    state.model.reserved_cost_micros.reset();
   }
   if (IsPlanted(Bug::kRepeatStep) && event->run_started().cause() == v1::START_CAUSE_RECOVERED && std::holds_alternative<StepState>(state.history.back())) {
     state.history.pop_back();
@@ -73,6 +76,8 @@ void ApplyModelCalled(RunState& state, const EventPtr& event) {
   model.open = true;
   model.attempts = called.attempt();
   model.reserved_tokens = called.reserved_tokens();
+  model.reserved_cost_micros.reset();
+  if (called.has_reserved_cost_micros()) model.reserved_cost_micros = called.reserved_cost_micros();
   model.open_epoch = event->epoch();
   model.open_sequence = event->sequence();
   model.attempt_time = state.last_time;
@@ -80,10 +85,11 @@ void ApplyModelCalled(RunState& state, const EventPtr& event) {
 
 void ApplyModelFailed(RunState& state, const EventPtr& event) {
   const v1::ModelFailed& failed = event->model_failed();
-  AddTokens(state.usage, failed.usage());
+  AddUsage(state.usage, failed.usage());
   ModelState& model = state.model;
   model.open = false;
   model.reserved_tokens = 0;
+  model.reserved_cost_micros.reset();
   ++model.failures;
   model.last_error = failed.error();
   model.gave_up = !failed.has_retry_time();
@@ -94,7 +100,7 @@ void ApplyModelFailed(RunState& state, const EventPtr& event) {
 void ApplyDecision(RunState& state, const EventPtr& event) {
   const v1::Decision& decision = event->decision_made().decision();
   state.model = ModelState();
-  AddTokens(state.usage, decision.usage());
+  AddUsage(state.usage, decision.usage());
   StepState step;
   step.number = event->step();
   step.decision = event;
@@ -292,6 +298,13 @@ void Apply(RunState& state, const EventPtr& event) {
 }
 
 const v1::ToolCall& RequestOf(const StepState& step, const CallState& call) { return step.decision->decision_made().decision().tool_calls(call.id.index - 1); }
+
+v1::Usage ReservedUsage(const ModelState& model) {
+  v1::Usage usage;
+  usage.set_input_tokens(model.reserved_tokens);
+  if (model.reserved_cost_micros) usage.set_cost_micros(*model.reserved_cost_micros);
+  return usage;
+}
 
 int64_t BookedTokens(const RunState& state) { return state.usage.input_tokens() + state.usage.output_tokens(); }
 

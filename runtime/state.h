@@ -64,6 +64,7 @@ struct ModelState {
   int32_t attempts = 0;         // started at this step, over all legs: the number of the last one
   int32_t failures = 0;         // at this step in this leg: what attempts_max counts
   int64_t reserved_tokens = 0;  // by the open attempt
+  std::optional<int64_t> reserved_cost_micros;
   Epoch open_epoch = 0;
   Sequence open_sequence = 0;  // its model_called
   absl::Time attempt_time = absl::InfinitePast();
@@ -125,6 +126,9 @@ void Apply(RunState& state, const EventPtr& event);
 
 // What the model asked for in `call`, which is of `step`.
 const v1::ToolCall& RequestOf(const StepState& step, const CallState& call);
+
+// What is booked for an attempt that nobody knows the usage of: what it reserved.
+v1::Usage ReservedUsage(const ModelState& model);
 
 // Tokens booked so far: what max_tokens counts.
 int64_t BookedTokens(const RunState& state);

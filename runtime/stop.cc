@@ -11,6 +11,7 @@
 #include "proto/util/time.h"
 #include "runtime/act.h"
 #include "runtime/ask.h"
+#include "runtime/budget.h"
 #include "runtime/context.h"
 
 namespace agentruntime {
@@ -65,14 +66,6 @@ v1::Stop MakeStop(v1::StopReason reason, std::string detail, bool resumable) {
   return stop;
 }
 
-v1::Stop LimitStop(v1::StopReason reason, absl::string_view limit, int64_t value, int64_t count, std::string detail) {
-  v1::Stop stop = MakeStop(reason, std::move(detail), /*resumable=*/true);
-  stop.mutable_limit()->set_limit(std::string(limit));
-  stop.mutable_limit()->set_value(value);
-  stop.mutable_limit()->set_count(count);
-  return stop;
-}
-
 v1::Stop ErrorStop(v1::RunError error, bool resumable) {
   v1::Stop stop = MakeStop(v1::STOP_REASON_ERROR, error.message(), resumable);
   *stop.mutable_error() = std::move(error);
@@ -123,28 +116,6 @@ std::optional<v1::Stop> DecidedStop(const RunState& state) {
   }
 }
 
-// The first limit that forbids another decision.
-std::optional<v1::Stop> LimitBeforeDecision(const RunState& state, const RunPlan& plan) {
-  const v1::Limits& limits = state.limits;
-  const bool counts_tokens = plan.model->info().counts_tokens;
-  const int64_t booked = BookedTokens(state);
-  const int64_t needed = counts_tokens ? EstimatePromptTokens(state, plan) + 1 : 0;
-  if (booked + needed > limits.max_tokens()) {
-    return LimitStop(v1::STOP_REASON_TOKEN_BUDGET, "max_tokens", limits.max_tokens(), booked + needed,
-                     absl::StrCat(booked, " tokens are used and the next decision needs about ", needed, " more; the budget is ", limits.max_tokens()));
-  }
-  if (state.usage.tool_calls() > limits.max_tool_calls()) {
-    return LimitStop(v1::STOP_REASON_MAX_TOOL_CALLS, "max_tool_calls", limits.max_tool_calls(), state.usage.tool_calls(),
-                     absl::StrCat("the model asked for ", state.usage.tool_calls(), " tool calls, the limit is ", limits.max_tool_calls()));
-  }
-  if (state.usage.steps() >= limits.max_steps()) {
-    return LimitStop(v1::STOP_REASON_MAX_STEPS, "max_steps", limits.max_steps(), state.usage.steps(),
-                     absl::StrCat("the model decided ", state.usage.steps() == 1 ? "once" : absl::StrCat(state.usage.steps(), " times"),
-                                  " without an answer, the limit is ", limits.max_steps()));
-  }
-  return std::nullopt;
-}
-
 // What went wrong and forbids another decision.
 std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan& plan) {
   if (state.model.gave_up) return ErrorStop(*state.model.last_error, /*resumable=*/true);
@@ -157,6 +128,11 @@ std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan
   }
   if (plan.model == nullptr) {
     return ErrorStop("MODEL_MISSING", absl::StrCat("model \"", plan.agent->model(), "\" is not configured on this server any more"), /*resumable=*/true);
+  }
+  if (LacksPrice(state.limits, plan)) {
+    return ErrorStop("MODEL_UNPRICED",
+                     absl::StrCat("the run has a budget of money, and model \"", plan.agent->model(), "\" has no price on this server any more"),
+                     /*resumable=*/true);
   }
   return std::nullopt;
 }
@@ -187,10 +163,9 @@ v1::Event ModelCalled(const RunState& state, const RunPlan& plan) {
   v1::ModelCalled* const called = fact.mutable_model_called();
   called->set_attempt(state.model.attempts + 1);
   called->set_model(plan.agent->model());
-  if (plan.model->info().counts_tokens) {
-    const int64_t left = state.limits.max_tokens() - BookedTokens(state);
-    called->set_reserved_tokens(std::min(left, EstimatePromptTokens(state, plan) + OutputTokensMax(plan)));
-  }
+  const Reservation reservation = ReservationOf(state, plan);
+  called->set_reserved_tokens(reservation.tokens);
+  if (reservation.cost_micros) called->set_reserved_cost_micros(*reservation.cost_micros);
   return fact;
 }
 
@@ -267,7 +242,7 @@ std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop) {
     failed->set_attempt(state.model.attempts);
     failed->mutable_error()->set_reason("INTERRUPTED");
     failed->mutable_error()->set_message("the run stopped while the model was asked");
-    failed->mutable_usage()->set_input_tokens(state.model.reserved_tokens);
+    *failed->mutable_usage() = ReservedUsage(state.model);
     facts.push_back(std::move(fact));
   }
   if (const StepState* const step = state.last_step()) {

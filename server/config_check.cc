@@ -73,6 +73,7 @@ class Checker {
     Range(path + ".max_tool_calls", limits.max_tool_calls(), 0, most.max_tool_calls());
     Range(path + ".max_tokens", limits.max_tokens(), 1, most.max_tokens());
     Range(path + ".timeout", limits.timeout(), absl::Milliseconds(1), FromProto(most.timeout()));
+    if (limits.has_max_cost_micros()) Range(path + ".max_cost_micros", limits.max_cost_micros(), 1, most.max_cost_micros());
   }
 
   void OpenAi(const std::string& path, const cfg::OpenAiModel& openai) {
@@ -96,7 +97,21 @@ class Checker {
     }
   }
 
+  void Price(const std::string& path, const v1::ModelPrice& price) {
+    Range(path + ".input_micros", price.input_micros(), 0, kPriceMicrosMax);
+    Range(path + ".output_micros", price.output_micros(), 0, kPriceMicrosMax);
+    // What is reserved is the price of a prompt that nobody has cached: the most that it may cost.
+    if (price.has_cached_input_micros()) Range(path + ".cached_input_micros", price.cached_input_micros(), 0, price.input_micros());
+  }
+
+  void Currency(const std::string& code, bool is_priced) {
+    if (code.empty() && is_priced) return faults_.Add("currency_code", "is missing, and a model has a price; give the currency of it, such as USD");
+    const bool letters = code.size() == 3 && std::all_of(code.begin(), code.end(), [](unsigned char c) { return c >= 'A' && c <= 'Z'; });
+    if (!code.empty() && !letters) faults_.Add("currency_code", absl::StrCat("\"", code, "\" is not three capital letters (ISO 4217), such as USD"));
+  }
+
   void Model(const std::string& path, const cfg::ModelConfig& model) {
+    if (model.has_price()) Price(path + ".price", model.price());
     if (model.has_context_tokens() && !model.has_openai()) faults_.Add(path + ".context_tokens", "has a meaning for openai models only; leave it out");
     switch (model.kind_case()) {
       case cfg::ModelConfig::kExtractive: return;
@@ -155,6 +170,7 @@ void CheckConfig(const cfg::ServerConfig& config, ConfigFaults& faults) {
   check.Count("agents", config.agents_size(), kAgentFilesMax);
   check.Range("drain_grace", config.drain_grace(), absl::ZeroDuration(), kGraceMax);
   check.Node(config.node());
+  check.Currency(config.currency_code(), std::any_of(config.models().begin(), config.models().end(), [](const auto& model) { return model.has_price(); }));
   std::set<std::string> model_names;
   for (int i = 0; i < std::min(config.models_size(), kModelsMax); ++i) {
     const std::string path = absl::StrCat("models[", i, "]");

@@ -47,6 +47,8 @@ void FillLimits(config::v1::LimitsConfig& limits) {
   if (FromProto(maxima.timeout()) < FromProto(defaults.timeout())) *defaults.mutable_timeout() = maxima.timeout();
   // A duration is replaced, not merged: its seconds and nanos belong together.
   if (limits.maxima().has_timeout()) *maxima.mutable_timeout() = limits.maxima().timeout();
+  // There is no default budget of money, but where the operator bounds what may be asked for, whoever asks for none has that.
+  if (maxima.max_cost_micros() < kMaxCostMicrosMaximum) defaults.set_max_cost_micros(maxima.max_cost_micros());
   const v1::Limits given = limits.defaults();
   defaults.MergeFrom(given);
   if (given.has_timeout()) *defaults.mutable_timeout() = given.timeout();

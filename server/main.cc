@@ -62,6 +62,7 @@ rpc::Backend BackendOf(const LoadedConfig& loaded, Wiring& wiring, DrainRequest&
   backend.default_limits = loaded.config.limits().defaults();
   backend.maximum_limits = loaded.config.limits().maxima();
   backend.node = loaded.config.node();
+  backend.currency_code = loaded.config.currency_code();
   backend.start_time = absl::Now();
   backend.running_max = loaded.config.sessions().running_max();
   backend.queued_max = loaded.config.sessions().queued_max();

@@ -117,6 +117,9 @@ std::optional<StartFailure> Wiring::Impl::MakeEnvironment(const LoadedConfig& lo
   auto models = MakeModels(loaded, {.clock = &clock, .timers = &timers, .http = http.get()});
   if (!models.ok()) return StartFailure{ExitCode::kBadConfig, std::string(models.status().message())};
   environment.models = *std::move(models);
+  for (const auto& model : loaded.config.models()) {
+    if (model.has_price()) environment.prices[model.name()] = model.price();
+  }
   auto tools = MakeTools(loaded.config,
                          {.clock = &clock, .http = http.get(), .text_index = text_index.get(), .blocking_pool = tool_pool.get_executor(), .folders = &folders});
   if (!tools.ok()) return StartFailure{ExitCode::kBadConfig, std::string(tools.status().message())};

@@ -15,6 +15,7 @@
 #include "clients/cli/standard_out.h"
 #include "clients/cpp/channel.h"
 #include "proto/base/build_info.h"
+#include "proto/util/money.h"
 #include "proto/util/names.h"
 
 namespace agentruntime::cli {
@@ -30,6 +31,12 @@ absl::Duration ToDuration(const std::string& text) {
     throw CLI::ValidationError(absl::StrCat("\"", text, "\" is no duration; write 90s, 5m or 1h30m"));
   }
   return duration;
+}
+
+int64_t ToMicros(const std::string& text) {
+  const auto micros = ParseMicros(text);
+  if (!micros) throw CLI::ValidationError(absl::StrCat("\"", text, "\" is no amount of money; write 2, 0.25 or 0.000001"));
+  return *micros;
 }
 
 // A point in time, or how long ago it was.
@@ -62,6 +69,8 @@ void AddLimits(CLI::App& command, LimitOptions& limits) {
   command.add_option("--max-steps", limits.max_steps, "Decisions of the model at most");
   command.add_option("--max-tool-calls", limits.max_tool_calls, "Tool calls at most");
   command.add_option("--max-tokens", limits.max_tokens, "Tokens read and written at most");
+  command.add_option_function<std::string>(
+      "--max-cost", [&limits](const std::string& text) { limits.max_cost_micros = ToMicros(text); }, "Money at most, in the server's currency, such as 0.25");
   command.add_option_function<std::string>(
       "--timeout", [&limits](const std::string& text) { limits.timeout = ToDuration(text); }, "Active time at most, such as 2m");
 }

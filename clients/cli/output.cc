@@ -76,12 +76,13 @@ std::string ToJson(const google::protobuf::Message& message) {
 void PrintJson(const Output& output, const google::protobuf::Message& message) { output.out << ToJson(message) << std::endl; }
 
 std::string InWordsOfOptions(absl::string_view message) {
-  static constexpr std::array<std::pair<absl::string_view, absl::string_view>, 8> kWords = {{{"after_sequence", "--after"},
+  static constexpr std::array<std::pair<absl::string_view, absl::string_view>, 9> kWords = {{{"after_sequence", "--after"},
                                                                                              {"request_id", "--request-id"},
                                                                                              {"call_id", "CALL"},
                                                                                              {"limits.max_steps", "--max-steps"},
                                                                                              {"limits.max_tool_calls", "--max-tool-calls"},
                                                                                              {"limits.max_tokens", "--max-tokens"},
+                                                                                             {"limits.max_cost_micros", "--max-cost"},
                                                                                              {"limits.timeout", "--timeout"},
                                                                                              {"agent.etag", "--etag"}}};
   absl::string_view rest = message;

@@ -8,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "clients/cli/format.h"
 #include "clients/cli/text.h"
+#include "proto/util/money.h"
 #include "proto/util/time.h"
 
 namespace agentruntime::cli {
@@ -26,6 +27,7 @@ std::string LimitsText(const v1::Limits& limits) {
   if (limits.has_max_steps()) parts.push_back(absl::StrCat("max_steps ", FormatCount(limits.max_steps())));
   if (limits.has_max_tool_calls()) parts.push_back(absl::StrCat("max_tool_calls ", FormatCount(limits.max_tool_calls())));
   if (limits.has_max_tokens()) parts.push_back(absl::StrCat("max_tokens ", FormatCount(limits.max_tokens())));
+  if (limits.has_max_cost_micros()) parts.push_back(absl::StrCat("max_cost ", FormatMicros(limits.max_cost_micros())));
   if (limits.has_timeout()) parts.push_back(absl::StrCat("timeout ", FormatLimit(FromProto(limits.timeout()))));
   return absl::StrJoin(parts, ", ");
 }
@@ -181,6 +183,7 @@ std::string UsageText(const v1::Run& run) {
   const v1::Usage& usage = run.usage();
   std::string text = absl::StrCat(FormatPlural(usage.steps(), "step"), ", ", FormatPlural(usage.tool_calls(), "tool call"));
   if (const int64_t tokens = usage.input_tokens() + usage.output_tokens(); tokens > 0) absl::StrAppend(&text, ", ", FormatPlural(tokens, "token"));
+  if (usage.has_cost_micros()) absl::StrAppend(&text, ", cost ", FormatMicros(usage.cost_micros()));
   return absl::StrCat(text, ", ", FormatElapsed(FromProto(usage.active_time())), ", ", FormatPlural(run.last_sequence(), "event"));
 }
 
@@ -193,6 +196,7 @@ std::string HowToResume(const v1::Run& run, absl::string_view program) {
   if (hit.limit() == "max_steps") absl::StrAppend(&command, " --max-steps ", more);
   if (hit.limit() == "max_tool_calls") absl::StrAppend(&command, " --max-tool-calls ", more);
   if (hit.limit() == "max_tokens") absl::StrAppend(&command, " --max-tokens ", more);
+  if (hit.limit() == "max_cost_micros") absl::StrAppend(&command, " --max-cost ", FormatMicros(more));
   if (hit.limit() == "timeout") absl::StrAppend(&command, " --timeout ", FormatLimit(absl::Milliseconds(more)));
   return command;
 }

@@ -52,6 +52,8 @@ inline constexpr int32_t kMaxToolCallsDefault = 100;
 inline constexpr int32_t kMaxToolCallsMaximum = 100'000;
 inline constexpr int64_t kMaxTokensDefault = 1'000'000;
 inline constexpr int64_t kMaxTokensMaximum = 1'000'000'000;
+inline constexpr int64_t kMaxCostMicrosMaximum = 1'000'000'000'000'000;  // 1,000,000,000 of the currency
+inline constexpr int64_t kPriceMicrosMax = 1'000'000'000'000;            // for a million tokens: 1,000,000 of the currency
 inline constexpr absl::Duration kTimeoutDefault = absl::Minutes(10);
 inline constexpr absl::Duration kTimeoutMaximum = absl::Hours(30 * 24);
 

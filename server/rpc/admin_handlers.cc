@@ -44,6 +44,7 @@ Answer<v1::ServerInfo> GetServerInfo(const Backend& backend, v1::GetServerInfoRe
   v1::ServerInfo server;
   server.set_version(std::string(Version()));
   server.set_node(backend.node);
+  server.set_currency_code(backend.currency_code);
   server.set_serving_state(ServingStateOf(info));
   *server.mutable_start_time() = ToProto(backend.start_time);
   server.mutable_store()->set_kind(info.store.kind);

@@ -16,6 +16,7 @@ struct Backend {
   v1::Limits default_limits;
   v1::Limits maximum_limits;
   std::string node;
+  std::string currency_code;
   absl::Time start_time;
   int64_t running_max = 0;
   int64_t queued_max = 0;

@@ -177,6 +177,7 @@ StateRow MakeStateRow(RunProjection projection) {
     *detail.mutable_activity() = *std::move(projection.activity);
     projection.activity.reset();
   }
+  if (projection.usage.has_cost_micros()) detail.mutable_usage()->set_cost_micros(projection.usage.cost_micros());
   if (projection.deadline) *detail.mutable_deadline() = ToProto(*projection.deadline);
   for (v1::WaitingCall& call : projection.waiting_calls) *detail.add_waiting_calls() = std::move(call);
   projection.waiting_calls.clear();
@@ -271,6 +272,7 @@ absl::StatusOr<RunRecord> ReadRun(Statement& statement) {
   record.labels.insert(labels.labels().begin(), labels.labels().end());
   if (detail.has_stop()) record.projection.stop = std::move(*detail.mutable_stop());
   if (detail.has_activity()) record.projection.activity = std::move(*detail.mutable_activity());
+  if (detail.usage().has_cost_micros()) record.projection.usage.set_cost_micros(detail.usage().cost_micros());
   if (detail.has_deadline()) record.projection.deadline = FromProto(detail.deadline());
   record.projection.waiting_calls.assign(detail.waiting_calls().begin(), detail.waiting_calls().end());
   record.projection.limits = std::move(*detail.mutable_limits());

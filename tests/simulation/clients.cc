@@ -117,6 +117,7 @@ asio::awaitable<void> Stage::Resume(RunId run) {
   if (dice.Chance(0.7)) request.limits.set_max_steps(static_cast<int32_t>(dice.Between(1, 30)));
   if (dice.Chance(0.5)) request.limits.set_max_tool_calls(static_cast<int32_t>(dice.Between(1, 100)));
   if (dice.Chance(0.5)) request.limits.set_max_tokens(dice.Between(1000, 1'000'000));
+  if (dice.Chance(0.3)) request.limits.set_max_cost_micros(dice.Between(1'000, 1'000'000));
   if (dice.Chance(0.5)) *request.limits.mutable_timeout() = ToProto(dice.Between(absl::Seconds(10), absl::Minutes(4)));
   if (dice.Chance(0.3)) request.input.emplace_back().set_text("go on");
   if (dice.Chance(0.7)) {

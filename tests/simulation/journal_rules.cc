@@ -95,8 +95,10 @@ std::string JournalRules::Started(const v1::Event& event) {
   phase_ = Phase::kLive;
   started_epoch_ = event.epoch();
   if (model_open_) tokens_ += reserved_;
+  if (model_open_ && reserved_cost_) cost_ = cost_.value_or(0) + *reserved_cost_;
   model_open_ = false;
   reserved_ = 0;
+  reserved_cost_.reset();
   for (auto& [id, call] : calls_) {
     if (call.at == Call::At::kOpen) call.at = call.unsafe ? Call::At::kUncertain : Call::At::kReady;
   }
@@ -116,11 +118,26 @@ std::string JournalRules::ModelCalled(const v1::Event& event) {
   if (steps_ >= limits_.max_steps()) return "over max_steps";
   if (tool_calls_ > limits_.max_tool_calls()) return "over max_tool_calls";
   if (tokens_ + called.reserved_tokens() > limits_.max_tokens()) return "over max_tokens";
+  if (limits_.has_max_cost_micros() && !called.has_reserved_cost_micros()) return "a budget of money, and nothing reserved";
+  if (limits_.has_max_cost_micros() && cost_.value_or(0) + called.reserved_cost_micros() > limits_.max_cost_micros()) return "over max_cost_micros";
   model_open_ = true;
   model_attempts_ = called.attempt();
   model_sequence_ = event.sequence();
+  model_ = called.model();
   reserved_ = called.reserved_tokens();
+  reserved_cost_.reset();
+  if (called.has_reserved_cost_micros()) reserved_cost_ = called.reserved_cost_micros();
   return "";
+}
+
+// Of an attempt that is over.
+std::string JournalRules::Book(const v1::Usage& usage) {
+  tokens_ += usage.input_tokens() + usage.output_tokens();
+  if (usage.has_cost_micros() != reserved_cost_.has_value()) return "what is reserved and what is booked do not fit: one of them has a cost";
+  if (usage.has_cost_micros()) cost_ = cost_.value_or(0) + usage.cost_micros();
+  reserved_ = 0;
+  reserved_cost_.reset();
+  return usage.cost_micros() < 0 ? "a cost below nothing" : "";
 }
 
 std::string JournalRules::ModelFailed(const v1::ModelFailed& failed) {
@@ -129,9 +146,7 @@ std::string JournalRules::ModelFailed(const v1::ModelFailed& failed) {
   if (!failed.has_usage()) return "nothing is booked";
   model_open_ = false;
   model_gave_up_ = !failed.has_retry_time();
-  reserved_ = 0;
-  tokens_ += failed.usage().input_tokens() + failed.usage().output_tokens();
-  return "";
+  return Book(failed.usage());
 }
 
 std::string JournalRules::Decided(const v1::Event& event) {
@@ -142,9 +157,8 @@ std::string JournalRules::Decided(const v1::Event& event) {
   if ((decision.finish_reason() == v1::FINISH_REASON_TOOL_CALLS) != (decision.tool_calls_size() > 0)) return "calls and finish reason do not fit";
   model_open_ = false;
   model_attempts_ = 0;
-  reserved_ = 0;
+  if (std::string broken = Book(decision.usage()); !broken.empty()) return broken;
   ++steps_;
-  tokens_ += decision.usage().input_tokens() + decision.usage().output_tokens();
   finish_reason_ = decision.finish_reason();
   answered_ = decision.tool_calls_size() == 0;
   calls_.clear();
@@ -241,7 +255,8 @@ std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && (!answered_ || finish_reason_ != v1::FINISH_REASON_ANSWER)) return "there is no answer";
   if (stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason().empty()) return "the error has no reason";
   const bool by_limit = stop.reason() == v1::STOP_REASON_MAX_STEPS || stop.reason() == v1::STOP_REASON_MAX_TOOL_CALLS ||
-                        stop.reason() == v1::STOP_REASON_TIMEOUT || stop.reason() == v1::STOP_REASON_TOKEN_BUDGET;
+                        stop.reason() == v1::STOP_REASON_TIMEOUT || stop.reason() == v1::STOP_REASON_TOKEN_BUDGET ||
+                        stop.reason() == v1::STOP_REASON_COST_BUDGET;
   if (by_limit != stop.has_limit()) return "limit and reason do not fit";
   if (stop.reason() == v1::STOP_REASON_MAX_STEPS && steps_ < limits_.max_steps()) return "max_steps is not reached";
   if (stop.reason() == v1::STOP_REASON_TIMEOUT && absl::Microseconds(active_us_) < FromProto(limits_.timeout())) return "the timeout is not reached";
@@ -258,10 +273,12 @@ std::string JournalRules::Resumed(const v1::RunResumed& resumed) {
   if (raised.has_max_steps()) limits_.set_max_steps(raised.max_steps());
   if (raised.has_max_tool_calls()) limits_.set_max_tool_calls(raised.max_tool_calls());
   if (raised.has_max_tokens()) limits_.set_max_tokens(raised.max_tokens());
+  if (raised.has_max_cost_micros()) limits_.set_max_cost_micros(raised.max_cost_micros());
   if (raised.has_timeout()) *limits_.mutable_timeout() = raised.timeout();
   if (stop_.reason() == v1::STOP_REASON_MAX_STEPS && limits_.max_steps() <= stop_.limit().count()) return "max_steps is not raised";
   if (stop_.reason() == v1::STOP_REASON_MAX_TOOL_CALLS && limits_.max_tool_calls() <= stop_.limit().count()) return "max_tool_calls is not raised";
   if (stop_.reason() == v1::STOP_REASON_TOKEN_BUDGET && limits_.max_tokens() <= stop_.limit().count()) return "max_tokens is not raised";
+  if (stop_.reason() == v1::STOP_REASON_COST_BUDGET && limits_.max_cost_micros() <= stop_.limit().count()) return "max_cost_micros is not raised";
   model_gave_up_ = false;
   finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;
   return "";

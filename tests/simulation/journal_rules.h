@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -40,9 +41,12 @@ class JournalRules {
   bool model_open() const { return model_open_; }
   int32_t model_attempts() const { return model_attempts_; }
   Sequence model_sequence() const { return model_sequence_; }
+  const std::string& model() const { return model_; }  // of the last attempt
   int32_t tool_calls() const { return tool_calls_; }
   int64_t tokens() const { return tokens_; }
-  int64_t reserved() const { return reserved_; }  // by the open attempt of the model
+  int64_t reserved() const { return reserved_; }         // by the open attempt of the model
+  std::optional<int64_t> cost() const { return cost_; }  // nullopt: nothing is known of it
+  std::optional<int64_t> reserved_cost() const { return reserved_cost_; }
   const v1::Stop& stop() const { return stop_; }
   // Of the last step; null if there is none.
   const Call* FindCall(const std::string& call_id) const;
@@ -55,6 +59,7 @@ class JournalRules {
   std::string Created(const v1::Event& event);
   std::string Started(const v1::Event& event);
   std::string ModelCalled(const v1::Event& event);
+  std::string Book(const v1::Usage& usage);
   std::string ModelFailed(const v1::ModelFailed& failed);
   std::string Decided(const v1::Event& event);
   std::string CallStarted(const v1::CallStarted& started);
@@ -81,9 +86,12 @@ class JournalRules {
   int32_t tool_calls_ = 0;
   int64_t tokens_ = 0;
   int64_t reserved_ = 0;
+  std::optional<int64_t> cost_;
+  std::optional<int64_t> reserved_cost_;
   bool model_open_ = false;
   int32_t model_attempts_ = 0;
   Sequence model_sequence_ = 0;
+  std::string model_;
   bool model_gave_up_ = false;
   bool answered_ = false;  // the last decision has no calls
   v1::FinishReason finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;

@@ -4,6 +4,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
+#include <cmath>
 #include <variant>
 
 #include "proto/util/names.h"
@@ -152,6 +153,7 @@ void Judge::CheckColumns(const Known& known, const RunProjection& projection) {
   if (projection.last_step != rules.steps() || projection.usage.steps() != rules.steps()) wrong("the number of steps");
   if (projection.usage.tool_calls() != rules.tool_calls()) wrong("the number of tool calls");
   if (projection.usage.input_tokens() + projection.usage.output_tokens() != rules.tokens()) wrong("the number of tokens");
+  if (projection.usage.has_cost_micros() != rules.cost().has_value() || projection.usage.cost_micros() != rules.cost().value_or(0)) wrong("the cost");
 }
 
 // An attempt without reported usage is booked at its reservation. One whose report came too late may be, too.
@@ -163,6 +165,15 @@ void Judge::CheckBooked(const Known& known, const v1::Event& event) {
   const int64_t booked = usage.input_tokens() + usage.output_tokens();
   if (booked != known.rules.reserved() && booked != at->second) {
     world_.Fail("limits: ", booked, " tokens are booked for step ", event.step(), " of ", known.fold.id.ToString(), ", reserved were ", known.rules.reserved());
+  }
+  if (!usage.has_cost_micros() || booked == known.rules.reserved()) return;
+  const v1::ModelPrice& price = world_.settings.prices.at(known.rules.model());
+  // The simulated models have nothing cached. As doubles, so that it is not the product's own sum.
+  const double cost = (static_cast<double>(usage.input_tokens()) * static_cast<double>(price.input_micros()) +
+                       static_cast<double>(usage.output_tokens()) * static_cast<double>(price.output_micros())) /
+                      1e6;
+  if (std::abs(static_cast<double>(usage.cost_micros()) - cost) > 1 + cost * 1e-9) {
+    world_.Fail("limits: ", usage.cost_micros(), " is booked for step ", event.step(), " of ", known.fold.id.ToString(), ", it cost ", cost);
   }
 }
 

@@ -16,7 +16,7 @@ absl::Duration Every(Dice& dice, double chance, absl::Duration least, absl::Dura
   return dice.Chance(chance) ? dice.Between(least, most) : absl::ZeroDuration();
 }
 
-v1::Agent MakeAgent(Dice& dice, int number) {
+v1::Agent MakeAgent(Dice& dice, int number, const std::map<std::string, v1::ModelPrice>& prices) {
   v1::Agent agent;
   agent.set_name(absl::StrCat("agents/a", number));
   agent.set_model(dice.Chance(0.4) ? "near" : "far");
@@ -27,6 +27,7 @@ v1::Agent MakeAgent(Dice& dice, int number) {
   if (dice.Chance(0.3)) agent.mutable_limits()->set_max_steps(static_cast<int32_t>(dice.Between(1, 6)));
   if (dice.Chance(0.2)) agent.mutable_limits()->set_max_tool_calls(static_cast<int32_t>(dice.Between(0, 6)));
   if (dice.Chance(0.2)) agent.mutable_limits()->set_max_tokens(dice.Between(100, 9000));
+  if (prices.contains(agent.model()) && dice.Chance(0.5)) agent.mutable_limits()->set_max_cost_micros(dice.Between(50, 20'000));
   *agent.mutable_limits()->mutable_timeout() = ToProto(dice.Chance(0.3) ? dice.Between(absl::Seconds(1), absl::Seconds(10)) : absl::Minutes(2));
   agent.set_on_uncertain_call(dice.Pick<v1::UncertainCallAction>(
       {v1::UNCERTAIN_CALL_ACTION_UNSPECIFIED, v1::UNCERTAIN_CALL_ACTION_REPORT, v1::UNCERTAIN_CALL_ACTION_STOP, v1::UNCERTAIN_CALL_ACTION_ASK}));
@@ -44,10 +45,18 @@ Settings::Settings(uint64_t seed) {
   options.maximum_limits = PublishedMaximumLimits();
   options.running_max = dice.Chance(0.3) ? dice.Between(1, 3) : 1000;
   options.queued_max = dice.Chance(0.1) ? dice.Between(1, 3) : 1000;
+  for (const std::string name : {"near", "far"}) {
+    if (dice.Chance(0.5)) continue;
+    prices[name].set_input_micros(dice.Between(0, 3'000'000));
+    prices[name].set_output_micros(dice.Between(0, 9'000'000));
+  }
   const int count = static_cast<int>(dice.Between(1, 3));
-  for (int i = 0; i < count; ++i) agents.push_back(MakeAgent(dice, i));
+  for (int i = 0; i < count; ++i) agents.push_back(MakeAgent(dice, i, prices));
   poisoned = dice.Chance(0.03);
-  if (poisoned) agents.back().set_model("poison");
+  if (poisoned) {
+    agents.back().set_model("poison");  // which has no price
+    agents.back().mutable_limits()->clear_max_cost_micros();
+  }
 
   model.fail = Rate(dice, 0.5);
   model.hang = Rate(dice, 0.1);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,8 @@ struct Settings {
   std::vector<v1::Agent> agents;
   ModelTemper model;
   ToolTemper tool;
-  bool poisoned = false;  // one agent's model is poison, and stays so
+  std::map<std::string, v1::ModelPrice> prices;  // of models; those that are not there have none
+  bool poisoned = false;                         // one agent's model is poison, and stays so
 
   int submitters = 0;
   int runs_each = 0;

@@ -25,7 +25,9 @@ ExitCode InfoCommand(Session& session) {
   output.out << "agentd " << PrintableLine(info->version()) << "  " << Colored(output, serving ? Tone::kGood : Tone::kBad, state) << "  up "
              << FormatElapsed(up) << "  " << PrintableLine(info->store().kind()) << " " << FormatBytes(info->store().bytes()) << ", "
              << FormatBytes(info->store().free_bytes()) << " free  runs: " << FormatCount(runs.queued()) << " queued, " << FormatCount(runs.running())
-             << " running, " << FormatCount(runs.waiting()) << " waiting, " << FormatCount(runs.set_aside()) << " set aside" << std::endl;
+             << " running, " << FormatCount(runs.waiting()) << " waiting, " << FormatCount(runs.set_aside()) << " set aside";
+  if (!info->currency_code().empty()) output.out << "  costs in " << PrintableLine(info->currency_code());
+  output.out << std::endl;
   return ExitCode::kAnswered;
 }
 

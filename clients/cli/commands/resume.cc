@@ -13,7 +13,7 @@ ExitCode ResumeCommand(Session& session, const ResumeOptions& options) {
   request.set_request_id(options.request_id);
   if (options.deadline) *request.mutable_deadline() = ToProto(*options.deadline);
   const LimitOptions& limits = options.limits;
-  if (limits.max_steps || limits.max_tool_calls || limits.max_tokens || limits.timeout) SetLimits(limits, *request.mutable_limits());
+  if (limits.any()) SetLimits(limits, *request.mutable_limits());
   if (!options.input.empty()) {
     auto input = ReadInput(options.input);
     if (!input.ok()) return FailUsage(session.output, std::string(input.status().message()));

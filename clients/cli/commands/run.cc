@@ -15,7 +15,7 @@ ExitCode RunCommand(Session& session, const RunOptions& options) {
   run.set_agent(ResolveAgent(options.agent));
   run.add_input()->set_text(*std::move(input));
   const LimitOptions& limits = options.limits;
-  if (limits.max_steps || limits.max_tool_calls || limits.max_tokens || limits.timeout) SetLimits(limits, *run.mutable_limits());
+  if (limits.any()) SetLimits(limits, *run.mutable_limits());
   for (const auto& [key, value] : options.labels) (*run.mutable_labels())[key] = value;
   if (options.deadline) *run.mutable_deadline() = ToProto(*options.deadline);
   request.set_request_id(options.request_id);

@@ -10,6 +10,7 @@
 #include "clients/cli/row.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/text.h"
+#include "proto/util/money.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 
@@ -37,9 +38,14 @@ std::string StateText(const v1::Run& run) {
 std::string CountsText(const v1::Run& run) {
   const v1::Usage& usage = run.usage();
   const v1::Limits& limits = run.limits();
+  std::string cost;
+  if (usage.has_cost_micros() || limits.has_max_cost_micros()) {
+    cost = absl::StrCat(", cost ", FormatMicros(usage.cost_micros()));
+    if (limits.has_max_cost_micros()) absl::StrAppend(&cost, " of ", FormatMicros(limits.max_cost_micros()));
+  }
   return absl::StrCat(OfLimit(usage.steps(), limits.has_max_steps(), limits.max_steps(), "step"), ", ",
                       OfLimit(usage.tool_calls(), limits.has_max_tool_calls(), limits.max_tool_calls(), "call"), ", ",
-                      OfLimit(usage.input_tokens() + usage.output_tokens(), limits.has_max_tokens(), limits.max_tokens(), "token"));
+                      OfLimit(usage.input_tokens() + usage.output_tokens(), limits.has_max_tokens(), limits.max_tokens(), "token"), cost);
 }
 
 std::string LabelsText(const v1::Run& run) {

@@ -75,6 +75,18 @@ TEST_F(ConfigTest, AMaximumLowersTheDefaultThatNobodySet) {
   EXPECT_EQ(FromProto(loaded->config.limits().maxima().timeout()), absl::Seconds(90));
 }
 
+TEST_F(ConfigTest, ABudgetOfMoneyIsADefaultOnlyWhereTheOperatorBoundsIt) {
+  auto loaded = Load("");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_FALSE(loaded->config.limits().defaults().has_max_cost_micros());
+  loaded = Load("limits: {maxima: {max_cost_micros: 5_000_000}}");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.limits().defaults().max_cost_micros(), 5'000'000);
+  loaded = Load("limits: {defaults: {max_cost_micros: 1_000_000}, maxima: {max_cost_micros: 5_000_000}}");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.limits().defaults().max_cost_micros(), 1'000'000);
+}
+
 TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
   const struct {
     const char* text;
@@ -109,6 +121,13 @@ TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
       {"tools: [{name: t, http_get: {}}]", "DIR/agentd.yaml:1:29: tools[0].http_get.allow_hosts: is missing; name the hosts that may be asked"},
       {"tools: [{name: t, timeout: 0s, clock: {}}]", "DIR/agentd.yaml:1:28: tools[0].timeout: 0 is not in 1ms to 1h"},
       {"agents: [gone.yaml]", "DIR/agentd.yaml:1:10: agents[0]: there is no file DIR/gone.yaml"},
+      {"limits: {maxima: {max_cost_micros: 0}}", "DIR/agentd.yaml:1:36: limits.maxima.max_cost_micros: 0 is not in 1 to 1000000000000000"},
+      {"models: [{name: a, price: {input_micros: 1, output_micros: 1}, extractive: {}}]",
+       "DIR/agentd.yaml: currency_code: is missing, and a model has a price; give the currency of it, such as USD"},
+      {"currency_code: usd", "DIR/agentd.yaml:1:16: currency_code: \"usd\" is not three capital letters (ISO 4217), such as USD"},
+      {"currency_code: USD\nmodels: [{name: a, price: {input_micros: -1, cached_input_micros: 3, output_micros: 1}, extractive: {}}]",
+       "DIR/agentd.yaml:2:42: models[0].price.input_micros: -1 is not in 0 to 1000000000000\n"
+       "DIR/agentd.yaml:2:67: models[0].price.cached_input_micros: 3 is not in 0 to -1"},
       {"node: \"a b\"", "DIR/agentd.yaml:1:7: node: is not 1-64 printable ASCII characters without spaces"},
   };
   for (const auto& refused : kCases) EXPECT_THAT(Refusal(refused.text), ::testing::StartsWith(refused.message)) << refused.text;
