@@ -97,6 +97,8 @@ std::optional<v1::Event> RefusalOfCall(const RunPlan& plan, const CallId& id, co
   return FinishedWithText(id, v1::CALL_OUTCOME_ERROR, absl::StrCat("invalid arguments: ", std::string(status.message())));
 }
 
+v1::Event NotRun(const CallId& id, std::string text) { return FinishedWithText(id, v1::CALL_OUTCOME_NOT_RUN, std::move(text)); }
+
 ToolRequest BuildToolRequest(const RunState& state, const RunPlan& plan, const StepState& step, const CallState& call) {
   const v1::ToolCall& asked = RequestOf(step, call);
   ToolRequest request;

@@ -15,6 +15,9 @@ v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepStat
 // Why the model's arguments cannot be sent to the tool, as `call_finished`; nullopt if they can.
 std::optional<v1::Event> RefusalOfCall(const RunPlan& plan, const CallId& id, const v1::ToolCall& call);
 
+// `call_finished` of a call that is never started.
+v1::Event NotRun(const CallId& id, std::string text);
+
 // The request of the open attempt of `call`.
 ToolRequest BuildToolRequest(const RunState& state, const RunPlan& plan, const StepState& step, const CallState& call);
 

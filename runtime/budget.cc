@@ -6,29 +6,51 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/util/errors.h"
+#include "proto/util/limits.h"
 #include "proto/util/money.h"
 #include "runtime/context.h"
 
 namespace agentruntime {
 namespace {
 
-std::optional<v1::Stop> CostLimit(const RunState& state, const RunPlan& plan, int64_t prompt) {
+// What a decision leaves for a grace step.
+struct Room {
+  int64_t tokens = 0;
+  int64_t cost_micros = 0;
+};
+
+Room RoomForGrace(const RunState& state, const RunPlan& plan, int64_t prompt) {
+  Room room;
+  if (!plan.agent->grace_step() || !state.decided()) return room;
+  room.tokens = prompt + kGraceNoticeTokens + kGraceOutputTokensMin;
+  if (plan.price) room.cost_micros = CostMicros(*plan.price, prompt + kGraceNoticeTokens, 0, kGraceOutputTokensMin);
+  return room;
+}
+
+std::optional<v1::Stop> CostLimit(const RunState& state, const RunPlan& plan, int64_t prompt, int64_t room) {
   const v1::Limits& limits = state.limits;
   if (!limits.has_max_cost_micros() || !plan.price) return std::nullopt;
   const int64_t booked = state.usage.cost_micros();
-  const int64_t needed = CostMicros(*plan.price, prompt, 0, 1);
+  const int64_t needed = CostMicros(*plan.price, prompt, 0, 1) + room;
   if (booked + needed <= limits.max_cost_micros()) return std::nullopt;
   return LimitStop(v1::STOP_REASON_COST_BUDGET, "max_cost_micros", limits.max_cost_micros(), booked + needed,
                    absl::StrCat(FormatMicros(booked), " is spent and the next decision needs about ", FormatMicros(needed), " more; the budget is ",
                                 FormatMicros(limits.max_cost_micros())));
 }
 
-std::optional<v1::Stop> TokenLimit(const RunState& state, int64_t prompt) {
+std::optional<v1::Stop> TokenLimit(const RunState& state, int64_t prompt, int64_t room) {
   const int64_t booked = BookedTokens(state);
-  const int64_t needed = prompt + 1;
+  const int64_t needed = prompt + 1 + room;
   if (booked + needed <= state.limits.max_tokens()) return std::nullopt;
   return LimitStop(v1::STOP_REASON_TOKEN_BUDGET, "max_tokens", state.limits.max_tokens(), booked + needed,
                    absl::StrCat(booked, " tokens are used and the next decision needs about ", needed, " more; the budget is ", state.limits.max_tokens()));
+}
+
+// The most that the model may write behind `prompt`, where `room` is to be left; below 0 if not even the prompt fits.
+int64_t OutputOf(const RunState& state, const RunPlan& plan, int64_t prompt, const Room& room) {
+  const int64_t output = std::min(OutputTokensMax(plan), state.limits.max_tokens() - BookedTokens(state) - room.tokens - prompt);
+  if (output < 0 || !plan.price || !state.limits.has_max_cost_micros()) return output;
+  return AffordableOutput(*plan.price, prompt, state.limits.max_cost_micros() - state.usage.cost_micros() - room.cost_micros, output);
 }
 
 }  // namespace
@@ -48,8 +70,9 @@ std::optional<v1::Stop> LimitBeforeDecision(const RunState& state, const RunPlan
   const v1::Limits& limits = state.limits;
   if (plan.model->info().counts_tokens) {
     const int64_t prompt = EstimatePromptTokens(state, plan);
-    if (auto stop = CostLimit(state, plan, prompt)) return stop;
-    if (auto stop = TokenLimit(state, prompt)) return stop;
+    const Room room = RoomForGrace(state, plan, prompt);
+    if (auto stop = CostLimit(state, plan, prompt, room.cost_micros)) return stop;
+    if (auto stop = TokenLimit(state, prompt, room.tokens)) return stop;
   } else if (const int64_t booked = BookedTokens(state); booked > limits.max_tokens()) {
     return LimitStop(v1::STOP_REASON_TOKEN_BUDGET, "max_tokens", limits.max_tokens(), booked,
                      absl::StrCat(booked, " tokens are used; the budget is ", limits.max_tokens()));
@@ -66,17 +89,28 @@ std::optional<v1::Stop> LimitBeforeDecision(const RunState& state, const RunPlan
   return std::nullopt;
 }
 
-Reservation ReservationOf(const RunState& state, const RunPlan& plan) {
+bool HasGraceStep(const RunState& state, const RunPlan& plan) {
+  if (!plan.agent->grace_step() || state.grace_step > 0 || state.usage.steps() > state.limits.max_steps()) return false;
+  if (!plan.model->info().counts_tokens) return true;
+  const int64_t prompt = EstimatePromptTokens(state, plan) + kGraceNoticeTokens;
+  return OutputOf(state, plan, prompt, Room()) >= std::min<int64_t>(kGraceOutputTokensMin, OutputTokensMax(plan));
+}
+
+std::string GraceNotice(const RunState& state, const RunPlan& plan) {
+  const auto stop = LimitBeforeDecision(state, plan);
+  return absl::StrCat("[The run is at its limit", stop ? absl::StrCat(" ", stop->limit().limit(), ": ", stop->detail()) : "",
+                      ". No tool can be called any more, and this is the last answer: answer now, with what you have.]");
+}
+
+Reservation ReservationOf(const RunState& state, const RunPlan& plan, bool grace) {
   Reservation reservation;
   if (plan.price) reservation.cost_micros = 0;
   if (!plan.model->info().counts_tokens) return reservation;
   const int64_t prompt = EstimatePromptTokens(state, plan);
-  int64_t output = std::min(OutputTokensMax(plan), state.limits.max_tokens() - BookedTokens(state) - prompt);
-  if (plan.price && state.limits.has_max_cost_micros()) {
-    output = AffordableOutput(*plan.price, prompt, state.limits.max_cost_micros() - state.usage.cost_micros(), output);
-  }
-  reservation.tokens = prompt + output;
-  if (plan.price) reservation.cost_micros = CostMicros(*plan.price, prompt, 0, output);
+  const int64_t whole = prompt + (grace ? kGraceNoticeTokens : 0);
+  const int64_t output = OutputOf(state, plan, whole, grace ? Room() : RoomForGrace(state, plan, prompt));
+  reservation.tokens = whole + output;
+  if (plan.price) reservation.cost_micros = CostMicros(*plan.price, whole, 0, output);
   return reservation;
 }
 

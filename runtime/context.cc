@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proto/util/limits.h"
+#include "runtime/budget.h"
 
 namespace agentruntime {
 namespace {
@@ -67,11 +68,16 @@ ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan, Messa
   request.attempt = state.model.attempts;
   request.instructions = plan.agent->instructions();
   request.messages = history.Of(state);
-  for (const auto& [name, planned] : plan.tools) request.tools.push_back(planned.spec);
+  if (state.model.grace) {
+    request.notice = GraceNotice(state, plan);
+  } else {
+    for (const auto& [name, planned] : plan.tools) request.tools.push_back(planned.spec);
+  }
   if (plan.agent->model_settings().has_temperature()) request.temperature = plan.agent->model_settings().temperature();
   int64_t output = OutputTokensMax(plan);
   // The reservation was cut to what the budget left; the prompt's estimate is the same as when it was made.
-  if (state.model.reserved_tokens > 0) output = std::clamp<int64_t>(state.model.reserved_tokens - EstimatePromptTokens(state, plan), 1, output);
+  const int64_t prompt = EstimatePromptTokens(state, plan) + (state.model.grace ? kGraceNoticeTokens : 0);
+  if (state.model.reserved_tokens > 0) output = std::clamp<int64_t>(state.model.reserved_tokens - prompt, 1, output);
   request.max_output_tokens = static_cast<int32_t>(output);
   return request;
 }

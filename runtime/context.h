@@ -24,6 +24,9 @@ class MessageHistory {
 // The request of the open model attempt. Points into the events of `state`; nothing is copied but the instructions.
 ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan, MessageHistory& history);
 
+// What a grace step's notice takes of the prompt, at most.
+inline constexpr int64_t kGraceNoticeTokens = 96;
+
 // Estimate of the next prompt: four bytes a token, plus what each message and tool costs. O(tools).
 int64_t EstimatePromptTokens(const RunState& state, const RunPlan& plan);
 

@@ -108,7 +108,10 @@ std::vector<v1::Event> FactsOfOutcome(const RunState& state, const RunPlan& plan
   }
   std::vector<v1::Event> refusals;
   for (int i = 0; i < decision->tool_calls_size(); ++i) {
-    if (auto refusal = RefusalOfCall(plan, CallId{state.next_step(), i + 1}, decision->tool_calls(i))) refusals.push_back(*std::move(refusal));
+    if (state.model.grace) {
+      refusals.push_back(NotRun(CallId{state.next_step(), i + 1}, "not run: the run is at its limit, and this was its last decision"));
+    } else if (auto refusal = RefusalOfCall(plan, CallId{state.next_step(), i + 1}, decision->tool_calls(i)))
+      refusals.push_back(*std::move(refusal));
   }
   facts.push_back(std::move(fact));
   for (v1::Event& refusal : refusals) facts.push_back(std::move(refusal));

@@ -75,6 +75,7 @@ void ApplyModelCalled(RunState& state, const EventPtr& event) {
   ModelState& model = state.model;
   model.open = true;
   model.attempts = called.attempt();
+  model.grace = called.grace_step();
   model.reserved_tokens = called.reserved_tokens();
   model.reserved_cost_micros.reset();
   if (called.has_reserved_cost_micros()) model.reserved_cost_micros = called.reserved_cost_micros();
@@ -99,7 +100,8 @@ void ApplyModelFailed(RunState& state, const EventPtr& event) {
 
 void ApplyDecision(RunState& state, const EventPtr& event) {
   const v1::Decision& decision = event->decision_made().decision();
-  state.model = ModelState();
+  const bool grace = std::exchange(state.model, ModelState()).grace;
+  if (grace) state.grace_step = event->step();
   AddUsage(state.usage, decision.usage());
   StepState step;
   step.number = event->step();
@@ -116,10 +118,9 @@ void ApplyDecision(RunState& state, const EventPtr& event) {
   state.usage.set_steps(state.usage.steps() + 1);
   state.usage.set_tool_calls(state.usage.tool_calls() + decision.tool_calls_size());
   state.finish_reason = decision.finish_reason();
-  if (step.calls.empty()) {
-    state.invalid_decisions = 0;
-    state.answer_sequence = event->sequence();
-  }
+  if (step.calls.empty()) state.invalid_decisions = 0;
+  // A grace step's calls are not run: what it says beside them is all that there will be.
+  if (step.calls.empty() || (grace && decision.content_size() > 0)) state.answer_sequence = event->sequence();
   state.history.emplace_back(std::move(step));
   state.barren_starts = 0;
 }
@@ -237,6 +238,8 @@ void ApplyResumed(RunState& state, const EventPtr& event) {
   state.invalid_decisions = 0;
   state.model.failures = 0;
   state.model.gave_up = false;
+  state.model.grace = false;
+  state.grace_step = 0;
   state.model.last_error.reset();
   state.model.retry_time = absl::InfinitePast();
   state.answer_sequence = 0;

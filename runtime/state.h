@@ -71,6 +71,7 @@ struct ModelState {
   absl::Time retry_time = absl::InfinitePast();
   std::optional<v1::RunError> last_error;  // of the last attempt, if it failed
   bool gave_up = false;                    // `last_error` is final
+  bool grace = false;                      // the last attempt is of a grace step
 };
 
 // A command from outside that took effect: its retry is recognised.
@@ -99,6 +100,7 @@ struct RunState {
   v1::FinishReason finish_reason = v1::FINISH_REASON_UNSPECIFIED;  // of the last decision; unspecified before the first
   bool call_uncertain = false;                                     // a call was settled UNCERTAIN
   int32_t invalid_decisions = 0;                                   // in a row, with invalid calls only
+  int32_t grace_step = 0;                                          // the step that was decided as a grace step; 0: none yet
   EventPtr cancel_requested;                                       // null: not cancelling
   absl::Duration cancel_until = absl::InfiniteDuration();          // active time at which the grace ends
   absl::Time deadline = absl::InfiniteFuture();                    // of the run
@@ -114,6 +116,10 @@ struct RunState {
   bool is_live() const { return phase == v1::RUN_STATE_RUNNING || phase == v1::RUN_STATE_WAITING; }
   bool is_cancelling() const { return cancel_requested != nullptr; }
   int32_t next_step() const { return usage.steps() + 1; }
+  // A decision was made in the present leg.
+  bool decided() const { return finish_reason != v1::FINISH_REASON_UNSPECIFIED; }
+  // The last decision was the leg's grace step.
+  bool is_grace_over() const { return grace_step > 0 && grace_step == usage.steps(); }
   // The last step, or null before the first.
   const StepState* last_step() const;
   StepState* last_step();

@@ -101,9 +101,13 @@ v1::Stop DeadlineStop(const RunState& state, absl::Time now) {
 }
 
 // The stop that the last decision asks for by itself, if any.
-std::optional<v1::Stop> DecidedStop(const RunState& state) {
+std::optional<v1::Stop> DecidedStop(const RunState& state, const RunPlan& plan) {
   const StepState* const step = state.last_step();
   if (step == nullptr || !step->calls.empty()) return std::nullopt;
+  // A grace step answers, but it is the limit that ends the run, so that it can be resumed.
+  if (state.is_grace_over() && plan.model != nullptr) {
+    if (auto stop = LimitBeforeDecision(state, plan)) return stop;
+  }
   switch (state.finish_reason) {
     case v1::FINISH_REASON_ANSWER:
       return MakeStop(v1::STOP_REASON_FINAL_ANSWER, absl::StrCat("the model answered at step ", step->number), /*resumable=*/false);
@@ -157,13 +161,14 @@ std::optional<v1::Stop> BoundBeforeDecision(const RunState& state, const RunPlan
   return std::nullopt;
 }
 
-v1::Event ModelCalled(const RunState& state, const RunPlan& plan) {
+v1::Event ModelCalled(const RunState& state, const RunPlan& plan, bool grace) {
   v1::Event fact;
   fact.set_step(state.next_step());
   v1::ModelCalled* const called = fact.mutable_model_called();
   called->set_attempt(state.model.attempts + 1);
   called->set_model(plan.agent->model());
-  const Reservation reservation = ReservationOf(state, plan);
+  called->set_grace_step(grace);
+  const Reservation reservation = ReservationOf(state, plan, grace);
   called->set_reserved_tokens(reservation.tokens);
   if (reservation.cost_micros) called->set_reserved_cost_micros(*reservation.cost_micros);
   return fact;
@@ -292,7 +297,7 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
                                    /*resumable=*/true));
     return next;
   }
-  if (auto stop = DecidedStop(state)) {
+  if (auto stop = DecidedStop(state, plan)) {
     next.facts = StopFacts(state, *std::move(stop));
     return next;
   }
@@ -325,19 +330,26 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
     WakeAt(next, timeout - now.active);
     return next;
   }
+  // A grace step that failed for good changes nothing: the limit was met before it.
+  if (state.model.gave_up && state.model.grace && plan.model != nullptr) {
+    if (auto stop = LimitBeforeDecision(state, plan)) {
+      next.facts = StopFacts(state, *std::move(stop));
+      return next;
+    }
+  }
   if (auto stop = ErrorBeforeDecision(state, plan)) {
     next.facts = StopFacts(state, *std::move(stop));
     return next;
   }
-  if (auto stop = LimitBeforeDecision(state, plan)) {
-    next.facts = StopFacts(state, *std::move(stop));
-    return next;
+  auto limit = LimitBeforeDecision(state, plan);
+  auto bound = BoundBeforeDecision(state, plan);
+  if (limit && (bound || !HasGraceStep(state, plan))) {
+    next.facts = StopFacts(state, *std::move(limit));
+  } else if (bound) {
+    next.facts = StopFacts(state, *std::move(bound));
+  } else {
+    next.facts.push_back(ModelCalled(state, plan, /*grace=*/limit.has_value()));
   }
-  if (auto stop = BoundBeforeDecision(state, plan)) {
-    next.facts = StopFacts(state, *std::move(stop));
-    return next;
-  }
-  next.facts.push_back(ModelCalled(state, plan));
   return next;
 }
 

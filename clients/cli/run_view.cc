@@ -48,6 +48,7 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
       model_start_ = time;
       OpenWork& work = Open("", {.step = event.step(), .verb = "decide", .what = PrintableLine(called.model()), .since = now});
       if (called.attempt() > 1) work.detail = absl::StrCat("attempt ", called.attempt());
+      if (called.grace_step()) return {Row{.step = event.step(), .verb = "limit", .what = "met: the model may answer with what it has", .tone = Tone::kWarn}};
       return {};
     }
     case v1::Event::kModelFailed: {

@@ -63,6 +63,7 @@ inline constexpr absl::Duration kModelIdleTimeout = absl::Seconds(120);  // no b
 inline constexpr int32_t kToolAttemptsMax = 3;                           // READ_ONLY and IDEMPOTENT; UNSAFE: 1
 inline constexpr absl::Duration kToolTimeout = absl::Seconds(30);
 inline constexpr int32_t kMaxOutputTokensDefault = 4096;
+inline constexpr int32_t kGraceOutputTokensMin = 256;             // a grace step that could write less is not made
 inline constexpr absl::Duration kCancelGrace = absl::Seconds(5);  // within CancelRun's promise of 10 s
 
 // Recovery.

@@ -36,6 +36,7 @@ struct ModelRequest {
   int32_t attempt = 1;
   std::string instructions;  // may be empty
   Messages messages;
+  std::string notice;  // what the runtime says behind the messages, as a user would; may be empty. For models that read prompts
   std::vector<std::shared_ptr<const ToolSpec>> tools;
   std::optional<double> temperature;
   int32_t max_output_tokens = 4096;

@@ -86,6 +86,7 @@ std::string OpenAiRequestJson(const ModelRequest& request, const OpenAiOptions& 
                                        ",\"content\":", Quote(ResultText(*tool->finished)), "}"));
     }
   }
+  if (!request.notice.empty()) AppendMessage(json, absl::StrCat("{\"role\":\"user\",\"content\":", Quote(request.notice), "}"));
   absl::StrAppend(&json, "]");
   AppendTools(json, request);
   absl::StrAppend(&json, "}");

@@ -167,8 +167,9 @@ void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& ru
 }
 
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent) {
-  RefuseOutputOnly(checks, field, agent,
-                   {"name", "description", "model", "instructions", "tools", "limits", "model_settings", "on_uncertain_call", "call_wait", "etag"});
+  RefuseOutputOnly(
+      checks, field, agent,
+      {"name", "description", "model", "instructions", "tools", "limits", "model_settings", "on_uncertain_call", "call_wait", "grace_step", "etag"});
   const auto name = ParseAgentName(agent.name());
   if (!name || name->revision != 0) {
     checks.Add(Sub(field, "name"), "is not agents/{agent} with 1-63 characters of [a-z0-9-] that begin with a letter and do not end with \"-\"");

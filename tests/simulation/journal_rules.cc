@@ -115,8 +115,9 @@ std::string JournalRules::ModelCalled(const v1::Event& event) {
   if (model_gave_up_) return "the model failed for good";
   if (event.step() != steps_ + 1) return absl::StrCat("step ", event.step(), " after ", steps_);
   if (called.attempt() != model_attempts_ + 1) return absl::StrCat("attempt ", called.attempt(), " after ", model_attempts_);
-  if (steps_ >= limits_.max_steps()) return "over max_steps";
-  if (tool_calls_ > limits_.max_tool_calls()) return "over max_tool_calls";
+  if (called.grace_step() && grace_step_ > 0) return "a second grace step in one leg";
+  if (steps_ >= limits_.max_steps() + (called.grace_step() ? 1 : 0)) return "over max_steps";
+  if (tool_calls_ > limits_.max_tool_calls() && !called.grace_step()) return "over max_tool_calls";
   if (tokens_ + called.reserved_tokens() > limits_.max_tokens()) return "over max_tokens";
   if (limits_.has_max_cost_micros() && !called.has_reserved_cost_micros()) return "a budget of money, and nothing reserved";
   if (limits_.has_max_cost_micros() && cost_.value_or(0) + called.reserved_cost_micros() > limits_.max_cost_micros()) return "over max_cost_micros";
@@ -124,6 +125,7 @@ std::string JournalRules::ModelCalled(const v1::Event& event) {
   model_attempts_ = called.attempt();
   model_sequence_ = event.sequence();
   model_ = called.model();
+  grace_open_ = called.grace_step();
   reserved_ = called.reserved_tokens();
   reserved_cost_.reset();
   if (called.has_reserved_cost_micros()) reserved_cost_ = called.reserved_cost_micros();
@@ -159,6 +161,7 @@ std::string JournalRules::Decided(const v1::Event& event) {
   model_attempts_ = 0;
   if (std::string broken = Book(decision.usage()); !broken.empty()) return broken;
   ++steps_;
+  if (grace_open_) grace_step_ = steps_;
   finish_reason_ = decision.finish_reason();
   answered_ = decision.tool_calls_size() == 0;
   calls_.clear();
@@ -178,6 +181,7 @@ std::string JournalRules::CallStarted(const v1::CallStarted& started) {
   if (cancelling_) return "the run was cancelled";
   if (at == calls_.end()) return "no such call";
   Call& call = at->second;
+  if (grace_step_ == steps_) return "a call of a grace step is started";
   if (call.at != Call::At::kReady) return "the call is not ready";
   if (started.attempt() != call.attempts + 1) return absl::StrCat("attempt ", started.attempt(), " after ", call.attempts);
   if (call.ordinal > limits_.max_tool_calls() && call.attempts == 0) return "over max_tool_calls";
@@ -253,6 +257,7 @@ std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
   if (cancelling_ != (stop.reason() == v1::STOP_REASON_CANCELLED)) return "cancelled and stopped do not fit";
   if (phase_ == Phase::kQueued && !cancelling_) return "it never ran";
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && (!answered_ || finish_reason_ != v1::FINISH_REASON_ANSWER)) return "there is no answer";
+  if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && grace_step_ == steps_) return "the answer of a grace step is not final";
   if (stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason().empty()) return "the error has no reason";
   const bool by_limit = stop.reason() == v1::STOP_REASON_MAX_STEPS || stop.reason() == v1::STOP_REASON_MAX_TOOL_CALLS ||
                         stop.reason() == v1::STOP_REASON_TIMEOUT || stop.reason() == v1::STOP_REASON_TOKEN_BUDGET ||
@@ -280,6 +285,7 @@ std::string JournalRules::Resumed(const v1::RunResumed& resumed) {
   if (stop_.reason() == v1::STOP_REASON_TOKEN_BUDGET && limits_.max_tokens() <= stop_.limit().count()) return "max_tokens is not raised";
   if (stop_.reason() == v1::STOP_REASON_COST_BUDGET && limits_.max_cost_micros() <= stop_.limit().count()) return "max_cost_micros is not raised";
   model_gave_up_ = false;
+  grace_step_ = 0;
   finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;
   return "";
 }

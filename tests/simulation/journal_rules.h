@@ -93,7 +93,9 @@ class JournalRules {
   Sequence model_sequence_ = 0;
   std::string model_;
   bool model_gave_up_ = false;
-  bool answered_ = false;  // the last decision has no calls
+  bool grace_open_ = false;  // the last attempt is of a grace step
+  int32_t grace_step_ = 0;   // of this leg
+  bool answered_ = false;    // the last decision has no calls
   v1::FinishReason finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;
   bool cancelling_ = false;
   std::map<std::string, Call> calls_;  // of the last step

@@ -29,6 +29,7 @@ v1::Agent MakeAgent(Dice& dice, int number, const std::map<std::string, v1::Mode
   if (dice.Chance(0.2)) agent.mutable_limits()->set_max_tokens(dice.Between(100, 9000));
   if (prices.contains(agent.model()) && dice.Chance(0.5)) agent.mutable_limits()->set_max_cost_micros(dice.Between(50, 20'000));
   *agent.mutable_limits()->mutable_timeout() = ToProto(dice.Chance(0.3) ? dice.Between(absl::Seconds(1), absl::Seconds(10)) : absl::Minutes(2));
+  agent.set_grace_step(dice.Chance(0.4));
   agent.set_on_uncertain_call(dice.Pick<v1::UncertainCallAction>(
       {v1::UNCERTAIN_CALL_ACTION_UNSPECIFIED, v1::UNCERTAIN_CALL_ACTION_REPORT, v1::UNCERTAIN_CALL_ACTION_STOP, v1::UNCERTAIN_CALL_ACTION_ASK}));
   // The longest wait there is: whoever waits for it comes to its end long before the simulation gives up.

@@ -39,6 +39,15 @@ std::shared_ptr<v1::CallFinished> Ended(v1::CallOutcome outcome, const std::stri
   return finished;
 }
 
+TEST(OpenAiRequestJsonTest, TheRuntimesNoticeIsTheLastThingThatAUserSays) {
+  ModelRequest request;
+  const auto decision = Asks();
+  request.messages = {UserMessage{Text("what")}, AssistantMessage{decision}};
+  request.notice = "answer now";
+  const std::string text = OpenAiRequestJson(request, OpenAiOptions());
+  EXPECT_NE(text.find(R"({"role":"user","content":"answer now"}]})"), std::string::npos) << text;
+}
+
 TEST(OpenAiRequestJsonTest, WritesTheWholeConversation) {
   ModelRequest request;
   request.instructions = "Be \"brief\".";
