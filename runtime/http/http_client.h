@@ -40,7 +40,8 @@ struct HttpRequest {
   absl::Duration total_timeout = absl::Minutes(10);  // from Send to the last byte, waiting for a free connection included
   int64_t response_bytes_max = kHttpResponseBytesMaxDefault;
   int redirects_max = 0;    // 0: a redirect is an answer like any other
-  int connections_max = 0;  // requests of this kind to one origin at a time, the others wait; 0: the client's bound
+  int connections_max = 0;  // requests of this lane to one origin at a time, the others wait; 0: the client's bound
+  std::string lane;         // who counts and waits together: a tool that may send one at a time holds up nobody else who asks the same origin
   bool repeatable = true;   // false: uses a connection of its own; on a kept one that has gone stale the library would send the request a second time
 };
 

@@ -15,6 +15,11 @@ namespace {
 constexpr absl::Duration kSweepInterval = absl::Milliseconds(50);  // how late a timeout may be noticed
 constexpr int kIdlePollMs = 60'000;
 
+// Whose bound and queue it is; messages show it.
+std::string OriginOf(const Exchange& exchange) {
+  return exchange.request.lane.empty() ? exchange.url.Origin() : absl::StrCat(exchange.url.Origin(), " for ", exchange.request.lane);
+}
+
 // Tells the coroutine, unless it has been told.
 void Finish(Exchange& exchange, HttpEnd end, bool sent, std::string message) {
   absl::AnyInvocable<void()> wake;
@@ -112,7 +117,7 @@ void NetworkThread::Do(Command command) {
 }
 
 void NetworkThread::Admit(std::shared_ptr<Exchange> exchange) {
-  Origin& origin = origins_[exchange->url.Origin()];
+  Origin& origin = origins_[OriginOf(*exchange)];
   if (origin.waiting.empty() && HasRoom(origin, *exchange)) return Start(origin, std::move(exchange));
   if (waiting_ >= options_.waiting_max) {
     return Finish(*exchange, HttpEnd::kUnreachable, false,
@@ -142,7 +147,7 @@ void NetworkThread::StartWaiting() {
 }
 
 void NetworkThread::Start(Origin& origin, std::shared_ptr<Exchange> exchange) {
-  auto transfer = std::make_unique<Transfer>(exchange, exchange->url.Origin(), options_);
+  auto transfer = std::make_unique<Transfer>(exchange, OriginOf(*exchange), options_);
   if (transfer->easy() == nullptr || curl_multi_add_handle(static_cast<CURLM*>(multi_), transfer->easy()) != CURLM_OK) {
     return Finish(*exchange, HttpEnd::kUnreachable, false, "no memory for another request");
   }

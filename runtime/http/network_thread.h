@@ -52,7 +52,7 @@ class NetworkThread {
     int active = 0;
     std::deque<std::shared_ptr<Exchange>> waiting;
   };
-  using Origins = std::map<std::string, Origin>;
+  using Origins = std::map<std::string, Origin>;  // by origin, and lane of the request
 
   void Queue(Command::Kind kind, std::shared_ptr<Exchange> exchange);
   void Run();
