@@ -1,15 +1,14 @@
 // agentd.yaml, read, completed and checked.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "agentruntime/config/v1/server.pb.h"
 #include "agentruntime/v1/agent.pb.h"
-#include "runtime/http/secret.h"
 #include "runtime/offer.h"
+#include "server/config_check.h"
 #include "server/listen_address.h"
 
 namespace agentruntime {
@@ -21,11 +20,11 @@ struct ConfigOverrides {
 };
 
 struct LoadedConfig {
-  config::v1::ServerConfig config;     // effective: every default in its place, every path absolute
-  ListenAddress listen;                // of config.listen.grpc
-  Offer offer;                         // what agents can name
-  std::map<std::string, Secret> keys;  // by the model's name; read from where the configuration says
-  std::vector<v1::Agent> agents;       // of the files in config.agents
+  config::v1::ServerConfig config;  // effective: every default in its place, every path absolute
+  ListenAddress listen;             // of config.listen.grpc
+  Offer offer;                      // what agents can name
+  Keys keys;                        // read from where the configuration says
+  std::vector<v1::Agent> agents;    // of the files in config.agents
 };
 
 // `file` empty: all defaults, relative to the working folder. INVALID_ARGUMENT with one line for each fault, `file:line:column: path: what is wrong and what

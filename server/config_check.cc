@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -14,6 +16,7 @@
 #include "runtime/environment.h"
 #include "runtime/http/address_guard.h"
 #include "runtime/http/url.h"
+#include "runtime/json_schema.h"
 #include "runtime/models/script.h"
 #include "server/listen_address.h"
 
@@ -26,7 +29,19 @@ constexpr int kModelsMax = 64;
 constexpr int kToolsMax = 256;
 constexpr int kAgentFilesMax = 256;
 constexpr int kAllowHostsMax = 256;
+constexpr int kConnectionsMax = 10'000;
+constexpr size_t kToolDescriptionBytesMax = 4096;
 constexpr absl::Duration kGraceMax = absl::Hours(1);
+
+// Whether others on the way can read what is sent there.
+bool IsOverheard(const HttpUrl& url) { return url.scheme == "http" && !ParseListenAddress(absl::StrCat(url.host == "::1" ? "[::1]" : url.host, ":1")).ok(); }
+
+// Why a tool cannot have this schema; empty: it can.
+std::string WhyNoSchema(const std::string& text) {
+  if (const auto schema = JsonSchema::Compile(text); !schema.ok()) return std::string(schema.status().message());
+  const auto type = nlohmann::json::parse(text).value("type", nlohmann::json());
+  return type == "object" ? "" : "does not say that arguments are an object, as every tool's are; add \"type\": \"object\"";
+}
 
 class Checker {
  public:
@@ -86,11 +101,11 @@ class Checker {
       faults_.Add(url_path, "has a query or fragment; give the URL up to and without /chat/completions");
     } else if (absl::EndsWith(absl::StripSuffix(openai.base_url(), "/"), "/chat/completions")) {
       faults_.Add(url_path, "ends with /chat/completions, which is added to it; leave that out");
-    } else if (url->scheme == "http" && openai.has_api_key() && !ParseListenAddress(absl::StrCat(url->host == "::1" ? "[::1]" : url->host, ":1")).ok()) {
+    } else if (openai.has_api_key() && IsOverheard(*url)) {
       faults_.Add(url_path, "would send the key without encryption; use https://, or leave api_key out");
     }
     if (openai.model().empty() || openai.model().size() > 256) faults_.Add(path + ".model", "is not 1-256 characters; give the provider's name of the model");
-    Range(path + ".connections_max", openai.connections_max(), 1, 10'000);
+    Range(path + ".connections_max", openai.connections_max(), 1, kConnectionsMax);
     Range(path + ".idle_timeout", openai.idle_timeout(), absl::Seconds(1), absl::Hours(1));
     if (openai.max_tokens_field() != "max_tokens" && openai.max_tokens_field() != "max_completion_tokens") {
       faults_.Add(path + ".max_tokens_field", absl::StrCat("\"", openai.max_tokens_field(), "\" is neither max_tokens nor max_completion_tokens"));
@@ -132,17 +147,39 @@ class Checker {
     Range(path + ".response_bytes_max", tool.response_bytes_max(), 1, 10'000'000);
   }
 
+  void HttpCall(const std::string& path, const cfg::HttpCallTool& tool) {
+    const std::string url_path = path + ".url";
+    if (tool.url().empty()) {
+      faults_.Add(url_path, "is missing; give the URL that is called, such as https://billing.example.com/charge");
+    } else if (const auto url = ParseHttpUrl(tool.url()); !url.ok()) {
+      faults_.Add(url_path, url.status().message());
+    } else if (absl::StrContains(tool.url(), '#')) {
+      faults_.Add(url_path, "has a fragment, which is never sent; leave out what begins with #");
+    } else if (tool.has_token() && IsOverheard(*url)) {
+      faults_.Add(url_path, "would send the token without encryption; use https://, or leave token out");
+    }
+    const std::string description_path = path + ".description";
+    if (absl::StripAsciiWhitespace(tool.description()).empty()) {
+      faults_.Add(description_path, "is missing; tell the model what the tool does and when to use it");
+    } else if (tool.description().size() > kToolDescriptionBytesMax) {
+      faults_.Add(description_path, absl::StrCat("has ", tool.description().size(), " bytes; at most ", kToolDescriptionBytesMax));
+    }
+    if (const std::string why = WhyNoSchema(tool.input_schema()); !why.empty()) faults_.Add(path + ".input_schema", why);
+    Range(path + ".response_bytes_max", tool.response_bytes_max(), 1, 10'000'000);
+    Range(path + ".connections_max", tool.connections_max(), 1, kConnectionsMax);
+  }
+
   void Tool(const std::string& path, const cfg::ToolConfig& tool) {
     Range(path + ".timeout", tool.timeout(), absl::Milliseconds(1), absl::Hours(1));
     switch (tool.kind_case()) {
       case cfg::ToolConfig::kSearchDocs: return Folder(path + ".search_docs.folder", tool.search_docs().folder());
       case cfg::ToolConfig::kReadDoc: return Folder(path + ".read_doc.folder", tool.read_doc().folder());
       case cfg::ToolConfig::kHttpGet: return HttpGet(path + ".http_get", tool.http_get());
+      case cfg::ToolConfig::kHttpCall: return HttpCall(path + ".http_call", tool.http_call());
       case cfg::ToolConfig::kCalculator:
       case cfg::ToolConfig::kClock: return;
-      case cfg::ToolConfig::kHttpCall:
       case cfg::ToolConfig::kReadArtifact:
-      case cfg::ToolConfig::KIND_NOT_SET: return faults_.Add(path, "has no kind; give one of search_docs, read_doc, calculator, clock, http_get");
+      case cfg::ToolConfig::KIND_NOT_SET: return faults_.Add(path, "has no kind; give one of search_docs, read_doc, calculator, clock, http_get, http_call");
     }
   }
 

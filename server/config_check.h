@@ -15,8 +15,14 @@ namespace agentruntime {
 // scripts: what start would refuse later is refused here.
 void CheckConfig(const config::v1::ServerConfig& config, ConfigFaults& faults);
 
-// The keys of the models, from the environment and from files.
-std::map<std::string, Secret> ReadKeys(const config::v1::ServerConfig& config, ConfigFaults& faults);
+// Secrets of a configuration, each by the name of the model or tool that sends it.
+struct Keys {
+  std::map<std::string, Secret> models;
+  std::map<std::string, Secret> tools;
+};
+
+// From the environment and from files.
+Keys ReadKeys(const config::v1::ServerConfig& config, ConfigFaults& faults);
 
 // What agents can name.
 Offer OfferOf(const config::v1::ServerConfig& config);

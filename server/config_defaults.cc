@@ -67,11 +67,20 @@ void FillModel(const std::string& folder, config::v1::ModelConfig& model) {
   if (!model.has_context_tokens()) model.set_context_tokens(128'000);
 }
 
+void FillHttpCall(const std::string& folder, config::v1::HttpCallTool& tool) {
+  if (tool.input_schema().empty()) tool.set_input_schema(R"({"type":"object"})");
+  if (tool.side_effect() == v1::SIDE_EFFECT_UNSPECIFIED) tool.set_side_effect(v1::SIDE_EFFECT_UNSAFE);
+  if (tool.token().source_case() == config::v1::Secret::kFile) MakeAbsolute(folder, *tool.mutable_token()->mutable_file());
+  if (!tool.has_response_bytes_max()) tool.set_response_bytes_max(1'000'000);
+  if (!tool.has_connections_max()) tool.set_connections_max(64);
+}
+
 void FillTool(const std::string& folder, config::v1::ToolConfig& tool) {
   if (!tool.has_timeout()) *tool.mutable_timeout() = ToProto(tool.has_http_get() ? kHttpGetTimeout : kToolTimeout);
   if (tool.has_search_docs()) MakeAbsolute(folder, *tool.mutable_search_docs()->mutable_folder());
   if (tool.has_read_doc()) MakeAbsolute(folder, *tool.mutable_read_doc()->mutable_folder());
   if (tool.has_http_get() && !tool.http_get().has_response_bytes_max()) tool.mutable_http_get()->set_response_bytes_max(65'536);
+  if (tool.has_http_call()) FillHttpCall(folder, *tool.mutable_http_call());
 }
 
 }  // namespace

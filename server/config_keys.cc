@@ -60,11 +60,15 @@ void ReadKey(const std::string& path, const config::v1::Secret& secret, Secret& 
 
 }  // namespace
 
-std::map<std::string, Secret> ReadKeys(const config::v1::ServerConfig& config, ConfigFaults& faults) {
-  std::map<std::string, Secret> keys;
+Keys ReadKeys(const config::v1::ServerConfig& config, ConfigFaults& faults) {
+  Keys keys;
   for (int i = 0; i < config.models_size(); ++i) {
     const auto& model = config.models(i);
-    if (model.openai().has_api_key()) ReadKey(absl::StrCat("models[", i, "].openai.api_key"), model.openai().api_key(), keys[model.name()], faults);
+    if (model.openai().has_api_key()) ReadKey(absl::StrCat("models[", i, "].openai.api_key"), model.openai().api_key(), keys.models[model.name()], faults);
+  }
+  for (int i = 0; i < config.tools_size(); ++i) {
+    const auto& tool = config.tools(i);
+    if (tool.http_call().has_token()) ReadKey(absl::StrCat("tools[", i, "].http_call.token"), tool.http_call().token(), keys.tools[tool.name()], faults);
   }
   return keys;
 }

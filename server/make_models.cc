@@ -21,7 +21,7 @@ absl::StatusOr<std::shared_ptr<Model>> MakeOpenAi(const cfg::ModelConfig& model,
   options.name = model.name();
   options.base_url = openai.base_url();
   options.provider_model = openai.model();
-  if (const auto key = config.keys.find(model.name()); key != config.keys.end()) options.api_key = key->second;
+  if (const auto key = config.keys.models.find(model.name()); key != config.keys.models.end()) options.api_key = key->second;
   options.context_tokens = model.context_tokens();
   options.connections_max = openai.connections_max();
   options.idle_timeout = FromProto(openai.idle_timeout());

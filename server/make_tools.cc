@@ -8,6 +8,7 @@
 #include "proto/util/time.h"
 #include "runtime/tools/calculator.h"
 #include "runtime/tools/clock.h"
+#include "runtime/tools/http_call.h"
 #include "runtime/tools/http_get.h"
 #include "runtime/tools/read_doc.h"
 #include "runtime/tools/search_docs.h"
@@ -36,7 +37,22 @@ DocumentFolder& FolderOf(const std::string& path, const ToolParts& parts) {
   return *folder;
 }
 
-absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, const ToolParts& parts) {
+absl::StatusOr<std::shared_ptr<Tool>> MakeHttpCall(const cfg::ToolConfig& tool, const Keys& keys, const ToolParts& parts) {
+  const cfg::HttpCallTool& call = tool.http_call();
+  HttpCallOptions options;
+  options.name = tool.name();
+  options.url = call.url();
+  options.description = call.description();
+  options.input_schema = call.input_schema();
+  options.side_effect = call.side_effect();
+  if (const auto token = keys.tools.find(tool.name()); token != keys.tools.end()) options.token = token->second;
+  options.response_bytes_max = call.response_bytes_max();
+  options.connections_max = call.connections_max();
+  ASSIGN_OR_RETURN(std::unique_ptr<Tool> made, HttpCallTool::Open(std::move(options), *parts.http, *parts.clock));
+  return std::shared_ptr<Tool>(std::move(made));
+}
+
+absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, const Keys& keys, const ToolParts& parts) {
   switch (tool.kind_case()) {
     case cfg::ToolConfig::kSearchDocs:
       return std::make_shared<SearchDocs>(tool.name(), FolderOf(tool.search_docs().folder(), parts).documents, parts.blocking_pool);
@@ -52,7 +68,7 @@ absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, cons
       ASSIGN_OR_RETURN(std::unique_ptr<Tool> made, HttpGetTool::Open(std::move(options), *parts.http));
       return std::shared_ptr<Tool>(std::move(made));
     }
-    case cfg::ToolConfig::kHttpCall:
+    case cfg::ToolConfig::kHttpCall: return MakeHttpCall(tool, keys, parts);
     case cfg::ToolConfig::kReadArtifact:
     case cfg::ToolConfig::KIND_NOT_SET: break;
   }
@@ -61,10 +77,10 @@ absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, cons
 
 }  // namespace
 
-absl::StatusOr<std::map<std::string, std::shared_ptr<Tool>>> MakeTools(const cfg::ServerConfig& config, const ToolParts& parts) {
+absl::StatusOr<std::map<std::string, std::shared_ptr<Tool>>> MakeTools(const LoadedConfig& config, const ToolParts& parts) {
   std::map<std::string, std::shared_ptr<Tool>> tools;
-  for (const cfg::ToolConfig& tool : config.tools()) {
-    ASSIGN_OR_RETURN(std::shared_ptr<Tool> made, MakeTool(tool, parts));
+  for (const cfg::ToolConfig& tool : config.config.tools()) {
+    ASSIGN_OR_RETURN(std::shared_ptr<Tool> made, MakeTool(tool, config.keys, parts));
     tools[tool.name()] = std::make_shared<WithTimeout>(std::move(made), FromProto(tool.timeout()));
   }
   return tools;

@@ -8,12 +8,12 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "agentruntime/config/v1/server.pb.h"
 #include "proto/base/clock.h"
 #include "runtime/http/http_client.h"
 #include "runtime/tools/documents.h"
 #include "runtime/tools/folder.h"
 #include "runtime/tools/tool.h"
+#include "server/config.h"
 #include "storage/text_index.h"
 
 namespace agentruntime {
@@ -36,6 +36,6 @@ struct ToolParts {
 };
 
 // By name. The configuration was checked. INVALID_ARGUMENT names the tool.
-absl::StatusOr<std::map<std::string, std::shared_ptr<Tool>>> MakeTools(const config::v1::ServerConfig& config, const ToolParts& parts);
+absl::StatusOr<std::map<std::string, std::shared_ptr<Tool>>> MakeTools(const LoadedConfig& config, const ToolParts& parts);
 
 }  // namespace agentruntime

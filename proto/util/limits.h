@@ -60,7 +60,7 @@ inline constexpr absl::Duration kTimeoutMaximum = absl::Hours(30 * 24);
 // Attempts.
 inline constexpr int32_t kModelAttemptsMax = 5;
 inline constexpr absl::Duration kModelIdleTimeout = absl::Seconds(120);  // no byte for so long ends the attempt
-inline constexpr int32_t kToolAttemptsMax = 3;                           // READ_ONLY and IDEMPOTENT; UNSAFE: 1
+inline constexpr int32_t kToolAttemptsMax = 3;                           // of an UNSAFE call only after definite failures
 inline constexpr absl::Duration kToolTimeout = absl::Seconds(30);
 inline constexpr int32_t kMaxOutputTokensDefault = 4096;
 inline constexpr int32_t kGraceOutputTokensMin = 256;             // a grace step that could write less is not made

@@ -5,13 +5,12 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
 #include "runtime/http/retry_after.h"
+#include "runtime/tools/http_body.h"
 
 namespace agentruntime {
 
@@ -19,32 +18,22 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr size_t kExcerptCharactersMax = 200;  // of a failing server's words
+constexpr size_t kContentTypeCharactersMax = 200;
 
 constexpr char kSchema[] =
     R"json({"type":"object","properties":{"url":{"type":"string","minLength":1,"maxLength":8192,"description":"http or https URL"}},)json"
     R"json("required":["url"],"additionalProperties":false})json";
 
-bool IsText(absl::string_view content_type, absl::string_view body) {
-  const std::string type = absl::AsciiStrToLower(content_type.substr(0, content_type.find(';')));
-  if (type.empty()) return IsValidUtf8(body) && !absl::StrContains(body, absl::string_view("\0", 1));
-  if (absl::StartsWith(type, "text/")) return true;
-  for (const absl::string_view word : {"json", "xml", "yaml", "javascript", "urlencoded", "toml", "csv", "markdown"}) {
-    if (absl::StrContains(type, word)) return true;
-  }
-  return false;
-}
-
 ToolOutcome Page(const HttpRequest& request, const HttpOutcome& http) {
   const bool cut = http.end == HttpEnd::kTooLarge;
   const absl::string_view type = http.head.Find("Content-Type");
   std::string text = absl::StrCat("HTTP ", http.head.status, "\n");
-  if (!type.empty()) absl::StrAppend(&text, "content-type: ", OneLine(MakeValidUtf8(type), kExcerptCharactersMax), "\n");
+  if (!type.empty()) absl::StrAppend(&text, "content-type: ", OneLine(MakeValidUtf8(type), kContentTypeCharactersMax), "\n");
   if (http.url != request.url) absl::StrAppend(&text, "url: ", http.url, "\n");
   absl::StrAppend(&text, "\n");
   if (http.body.empty()) {
     absl::StrAppend(&text, "[no body]");
-  } else if (!IsText(type, http.body)) {
+  } else if (!IsTextBody(type, http.body)) {
     absl::StrAppend(&text, "[", cut ? "more than " : "", http.body.size(), " bytes that are not text]");
   } else {
     absl::StrAppend(&text, MakeValidUtf8(cut ? CutUtf8(http.body, http.body.size() - 1) : absl::string_view(http.body)));
@@ -67,9 +56,7 @@ ToolOutcome Outcome(const HttpRequest& request, const HttpOutcome& http) {
   }
   const int status = http.head.status;
   if (status == 408 || status == 429 || status >= 500) {
-    return ToolFailed{.message = absl::StrCat("HTTP ", status, " \"", OneLine(MakeValidUtf8(http.body), kExcerptCharactersMax), "\""),
-                      .retryable = true,
-                      .retry_after = ParseRetryAfter(http.head.Find("Retry-After"), absl::Now())};
+    return ToolFailed{.message = SaidByServer(http), .retryable = true, .retry_after = ParseRetryAfter(http.head.Find("Retry-After"), absl::Now())};
   }
   return Page(request, http);
 }

@@ -22,7 +22,7 @@ struct ToolSpec {
   std::string input_schema;  // JSON Schema of an object, as text, forwarded verbatim
   v1::SideEffect side_effect = v1::SIDE_EFFECT_UNSAFE;
   absl::Duration timeout = absl::Seconds(30);  // of one attempt
-  int32_t attempts_max = 1;                    // above 1 only if READ_ONLY or IDEMPOTENT
+  int32_t attempts_max = 1;                    // of an UNSAFE one, the later follow a definite failure or a person's word
   bool local = false;                          // our own, in-process, touches only the store and read-only folders: may run ahead of the disk
   std::string origin = "built in";
 };

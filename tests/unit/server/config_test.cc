@@ -133,6 +133,51 @@ TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
   for (const auto& refused : kCases) EXPECT_THAT(Refusal(refused.text), ::testing::StartsWith(refused.message)) << refused.text;
 }
 
+TEST_F(ConfigTest, AnHttpCallToolIsChecked) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"{description: d}", "1:30: tools[0].http_call.url: is missing; give the URL that is called, such as https://billing.example.com/charge"},
+      {"{url: \"ftp://x.example/\", description: d}", "1:36: tools[0].http_call.url: the URL's scheme is \"ftp\"; only http and https are asked"},
+      {"{url: \"https://u:p@x.example/\", description: d}", "1:36: tools[0].http_call.url: the URL contains a user name or password"},
+      {"{url: \"https://x.example/#here\", description: d}", "1:36: tools[0].http_call.url: has a fragment, which is never sent; leave out what begins with #"},
+      {"{url: \"http://x.example/\", description: d, token: {env: AGENTRUNTIME_TEST_KEY}}",
+       "1:36: tools[0].http_call.url: would send the token without encryption; use https://, or leave token out"},
+      {"{url: \"https://x.example/\"}", "1:30: tools[0].http_call.description: is missing; tell the model what the tool does and when to use it"},
+      {"{url: \"https://x.example/\", description: d, input_schema: \"{\"}", "1:88: tools[0].http_call.input_schema: schema: "},
+      {"{url: \"https://x.example/\", description: d, input_schema: '{\"type\":\"objekt\"}'}", "1:88: tools[0].http_call.input_schema: schema: "},
+      {"{url: \"https://x.example/\", description: d, input_schema: '{\"type\":\"string\"}'}",
+       "1:88: tools[0].http_call.input_schema: does not say that arguments are an object, as every tool's are; add \"type\": \"object\""},
+      {"{url: \"https://x.example/\", description: d, side_effect: harmless}", "1:87: tools[0].http_call.side_effect: "},
+      {"{url: \"https://x.example/\", description: d, token: sk-secret}", "tools[0].http_call.token: write {env: NAME} or {file: PATH}"},
+      {"{url: \"https://x.example/\", description: d, token: {env: AGENTRUNTIME_TEST_UNSET}}", "1:87: tools[0].http_call.token.env: "},
+      {"{url: \"https://x.example/\", description: d, response_bytes_max: 0}", "1:94: tools[0].http_call.response_bytes_max: 0 is not in 1 to 10000000"},
+      {"{url: \"https://x.example/\", description: d, connections_max: 10_001}", "1:91: tools[0].http_call.connections_max: 10001 is not in 1 to 10000"},
+  };
+  setenv("AGENTRUNTIME_TEST_KEY", "k", 1);
+  for (const auto& [tool, message] : kCases) {
+    EXPECT_THAT(Refusal(absl::StrCat("tools: [{name: t, http_call: ", tool, "}]")), HasSubstr(message)) << tool;
+  }
+  EXPECT_THAT(Refusal(absl::StrCat("tools: [{name: t, http_call: {url: \"https://x.example/\", description: ", std::string(4097, 'd'), "}}]")),
+              HasSubstr("tools[0].http_call.description: has 4097 bytes; at most 4096"));
+}
+
+TEST_F(ConfigTest, AnHttpCallToolMayLeadToThisMachine) {
+  Write("secrets/token", "t0ken\n");
+  const auto loaded = Load(
+      "tools:\n"
+      "  - {name: t, http_call: {url: \"http://127.0.0.1:9/x?v=1\", description: d, token: {file: secrets/token}}}\n"
+      "  - {name: u, http_call: {url: \"https://10.1.2.3/\", description: d, side_effect: read_only}}\n");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const auto& tool = loaded->config.tools(0).http_call();
+  EXPECT_EQ(tool.input_schema(), R"({"type":"object"})");
+  EXPECT_EQ(tool.side_effect(), v1::SIDE_EFFECT_UNSAFE);
+  EXPECT_EQ(tool.response_bytes_max(), 1'000'000);
+  EXPECT_EQ(tool.connections_max(), 64);
+  EXPECT_EQ(FromProto(loaded->config.tools(0).timeout()), absl::Seconds(30));
+  EXPECT_EQ(loaded->config.tools(1).http_call().side_effect(), v1::SIDE_EFFECT_READ_ONLY);
+  EXPECT_EQ(loaded->keys.tools.at("t").Reveal(), "t0ken");
+  EXPECT_THAT(PrintConfig(loaded->config), Not(HasSubstr("t0ken")));
+}
+
 TEST_F(ConfigTest, AScriptThatIsNoneIsRefused) {
   Write("s.json", R"({"rules": []})");
   EXPECT_THAT(Refusal("models: [{name: a, scripted: {file: s.json}}]"), ::testing::StartsWith("DIR/s.json: "));
@@ -168,8 +213,8 @@ TEST_F(ConfigTest, AKeyIsReadAndNeverPrinted) {
       "  - {name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: {file: key}}}\n"
       "  - {name: b, openai: {base_url: \"http://127.0.0.1:9/v1\", model: m, api_key: {env: AGENTRUNTIME_TEST_KEY}}}\n");
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  EXPECT_EQ(loaded->keys.at("a").Reveal(), "sk-secret-text");
-  EXPECT_EQ(loaded->keys.at("b").Reveal(), "sk-other-secret");
+  EXPECT_EQ(loaded->keys.models.at("a").Reveal(), "sk-secret-text");
+  EXPECT_EQ(loaded->keys.models.at("b").Reveal(), "sk-other-secret");
   EXPECT_THAT(PrintConfig(loaded->config), Not(HasSubstr("secret")));
 }
 
@@ -229,6 +274,7 @@ TEST_F(ConfigTest, WhatIsPrintedReadsBackTheSame) {
       "  - {name: search_docs, search_docs: {folder: 'docs \"x\"'}}\n"
       "  - {name: http_get, http_get: {allow_hosts: [a.example, b.example]}}\n"
       "  - {name: clock, clock: {}}\n"
+      "  - {name: call, http_call: {url: \"https://x.example/\", description: \"a \\\"call\\\"\", side_effect: idempotent, connections_max: 2}}\n"
       "log: {level: warn, format: json}\n"
       "drain_grace: 0s\n");
   ASSERT_TRUE(loaded.ok()) << loaded.status();
