@@ -53,7 +53,8 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
     std::shared_ptr<const RunPlan> plan;
     v1::Limits limits;
   };
-  asio::awaitable<absl::StatusOr<Accepted>> Accept(std::string agent, v1::Limits limits);
+  asio::awaitable<absl::StatusOr<Accepted>> Accept(std::string agent, v1::Limits limits, std::optional<absl::Time> not_before);
+  absl::Status CheckNotBefore(std::optional<absl::Time> not_before) const;
   asio::awaitable<absl::StatusOr<Submitted>> Submit(RunId id, CreateRequest request, Caller caller);
   asio::awaitable<absl::StatusOr<Submitted>> SubmitAgain(absl::Status refusal, CreateRequest request, Caller caller);
   asio::awaitable<absl::StatusOr<Submitted>> Existing(CreateOutcome known, std::string request_id);
@@ -149,8 +150,14 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(Environment environment,
 Runtime::Runtime(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Runtime::~Runtime() = default;
 
-asio::awaitable<absl::StatusOr<Runtime::Impl::Accepted>> Runtime::Impl::Accept(std::string agent, v1::Limits limits) {
+absl::Status Runtime::Impl::CheckNotBefore(std::optional<absl::Time> not_before) const {
+  if (!not_before || *not_before - environment_.clock->Now() <= kNotBeforeMax) return absl::OkStatus();
+  return InvalidField("run.not_before_time", absl::StrCat("is more than ", kNotBeforeMax / absl::Hours(24), " days ahead; submit the run later"));
+}
+
+asio::awaitable<absl::StatusOr<Runtime::Impl::Accepted>> Runtime::Impl::Accept(std::string agent, v1::Limits limits, std::optional<absl::Time> not_before) {
   Accepted accepted;
+  CO_RETURN_IF_ERROR(CheckNotBefore(not_before));
   CO_ASSIGN_OR_RETURN(accepted.plan, co_await FindPlan(std::move(agent)));
   CO_ASSIGN_OR_RETURN(accepted.limits, EffectiveLimits(options_.default_limits, accepted.plan->agent->limits(), limits, options_.maximum_limits));
   CO_RETURN_IF_ERROR(CheckPrice(accepted.limits, *accepted.plan));
@@ -184,7 +191,9 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Existin
 }
 
 asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(RunId id, CreateRequest request, Caller caller) {
-  absl::StatusOr<Accepted> accepted = co_await Accept(request.run.agent(), request.run.limits());
+  std::optional<absl::Time> not_before;
+  if (request.run.has_not_before_time()) not_before = FromProto(request.run.not_before_time());
+  absl::StatusOr<Accepted> accepted = co_await Accept(request.run.agent(), request.run.limits(), not_before);
   if (!accepted.ok()) co_return co_await SubmitAgain(std::move(accepted).status(), std::move(request), std::move(caller));
 
   auto event = std::make_shared<v1::Event>();
@@ -197,6 +206,8 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   *created->mutable_limits() = std::move(accepted->limits);
   *created->mutable_labels() = std::move(*request.run.mutable_labels());
   if (request.run.has_deadline()) *created->mutable_deadline() = request.run.deadline();
+  created->set_priority(request.run.priority());
+  if (not_before) *created->mutable_not_before_time() = request.run.not_before_time();
   created->set_principal(caller.principal);
   created->set_traceparent(caller.traceparent);
   created->set_request_id(request.request_id);

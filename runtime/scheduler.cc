@@ -47,7 +47,7 @@ bool Scheduler::HasRoom() const { return static_cast<int64_t>(entries_.size()) <
 absl::Status Scheduler::Admit() {
   MutexLock lock(mu_);
   if (draining_) return ServerDraining(std::nullopt);
-  const auto queued = static_cast<int64_t>(waiting_.size() + suspects_.size()) + creating_;
+  const auto queued = static_cast<int64_t>(waiting_.size() + suspects_.size()) + sleepers_queued_ + creating_;
   if (queued >= options_.queued_max) return QueueFull("queued runs", options_.queued_max);
   ++creating_;
   return absl::OkStatus();
@@ -64,13 +64,13 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
     MutexLock lock(mu_);
     --creating_;
     if (draining_ || entries_.contains(state.id)) return;  // durable: the next start, or the command that came first, takes it up
-    if (!HasRoom() || !waiting_.empty()) {
-      waiting_.push_back(state.id);
-      return;
-    }
     const RunId run = state.id;
+    const int32_t priority = state.created->run_created().priority();
+    if (state.not_before > environment_.clock->Now()) return WakeAt(run, {state.not_before, priority, /*queued=*/true});
+    if (!HasRoom() || !waiting_.empty()) return waiting_.Push({run, priority, run.time()});
+    const absl::Time not_before = state.not_before;
     session = MakeSession(std::move(state), std::move(plan), Session::Origin::kCreated);
-    entries_[run].session = session;
+    entries_[run] = {.priority = priority, .not_before = not_before, .session = session};
     ++alive_;
   }
   session->Start();
@@ -88,12 +88,14 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
     {
       MutexLock lock(mu_);
       for (const UnfinishedRun& unfinished : *page) {
-        if (unfinished.state == v1::RUN_STATE_WAITING && unfinished.wake_time && *unfinished.wake_time > environment_.clock->Now()) {
-          WakeAt(*unfinished.wake_time, unfinished.id);
+        if (unfinished.wake_time && *unfinished.wake_time > environment_.clock->Now()) {
+          WakeAt(unfinished.id, {*unfinished.wake_time, unfinished.priority, unfinished.state == v1::RUN_STATE_QUEUED});
           ++asleep;
-          continue;
+        } else if (unfinished.barren_starts >= kBarrenStartsSuspect) {
+          suspects_.push_back(unfinished.id);
+        } else {
+          waiting_.Push({unfinished.id, unfinished.priority, unfinished.wake_time.value_or(unfinished.id.time())});
         }
-        (unfinished.barren_starts >= kBarrenStartsSuspect ? suspects_ : waiting_).push_back(unfinished.id);
       }
     }
     found += static_cast<int64_t>(page->size()) - asleep;
@@ -117,18 +119,20 @@ void Scheduler::Later(absl::AnyInvocable<void()> then) {
   pauses_.push_back(environment_.timers->After(kRetryPause, environment_.blocking_pool, std::move(then)));
 }
 
-void Scheduler::WakeAt(absl::Time wake, const RunId& run) {
+void Scheduler::WakeAt(const RunId& run, const Sleeper& sleeper) {
   Awake(run);
-  asleep_.emplace(wake, run);
-  wake_times_[run] = wake;
-  if (wake < alarm_time_) SetAlarm();
+  asleep_.emplace(sleeper.wake, run);
+  sleepers_[run] = sleeper;
+  if (sleeper.queued) ++sleepers_queued_;
+  if (sleeper.wake < alarm_time_) SetAlarm();
 }
 
 void Scheduler::Awake(const RunId& run) {
-  const auto at = wake_times_.find(run);
-  if (at == wake_times_.end()) return;
-  asleep_.erase({at->second, run});
-  wake_times_.erase(at);
+  const auto at = sleepers_.find(run);
+  if (at == sleepers_.end()) return;
+  if (at->second.queued) --sleepers_queued_;
+  asleep_.erase({at->second.wake, run});
+  sleepers_.erase(at);
 }
 
 void Scheduler::SetAlarm() {
@@ -144,9 +148,9 @@ void Scheduler::WakeDue() {
     if (draining_) return;
     const absl::Time now = environment_.clock->Now();
     while (!asleep_.empty() && asleep_.begin()->first <= now) {
-      waiting_.push_back(asleep_.begin()->second);
-      wake_times_.erase(asleep_.begin()->second);
-      asleep_.erase(asleep_.begin());
+      const RunId run = asleep_.begin()->second;
+      waiting_.Push({run, sleepers_[run].priority, asleep_.begin()->first});
+      Awake(run);
     }
     alarm_time_ = absl::InfiniteFuture();
     due_alarm_ = std::move(alarm_);  // a wait must not drop itself
@@ -159,8 +163,7 @@ void Scheduler::StartMore() {
   MutexLock lock(mu_);
   if (draining_) return;
   while (!waiting_.empty() && HasRoom() && loading_ < kLoadsMax) {
-    const RunId run = waiting_.front();
-    waiting_.pop_front();
+    const RunId run = waiting_.Pop();
     if (!entries_.contains(run)) BeginLoad(run);
   }
   while (!suspect_ && !suspects_.empty() && HasRoom()) {
@@ -198,6 +201,8 @@ void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
     --loading_;
     Entry& entry = entries_[run];
     entry.session = session;
+    entry.priority = session->state().created->run_created().priority();
+    entry.not_before = session->state().not_before;
     ++alive_;
     if (draining_) session->Park();
     for (Mail& mail : std::exchange(entry.mail, {})) Deliver(run, *session, std::move(mail));
@@ -220,7 +225,9 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
     --loading_;
     mail = std::move(entries_[run].mail);
     entries_.erase(run);
-    if (!for_good) (suspect_ == run ? suspects_ : waiting_).push_back(run);
+    if (!for_good && suspect_ == run) suspects_.push_back(run);
+    // Its priority is in its journal, which cannot be read now: it is tried again by its age.
+    if (!for_good && suspect_ != run) waiting_.Push({run, /*priority=*/0, run.time()});
     ReleaseSuspect(run);
     drained = TakeDrained();
   }
@@ -280,8 +287,9 @@ bool Scheduler::TryLeave(const RunId& run, std::optional<absl::Time> wake) {
   MutexLock lock(mu_);
   const auto at = entries_.find(run);
   if (at->second.undelivered > 0) return false;
+  // No wait of a person ends before the run may begin.
+  if (wake) WakeAt(run, {*wake, at->second.priority, /*queued=*/*wake <= at->second.not_before});
   entries_.erase(at);
-  if (wake) WakeAt(*wake, run);
   ReleaseSuspect(run);
   return true;
 }

@@ -20,6 +20,7 @@
 #include "runtime/completion.h"
 #include "runtime/environment.h"
 #include "runtime/gate.h"
+#include "runtime/run_queue.h"
 #include "runtime/session.h"
 
 namespace agentruntime {
@@ -36,7 +37,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // A run that is durable and has no session yet.
   void Created(RunState state, std::shared_ptr<const RunPlan> plan);
 
-  // Finds unfinished runs in the store and takes them up, oldest first. Blocks; call it on the blocking pool. What cannot be read now is tried again.
+  // Finds unfinished runs in the store and takes them up, in the order of the queue. Blocks; call it on the blocking pool. What cannot be read now is tried
+  // again.
   void Recover() { RecoverAfter(std::nullopt, 0); }
 
   // A command for a run, executed by its session; the session is made if there is none. `failed` is called instead, on some thread, where the run cannot
@@ -64,9 +66,11 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     Failed failed;
   };
   struct Entry {
-    std::shared_ptr<Session> session;  // null while it is loaded
-    std::vector<Mail> mail;            // that came meanwhile
-    int32_t undelivered = 0;           // commands on their way to the session
+    int32_t priority = 0;                          // as far as it is known
+    absl::Time not_before = absl::InfinitePast();  // the same
+    std::shared_ptr<Session> session;              // null while it is loaded
+    std::vector<Mail> mail;                        // that came meanwhile
+    int32_t undelivered = 0;                       // commands on their way to the session
   };
 
   std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin);
@@ -78,9 +82,14 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   void RecoverAfter(std::optional<RunId> after, int64_t found);
   // Calls `then` on the blocking pool after a pause, unless the server drains.
   void Later(absl::AnyInvocable<void()> then) ABSL_LOCKS_EXCLUDED(mu_);
-  // Takes up those that wait for a person and are due; then waits for the next.
+  // Takes up those that sleep and are due; then waits for the next.
   void WakeDue() ABSL_LOCKS_EXCLUDED(mu_);
-  void WakeAt(absl::Time wake, const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  struct Sleeper {
+    absl::Time wake;
+    int32_t priority = 0;
+    bool queued = false;  // it has not begun
+  };
+  void WakeAt(const RunId& run, const Sleeper& sleeper) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Awake(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetAlarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes waiting runs up while there is room.
@@ -97,7 +106,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
 
   Mutex mu_;
   absl::flat_hash_map<RunId, Entry> entries_ ABSL_GUARDED_BY(mu_);  // looked up; walked to park only
-  std::deque<RunId> waiting_ ABSL_GUARDED_BY(mu_);                  // accepted, without a session, oldest first
+  RunQueue waiting_ ABSL_GUARDED_BY(mu_);                           // accepted, without a session
   std::deque<RunId> suspects_ ABSL_GUARDED_BY(mu_);                 // the same, but one at a time: each may be what ends the server
   std::optional<RunId> suspect_ ABSL_GUARDED_BY(mu_);               // the one under way
   std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);    // of that one
@@ -105,9 +114,10 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
-  // Runs in WAITING that left memory, by when they are due; as many as the store holds of them, about 150 bytes each.
+  // Runs out of memory that wait for a person or for their time, by when they are due; as many as the store holds of them, about 150 bytes each.
   std::set<std::pair<absl::Time, RunId>> asleep_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<RunId, absl::Time> wake_times_ ABSL_GUARDED_BY(mu_);  // of those; looked up only
+  absl::flat_hash_map<RunId, Sleeper> sleepers_ ABSL_GUARDED_BY(mu_);  // of those; looked up only
+  int64_t sleepers_queued_ ABSL_GUARDED_BY(mu_) = 0;                   // of those: they count against queued_max
   std::unique_ptr<Timers::Wait> alarm_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Timers::Wait> due_alarm_ ABSL_GUARDED_BY(mu_);  // the one before, whose call may still be under way
   absl::Time alarm_time_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();

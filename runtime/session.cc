@@ -179,7 +179,8 @@ asio::awaitable<void> Session::Run() {
         if (state_.is_stopped()) DropAttempts();
         continue;
       }
-      if ((state_.is_stopped() || state_.is_waiting()) && attempts_.empty()) {
+      // QUEUED and nothing to record: its time has not come.
+      if ((state_.is_stopped() || state_.is_waiting() || state_.phase == v1::RUN_STATE_QUEUED) && attempts_.empty()) {
         // Whoever loads the run next must find its stop, or what it waits for, in the store.
         if (gate_->held() > 0) {
           WakeWhenDurable();

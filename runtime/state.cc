@@ -39,6 +39,7 @@ void ApplyCreated(RunState& state, const EventPtr& event) {
   state.created = event;
   state.phase = v1::RUN_STATE_QUEUED;
   state.limits = event->run_created().limits();
+  if (event->run_created().has_not_before_time()) state.not_before = FromProto(event->run_created().not_before_time());
   if (event->run_created().has_deadline()) state.deadline = FromProto(event->run_created().deadline());
   state.history.emplace_back(InputItem{event});
   state.history_bytes += TextBytes(event->run_created().input());

@@ -87,6 +87,7 @@ struct RunState {
   absl::Time last_time = absl::InfinitePast();
   absl::Duration active;  // at the last event
   int64_t journal_bytes = 0;
+  absl::Time not_before = absl::InfinitePast();  // it stays QUEUED until then
 
   v1::RunState phase = v1::RUN_STATE_UNSPECIFIED;
   EventPtr created;

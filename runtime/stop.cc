@@ -275,6 +275,10 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
     next.facts = StopFacts(state, DeadlineStop(state, now.wall));
     return next;
   }
+  if (state.phase == v1::RUN_STATE_QUEUED && now.wall < state.not_before) {
+    WakeAt(next, state.not_before - now.wall);
+    return next;
+  }
   if (state.phase == v1::RUN_STATE_QUEUED || state.epoch < epoch) {
     v1::Event fact = FactOfRun(state);
     fact.mutable_run_started()->set_cause(state.phase == v1::RUN_STATE_QUEUED ? v1::START_CAUSE_FIRST : v1::START_CAUSE_RECOVERED);

@@ -33,9 +33,9 @@ struct Next {
   std::optional<absl::Duration> wake;  // from now
 };
 
-// `epoch` is that of this server's store. Tests in this order, and the first that holds decides: start, cancel, recoveries, final answer, deadline, timeout,
-// open calls, open model attempt, errors, cost, tokens, tool calls, steps, bounds of the journal and of the model's window; else the model is called. A limit
-// that is met may be met by a grace step (budget.h).
+// `epoch` is that of this server's store. Tests in this order, and the first that holds decides: start (not before its time), cancel, recoveries, final answer,
+// deadline, timeout, open calls, open model attempt, errors, cost, tokens, tool calls, steps, bounds of the journal and of the model's window; else the model
+// is called. A limit that is met may be met by a grace step (budget.h).
 Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now);
 
 // The run is live, and this server has not said so yet: `run_started` comes before anything else, commands included. Until then attempts of the server before

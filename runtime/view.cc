@@ -86,6 +86,8 @@ void SetCommon(v1::Run& run, const RunProjection& projection) {
   if (projection.activity) *run.mutable_activity() = *projection.activity;
   for (const v1::WaitingCall& call : projection.waiting_calls) *run.add_waiting_calls() = call;
   run.set_last_sequence(projection.last_sequence);
+  run.set_priority(projection.priority);
+  if (projection.not_before) *run.mutable_not_before_time() = ToProto(*projection.not_before);
   run.set_last_step(projection.last_step);
   *run.mutable_update_time() = ToProto(projection.update_time);
   if (projection.start_time) *run.mutable_start_time() = ToProto(*projection.start_time);
@@ -104,6 +106,9 @@ RunProjection ProjectionOf(const RunState& state) {
   projection.activity = ActivityOf(state);
   projection.waiting_calls = WaitingCallsOf(state);
   if (state.is_waiting()) projection.wake_time = std::min(FirstExpiry(*state.last_step()), state.deadline);
+  projection.priority = state.created->run_created().priority();
+  if (state.not_before > absl::InfinitePast()) projection.not_before = state.not_before;
+  if (state.phase == v1::RUN_STATE_QUEUED) projection.wake_time = projection.not_before;
   if (state.deadline < absl::InfiniteFuture()) projection.deadline = state.deadline;
   projection.last_sequence = state.last_sequence;
   projection.answer_sequence = state.answer_sequence;

@@ -35,6 +35,8 @@ struct RunProjection {
   absl::Time update_time;
   std::optional<absl::Time> start_time;
   std::optional<absl::Time> stop_time;
+  int32_t priority = 0;
+  std::optional<absl::Time> not_before;
   // When the run needs a session although nothing comes from outside; only of runs that wait out of memory.
   std::optional<absl::Time> wake_time;
 };
@@ -119,6 +121,7 @@ struct UnfinishedRun {
   RunId id;
   v1::RunState state = v1::RUN_STATE_QUEUED;
   int32_t barren_starts = 0;
+  int32_t priority = 0;
   std::optional<absl::Time> wake_time;
 };
 

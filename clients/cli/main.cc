@@ -122,6 +122,9 @@ void AddFollowing(CLI::App& app, CommandLine& line) {
   run.add_option("INPUT", line.run.input, "What to ask it; - reads standard input")->required();
   AddLimits(run, line.run.limits);
   AddDeadline(run, line.run.deadline);
+  run.add_option("--priority", line.run.priority, "-10 to 10: of runs that wait for a session the higher goes first, a minute of waiting counts for one");
+  run.add_option_function<std::string>(
+      "--not-before", [&line](const std::string& text) { line.run.not_before = ToDeadline(text); }, "When it may begin: a time, or 2h from now");
   AddLabels(run, line.run.labels, "A label of the run, key=value; may be repeated");
   run.add_option("--request-id", line.run.request_id, "Your key of this request: the same key and content is the same run");
   run.add_flag("--detach", line.run.detach, "Print the run's name and return");

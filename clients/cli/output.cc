@@ -76,15 +76,18 @@ std::string ToJson(const google::protobuf::Message& message) {
 void PrintJson(const Output& output, const google::protobuf::Message& message) { output.out << ToJson(message) << std::endl; }
 
 std::string InWordsOfOptions(absl::string_view message) {
-  static constexpr std::array<std::pair<absl::string_view, absl::string_view>, 9> kWords = {{{"after_sequence", "--after"},
-                                                                                             {"request_id", "--request-id"},
-                                                                                             {"call_id", "CALL"},
-                                                                                             {"limits.max_steps", "--max-steps"},
-                                                                                             {"limits.max_tool_calls", "--max-tool-calls"},
-                                                                                             {"limits.max_tokens", "--max-tokens"},
-                                                                                             {"limits.max_cost_micros", "--max-cost"},
-                                                                                             {"limits.timeout", "--timeout"},
-                                                                                             {"agent.etag", "--etag"}}};
+  static constexpr std::array<std::pair<absl::string_view, absl::string_view>, 12> kWords = {{{"after_sequence", "--after"},
+                                                                                              {"request_id", "--request-id"},
+                                                                                              {"call_id", "CALL"},
+                                                                                              {"limits.max_steps", "--max-steps"},
+                                                                                              {"limits.max_tool_calls", "--max-tool-calls"},
+                                                                                              {"limits.max_tokens", "--max-tokens"},
+                                                                                              {"limits.max_cost_micros", "--max-cost"},
+                                                                                              {"limits.timeout", "--timeout"},
+                                                                                              {"deadline", "--deadline"},
+                                                                                              {"priority", "--priority"},
+                                                                                              {"not_before_time", "--not-before"},
+                                                                                              {"agent.etag", "--etag"}}};
   absl::string_view rest = message;
   absl::ConsumePrefix(&rest, "run.");
   for (const auto& [field, option] : kWords) {

@@ -154,7 +154,7 @@ void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits&
 }
 
 void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run) {
-  RefuseOutputOnly(checks, field, run, {"agent", "input", "limits", "labels", "deadline"});
+  RefuseOutputOnly(checks, field, run, {"agent", "input", "limits", "labels", "deadline", "priority", "not_before_time"});
   if (run.agent().empty()) {
     checks.Add(Sub(field, "agent"), "is missing; name an agent, agents/{agent}");
   } else {
@@ -163,7 +163,16 @@ void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& ru
   CheckInput(checks, Sub(field, "input"), run.input());
   CheckLimits(checks, Sub(field, "limits"), run.limits());
   CheckLabels(checks, Sub(field, "labels"), run.labels());
-  if (run.has_deadline()) CheckTime(checks, Sub(field, "deadline"), run.deadline());
+  if (run.priority() < -kPriorityMax || run.priority() > kPriorityMax) {
+    checks.Add(Sub(field, "priority"), absl::StrCat(run.priority(), " is not in ", -kPriorityMax, " to ", kPriorityMax));
+  }
+  std::optional<absl::Time> deadline;
+  std::optional<absl::Time> not_before;
+  if (run.has_deadline()) deadline = CheckTime(checks, Sub(field, "deadline"), run.deadline());
+  if (run.has_not_before_time()) not_before = CheckTime(checks, Sub(field, "not_before_time"), run.not_before_time());
+  if (deadline && not_before && *deadline <= *not_before) {
+    checks.Add(Sub(field, "deadline"), "does not lie behind not_before_time, so the run could never begin; give a later one");
+  }
 }
 
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent) {

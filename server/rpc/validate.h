@@ -58,7 +58,7 @@ absl::Duration CheckDuration(FieldChecks& checks, absl::string_view field, const
                              absl::Duration most);
 std::optional<absl::Time> CheckTime(FieldChecks& checks, absl::string_view field, const google::protobuf::Timestamp& time);
 
-// A run to be created: agent, input, limits, labels and deadline; nothing else may be set.
+// A run to be created: agent, input, limits, labels, deadline, priority and start time; nothing else may be set.
 void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run);
 // An agent to be created or replaced. Whether its model and tools exist is another question (runtime/offer.h).
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent);

@@ -178,6 +178,8 @@ StateRow MakeStateRow(RunProjection projection) {
     projection.activity.reset();
   }
   if (projection.usage.has_cost_micros()) detail.mutable_usage()->set_cost_micros(projection.usage.cost_micros());
+  detail.set_priority(projection.priority);
+  if (projection.not_before) *detail.mutable_not_before_time() = ToProto(*projection.not_before);
   if (projection.deadline) *detail.mutable_deadline() = ToProto(*projection.deadline);
   for (v1::WaitingCall& call : projection.waiting_calls) *detail.add_waiting_calls() = std::move(call);
   projection.waiting_calls.clear();
@@ -273,6 +275,8 @@ absl::StatusOr<RunRecord> ReadRun(Statement& statement) {
   if (detail.has_stop()) record.projection.stop = std::move(*detail.mutable_stop());
   if (detail.has_activity()) record.projection.activity = std::move(*detail.mutable_activity());
   if (detail.usage().has_cost_micros()) record.projection.usage.set_cost_micros(detail.usage().cost_micros());
+  record.projection.priority = detail.priority();
+  if (detail.has_not_before_time()) record.projection.not_before = FromProto(detail.not_before_time());
   if (detail.has_deadline()) record.projection.deadline = FromProto(detail.deadline());
   record.projection.waiting_calls.assign(detail.waiting_calls().begin(), detail.waiting_calls().end());
   record.projection.limits = std::move(*detail.mutable_limits());

@@ -188,6 +188,7 @@ TEST_P(ListSuite, UnfinishedRunsOldestFirst) {
   EXPECT_EQ((*runs)[1].state, v1::RUN_STATE_WAITING);
   EXPECT_EQ((*runs)[1].barren_starts, 9);
   EXPECT_EQ((*runs)[1].wake_time, TestTime(12));
+  EXPECT_EQ((*runs)[1].priority, -3);
   EXPECT_EQ((*runs)[2].id, TestRunId(4));
   EXPECT_EQ(store().UnfinishedRuns(std::nullopt, 2)->size(), 2u);
   const auto rest = store().UnfinishedRuns(TestRunId(3), 2);

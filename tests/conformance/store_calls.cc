@@ -58,6 +58,7 @@ RunProjection TestProjection(Sequence last, v1::RunState state) {
   projection.usage.set_input_tokens(5'000'000'000);
   projection.usage.set_cached_input_tokens(6);
   projection.usage.set_output_tokens(7);
+  projection.usage.set_cost_micros(8);
   *projection.usage.mutable_active_time() = ToProto(absl::Microseconds(1'234'567));
   projection.limits.set_max_steps(12);
   *projection.limits.mutable_timeout() = ToProto(absl::Milliseconds(1'500));
@@ -67,6 +68,8 @@ RunProjection TestProjection(Sequence last, v1::RunState state) {
   projection.answer_sequence = 2;
   projection.last_step = 8;
   projection.barren_starts = 9;
+  projection.priority = -3;
+  projection.not_before = TestTime(14);
   projection.update_time = TestTime(10);
   projection.start_time = TestTime(11);
   projection.wake_time = TestTime(12);
@@ -128,7 +131,7 @@ std::string ToText(const RunProjection& projection) {
                       projection.activity ? projection.activity->ShortDebugString() : "none", "\nlast ", projection.last_sequence, " answer ",
                       projection.answer_sequence, " step ", projection.last_step, " barren ", projection.barren_starts, "\nupdate ",
                       TimeText(projection.update_time), " start ", TimeText(projection.start_time), " stop ", TimeText(projection.stop_time), " wake ",
-                      TimeText(projection.wake_time));
+                      TimeText(projection.wake_time), " priority ", projection.priority, " not before ", TimeText(projection.not_before));
 }
 
 std::string ToText(const RunRecord& record) {

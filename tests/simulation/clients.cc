@@ -44,6 +44,8 @@ CreateRequest Stage::NewRequest(int submitter, int number) {
   if (dice.Chance(0.3)) (*request.run.mutable_labels())["customer"] = "acme";
   if (dice.Chance(0.3)) (*request.run.mutable_labels())["team"] = "search";
   if (dice.Chance(0.2)) request.run.mutable_limits()->set_max_steps(static_cast<int32_t>(dice.Between(1, 4)));
+  if (dice.Chance(0.3)) request.run.set_priority(static_cast<int32_t>(dice.Between(-10, 10)));
+  if (dice.Chance(0.15)) *request.run.mutable_not_before_time() = ToProto(world_.wall(world_.now) + dice.Between(absl::Seconds(-5), absl::Seconds(20)));
   if (dice.Chance(0.8)) {
     request.request_id = absl::StrCat("job-", submitter, "-", number);
     request.request_hash = absl::StrCat("hash-", number);

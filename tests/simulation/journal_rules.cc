@@ -83,6 +83,7 @@ std::string JournalRules::Kind(const v1::Event& event) {
 std::string JournalRules::Created(const v1::Event& event) {
   phase_ = Phase::kQueued;
   limits_ = event.run_created().limits();
+  if (event.run_created().has_not_before_time()) not_before_ = FromProto(event.run_created().not_before_time());
   if (!limits_.has_max_steps() || !limits_.has_max_tool_calls() || !limits_.has_max_tokens() || !limits_.has_timeout()) return "a limit is not set";
   if (event.run_created().input().empty()) return "there is no input";
   return "";
@@ -92,6 +93,7 @@ std::string JournalRules::Started(const v1::Event& event) {
   const bool first = event.run_started().cause() == v1::START_CAUSE_FIRST;
   if (phase_ == Phase::kQueued ? !first : phase_ != Phase::kLive || first || event.epoch() <= started_epoch_) return "it is not to be started";
   if (phase_ == Phase::kQueued && cancelling_) return "it was cancelled";
+  if (phase_ == Phase::kQueued && FromProto(event.time()) < not_before_) return "its time has not come";
   phase_ = Phase::kLive;
   started_epoch_ = event.epoch();
   if (model_open_) tokens_ += reserved_;

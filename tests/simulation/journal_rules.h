@@ -81,6 +81,7 @@ class JournalRules {
   int64_t active_us_ = 0;
   Phase phase_ = Phase::kNone;
   v1::Limits limits_;
+  absl::Time not_before_ = absl::InfinitePast();
   v1::Stop stop_;
   int32_t steps_ = 0;
   int32_t tool_calls_ = 0;

@@ -20,8 +20,8 @@ constexpr absl::Duration kCancelSlack = absl::Seconds(4);
 // Every field of a projection.
 std::string BytesOf(const RunProjection& projection) {
   std::string text = absl::StrCat(projection.state, " ", projection.last_sequence, " ", projection.answer_sequence, " ", projection.last_step, " ",
-                                  projection.barren_starts, " ", absl::ToUnixMicros(projection.update_time));
-  for (const auto& time : {projection.start_time, projection.stop_time, projection.wake_time}) {
+                                  projection.barren_starts, " ", projection.priority, " ", absl::ToUnixMicros(projection.update_time));
+  for (const auto& time : {projection.start_time, projection.stop_time, projection.wake_time, projection.not_before}) {
     absl::StrAppend(&text, " ", time ? absl::ToUnixMicros(*time) : 0);
   }
   if (projection.stop) absl::StrAppend(&text, " stop ", Bytes(*projection.stop));

@@ -437,7 +437,8 @@ absl::StatusOr<std::vector<UnfinishedRun>> SimulatedStore::UnfinishedRuns(std::o
   for (auto at = after ? core_->disk.runs.upper_bound(*after) : core_->disk.runs.begin(); at != core_->disk.runs.end(); ++at) {
     const RunProjection& projection = at->second.record.projection;
     if (static_cast<int32_t>(runs.size()) >= limit) break;
-    if (projection.state != v1::RUN_STATE_STOPPED) runs.push_back({at->first, projection.state, projection.barren_starts, projection.wake_time});
+    if (projection.state != v1::RUN_STATE_STOPPED)
+      runs.push_back({at->first, projection.state, projection.barren_starts, projection.priority, projection.wake_time});
   }
   return runs;
 }

@@ -30,6 +30,8 @@ struct RunOptions {
   LimitOptions limits;
   std::vector<std::pair<std::string, std::string>> labels;
   std::optional<absl::Time> deadline;
+  int32_t priority = 0;
+  std::optional<absl::Time> not_before;
   std::string request_id;
   bool detach = false;
   bool no_deltas = false;

@@ -18,6 +18,8 @@ ExitCode RunCommand(Session& session, const RunOptions& options) {
   if (limits.any()) SetLimits(limits, *run.mutable_limits());
   for (const auto& [key, value] : options.labels) (*run.mutable_labels())[key] = value;
   if (options.deadline) *run.mutable_deadline() = ToProto(*options.deadline);
+  run.set_priority(options.priority);
+  if (options.not_before) *run.mutable_not_before_time() = ToProto(*options.not_before);
   request.set_request_id(options.request_id);
   request.set_include_deltas(!options.no_deltas && (session.output.live || session.output.json));
   if (!options.detach) return FollowSource(session, client::RunAgentSource(session.channel, std::move(request)), 0);

@@ -32,6 +32,10 @@ std::string OfLimit(int64_t count, bool limited, int64_t limit, absl::string_vie
 std::string StateText(const v1::Run& run) {
   std::string text = absl::StrCat(StateName(run.state()), ", active ", FormatElapsed(FromProto(run.usage().active_time())));
   if (run.limits().has_timeout()) absl::StrAppend(&text, " of ", FormatLimit(FromProto(run.limits().timeout())));
+  if (run.priority() != 0) absl::StrAppend(&text, ", priority ", run.priority());
+  if (run.state() == v1::RUN_STATE_QUEUED && run.has_not_before_time()) {
+    absl::StrAppend(&text, ", not before ", absl::FormatTime(absl::RFC3339_sec, FromProto(run.not_before_time()), absl::LocalTimeZone()));
+  }
   return text;
 }
 

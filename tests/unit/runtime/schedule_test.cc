@@ -1,0 +1,207 @@
+// Which run begins when: priorities, and runs that wait for their time.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <boost/asio/this_coro.hpp>
+#include <mutex>
+
+#include "absl/time/clock.h"
+#include "proto/util/errors.h"
+#include "proto/util/limits.h"
+#include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "runtime/view.h"
+#include "tests/support/journal.h"
+#include "tests/support/test_runtime.h"
+
+namespace agentruntime {
+namespace {
+
+namespace asio = boost::asio;
+using testing::Answer;
+using testing::FakeModel;
+using testing::Journal;
+using testing::TestRuntime;
+
+// A run that may not begin before `not_before`.
+Journal Sleeping(absl::Time not_before) {
+  Journal journal;
+  v1::Event created = *journal.events[0];
+  *created.mutable_run_created()->mutable_not_before_time() = ToProto(not_before);
+  journal.state = RunState();
+  journal.events.clear();
+  journal.Add(std::move(created));
+  return journal;
+}
+
+class SleepTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<RunPlan> plan = testing::MakePlan(std::make_shared<FakeModel>());
+};
+
+TEST_F(SleepTest, ARunStaysQueuedUntilItsTime) {
+  Journal journal = Sleeping(Journal().now + absl::Minutes(5));
+  const Next next = journal.WhatNext(*plan);
+  EXPECT_TRUE(next.facts.empty());
+  EXPECT_EQ(next.wake, absl::Minutes(5));
+  EXPECT_EQ(ProjectionOf(journal.state).wake_time, journal.now + absl::Minutes(5)) << "whoever has it out of memory knows when";
+  journal.now += absl::Minutes(5);
+  journal.Settle(*plan);
+  EXPECT_TRUE(journal.state.model.open);
+  EXPECT_EQ(ProjectionOf(journal.state).wake_time, std::nullopt);
+}
+
+TEST_F(SleepTest, ACancelStopsItBeforeItsTime) {
+  Journal journal = Sleeping(Journal().now + absl::Minutes(5));
+  v1::Event cancel;
+  cancel.mutable_cancel_requested()->mutable_cancellation()->set_principal("local");
+  journal.Add(std::move(cancel));
+  journal.Settle(*plan);
+  ASSERT_TRUE(journal.state.is_stopped());
+  EXPECT_EQ(journal.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_CANCELLED);
+}
+
+class ScheduleTest : public ::testing::Test {
+ protected:
+  // Whose model notes what it is asked, and answers; "block" is held back until `released`.
+  TestRuntime::Config Config() {
+    TestRuntime::Config config;
+    config.models.push_back(std::make_shared<FakeModel>([this](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+      const std::string asked = (*std::get<UserMessage>(request.messages[0]).parts)[0].text();
+      {
+        std::lock_guard lock(mu_);
+        order_.push_back(asked);
+      }
+      SystemTimers timers;
+      while (asked == "block" && !released_) {
+        co_await timers.Sleep(absl::Milliseconds(1));
+        if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return testing::ModelError("INTERRUPTED", false);
+      }
+      co_return Answer("done");
+    }));
+    config.path = dir_.File("test.db");
+    return config;
+  }
+  static std::string Submit(TestRuntime& runtime, const std::string& input, int32_t priority, std::optional<absl::Time> not_before = std::nullopt) {
+    CreateRequest request = runtime.Request(input);
+    request.run.set_priority(priority);
+    if (not_before) *request.run.mutable_not_before_time() = ToProto(*not_before);
+    const auto run = runtime.Await(runtime->CreateRun(std::move(request), Caller()));
+    EXPECT_TRUE(run.ok()) << run.status();
+    return run.ok() ? run->name() : "";
+  }
+  static v1::Run Get(TestRuntime& runtime, const std::string& name) { return *runtime.Await(runtime->GetRun(*ParseRunName(name), absl::ZeroDuration())); }
+  std::vector<std::string> order() {
+    std::lock_guard lock(mu_);
+    return order_;
+  }
+  void AwaitAsked(size_t count) {
+    while (order().size() < count) absl::SleepFor(absl::Milliseconds(1));
+  }
+  static void AwaitNoSession(TestRuntime& runtime) {
+    while (runtime.Await(runtime->GetInfo())->sessions > 0) absl::SleepFor(absl::Milliseconds(1));
+  }
+
+  TempDir dir_;
+  std::mutex mu_;
+  std::vector<std::string> order_;
+  std::atomic<bool> released_ = false;
+};
+
+TEST_F(ScheduleTest, OfRunsThatWaitTheHigherPriorityGoesFirst) {
+  TestRuntime::Config config = Config();
+  config.options.running_max = 1;
+  TestRuntime runtime(std::move(config));
+  Submit(runtime, "block", 0);
+  AwaitAsked(1);
+  std::vector<std::string> names;
+  for (const auto& [input, priority] : {std::pair("low", -5), std::pair("normal", 0), std::pair("high", 5)}) names.push_back(Submit(runtime, input, priority));
+  EXPECT_EQ(Get(runtime, names[2]).priority(), 5);
+  released_ = true;
+  for (const std::string& name : names) runtime.WaitForStop(name);
+  EXPECT_THAT(order(), ::testing::ElementsAre("block", "high", "normal", "low"));
+  RunQuery query;
+  EXPECT_EQ(runtime.Await(runtime->ListRuns(query))->first[0].priority(), 5) << "out of the store's columns";
+}
+
+TEST_F(ScheduleTest, ARestartKeepsTheOrder) {
+  std::vector<std::string> names;
+  for (const bool restarted : {false, true}) {
+    TestRuntime::Config config = Config();
+    config.options.running_max = 1;
+    released_ = restarted;
+    TestRuntime runtime(std::move(config));
+    if (!restarted) {
+      names.push_back(Submit(runtime, "block", 0));
+      AwaitAsked(1);
+      for (const auto& [input, priority] : {std::pair("low", -5), std::pair("normal", 0), std::pair("high", 5)}) {
+        names.push_back(Submit(runtime, input, priority));
+      }
+      continue;
+    }
+    for (const std::string& name : names) runtime.WaitForStop(name);
+  }
+  EXPECT_THAT(order(), ::testing::ElementsAre("block", "high", "block", "normal", "low"));
+}
+
+TEST_F(ScheduleTest, ARunWaitsForItsTimeOutOfMemory) {
+  TestRuntime runtime(Config());
+  const absl::Time not_before = absl::FromUnixMillis(absl::ToUnixMillis(absl::Now()) + 300);
+  const std::string name = Submit(runtime, "later", 0, not_before);
+  const v1::Run queued = Get(runtime, name);
+  EXPECT_EQ(queued.state(), v1::RUN_STATE_QUEUED);
+  EXPECT_EQ(FromProto(queued.not_before_time()), not_before);
+  AwaitNoSession(runtime);
+  const v1::Run stopped = runtime.WaitForStop(name);
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_GE(FromProto(stopped.start_time()), not_before);
+}
+
+TEST_F(ScheduleTest, ARestartKeepsTheTime) {
+  std::string name;
+  const absl::Time not_before = absl::Now() + absl::Milliseconds(400);
+  {
+    TestRuntime runtime(Config());
+    name = Submit(runtime, "later", 0, not_before);
+  }
+  TestRuntime runtime(Config());
+  const v1::Run stopped = runtime.WaitForStop(name);
+  EXPECT_GE(FromProto(stopped.start_time()), absl::FromUnixMicros(absl::ToUnixMicros(not_before)));
+  EXPECT_EQ(order().size(), 1);
+}
+
+TEST_F(ScheduleTest, ARunThatSleepsTakesInputAndACancel) {
+  TestRuntime runtime(Config());
+  const std::string name = Submit(runtime, "later", 0, absl::Now() + absl::Hours(1));
+  InputRequest more;
+  more.input.emplace_back().set_text("more");
+  const auto told = runtime.Await(runtime->SendInput(*ParseRunName(name), more, Caller()));
+  ASSERT_TRUE(told.ok()) << told.status();
+  EXPECT_EQ(told->state(), v1::RUN_STATE_QUEUED);
+  AwaitNoSession(runtime);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
+  EXPECT_TRUE(order().empty());
+}
+
+TEST_F(ScheduleTest, RunsThatSleepCountAgainstTheQueue) {
+  TestRuntime::Config config = Config();
+  config.options.queued_max = 1;
+  TestRuntime runtime(std::move(config));
+  const std::string name = Submit(runtime, "later", 0, absl::Now() + absl::Hours(1));
+  const auto refused = [&] { return runtime.Await(runtime->CreateRun(runtime.Request(), Caller())).status(); };
+  EXPECT_EQ(ReasonOf(refused()), v1::ERROR_REASON_QUEUE_FULL);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+  EXPECT_TRUE(refused().ok()) << "there is room again";
+}
+
+TEST_F(ScheduleTest, ATimeTooFarAheadIsRefused) {
+  TestRuntime runtime(Config());
+  CreateRequest request = runtime.Request();
+  *request.run.mutable_not_before_time() = ToProto(absl::Now() + kNotBeforeMax + absl::Minutes(1));
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->CreateRun(request, Caller())).status()), v1::ERROR_REASON_INVALID_FIELD);
+}
+
+}  // namespace
+}  // namespace agentruntime
