@@ -8,6 +8,7 @@
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/money.h"
+#include "runtime/compaction.h"
 #include "runtime/context.h"
 
 namespace agentruntime {
@@ -47,8 +48,8 @@ std::optional<v1::Stop> TokenLimit(const RunState& state, int64_t prompt, int64_
 }
 
 // The most that the model may write behind `prompt`, where `room` is to be left; below 0 if not even the prompt fits.
-int64_t OutputOf(const RunState& state, const RunPlan& plan, int64_t prompt, const Room& room) {
-  const int64_t output = std::min(OutputTokensMax(plan), state.limits.max_tokens() - BookedTokens(state) - room.tokens - prompt);
+int64_t OutputOf(const RunState& state, const RunPlan& plan, int64_t prompt, const Room& room, int64_t most) {
+  const int64_t output = std::min({most, state.limits.max_tokens() - BookedTokens(state) - room.tokens - prompt, plan.model->info().context_tokens - prompt});
   if (output < 0 || !plan.price || !state.limits.has_max_cost_micros()) return output;
   return AffordableOutput(*plan.price, prompt, state.limits.max_cost_micros() - state.usage.cost_micros() - room.cost_micros, output);
 }
@@ -93,7 +94,7 @@ bool HasGraceStep(const RunState& state, const RunPlan& plan) {
   if (!plan.agent->grace_step() || state.grace_step > 0 || state.usage.steps() > state.limits.max_steps()) return false;
   if (!plan.model->info().counts_tokens) return true;
   const int64_t prompt = EstimatePromptTokens(state, plan) + kGraceNoticeTokens;
-  return OutputOf(state, plan, prompt, Room()) >= std::min<int64_t>(kGraceOutputTokensMin, OutputTokensMax(plan));
+  return OutputOf(state, plan, prompt, Room(), OutputTokensMax(plan)) >= std::min<int64_t>(kGraceOutputTokensMin, OutputTokensMax(plan));
 }
 
 std::string GraceNotice(const RunState& state, const RunPlan& plan) {
@@ -108,9 +109,19 @@ Reservation ReservationOf(const RunState& state, const RunPlan& plan, bool grace
   if (!plan.model->info().counts_tokens) return reservation;
   const int64_t prompt = EstimatePromptTokens(state, plan);
   const int64_t whole = prompt + (grace ? kGraceNoticeTokens : 0);
-  const int64_t output = OutputOf(state, plan, whole, grace ? Room() : RoomForGrace(state, plan, prompt));
+  const int64_t output = OutputOf(state, plan, whole, grace ? Room() : RoomForGrace(state, plan, prompt), OutputTokensMax(plan));
   reservation.tokens = whole + output;
   if (plan.price) reservation.cost_micros = CostMicros(*plan.price, whole, 0, output);
+  return reservation;
+}
+
+std::optional<Reservation> SummaryReservation(const RunState& state, const RunPlan& plan) {
+  const int64_t prompt = EstimateSummaryTokens(state, plan);
+  const int64_t output = OutputOf(state, plan, prompt, RoomForGrace(state, plan, EstimatePromptTokens(state, plan)), kSummaryTokensMax);
+  if (output < kSummaryTokensMin) return std::nullopt;
+  Reservation reservation;
+  reservation.tokens = prompt + output;
+  if (plan.price) reservation.cost_micros = CostMicros(*plan.price, prompt, 0, output);
   return reservation;
 }
 

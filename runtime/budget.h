@@ -31,6 +31,9 @@ struct Reservation {
 // where HasGraceStep holds.
 Reservation ReservationOf(const RunState& state, const RunPlan& plan, bool grace);
 
+// Of a summary of old steps (compaction.h); nullopt where the window or the budgets leave no room for one.
+std::optional<Reservation> SummaryReservation(const RunState& state, const RunPlan& plan);
+
 // A stop by a limit.
 v1::Stop LimitStop(v1::StopReason reason, absl::string_view limit, int64_t value, int64_t count, std::string detail);
 

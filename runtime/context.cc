@@ -1,17 +1,18 @@
 #include "runtime/context.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proto/util/limits.h"
 #include "runtime/budget.h"
+#include "runtime/compaction.h"
+#include "runtime/shortening.h"
 
 namespace agentruntime {
 namespace {
-
-constexpr int64_t kBytesPerToken = 4;
-constexpr int64_t kTokensPerMessage = 4;
 
 // Shares the event's memory.
 template <typename T>
@@ -19,16 +20,46 @@ std::shared_ptr<const T> Inside(const EventPtr& event, const T& part) {
   return std::shared_ptr<const T>(event, &part);
 }
 
-const Parts& InputOf(const v1::Event& event) {
-  if (event.has_run_created()) return event.run_created().input();
-  return event.has_input_received() ? event.input_received().input() : event.run_resumed().input();
+// A line instead of the result, in its place.
+std::shared_ptr<const v1::CallFinished> Cleared(const v1::CallFinished& finished) {
+  auto cleared = std::make_shared<v1::CallFinished>();
+  cleared->set_call_id(finished.call_id());
+  cleared->set_outcome(finished.outcome());
+  cleared->add_result()->set_text(ClearedText(TextBytes(finished.result())));
+  return cleared;
 }
 
-void AddStep(Messages& messages, const StepState& step) {
+void AddStep(Messages& messages, const Shortening& shortening, const StepState& step) {
   const auto decision = Inside(step.decision, step.decision->decision_made().decision());
   messages.emplace_back(AssistantMessage{decision});
   for (const CallState& call : step.calls) {
-    messages.emplace_back(ToolMessage{decision, call.id.index - 1, Inside(call.finished, call.finished->call_finished())});
+    const v1::CallFinished& finished = call.finished->call_finished();
+    messages.emplace_back(ToolMessage{decision, call.id.index - 1, IsCleared(shortening, call) ? Cleared(finished) : Inside(call.finished, finished)});
+  }
+}
+
+UserMessage SummaryMessage(const v1::ContextCompacted& compacted) {
+  auto parts = std::make_shared<Parts>();
+  parts->Add()->set_text(absl::StrCat(kSummaryHead, compacted.summary()));
+  return UserMessage{std::move(parts)};
+}
+
+// Items of the history from `first` on, without those that begin behind `end`. The summary stands behind what it was made of.
+void AddItems(Messages& messages, const RunState& state, size_t first, Sequence end) {
+  bool told = state.summary == nullptr || first > 0;
+  for (size_t i = first; i < state.history.size(); ++i) {
+    const auto* const input = std::get_if<InputItem>(&state.history[i]);
+    const Sequence sequence = input != nullptr ? input->event->sequence() : std::get<StepState>(state.history[i]).decision->sequence();
+    if (!told && sequence > state.shortening.summarized) {
+      messages.emplace_back(SummaryMessage(state.summary->context_compacted()));
+      told = true;
+    }
+    if (sequence > end) return;
+    if (input != nullptr) {
+      messages.emplace_back(UserMessage{Inside(input->event, InputOf(*input->event))});
+    } else if (const auto& step = std::get<StepState>(state.history[i]); !IsSummarized(state.shortening, step)) {
+      AddStep(messages, state.shortening, step);
+    }
   }
 }
 
@@ -46,18 +77,17 @@ int64_t EstimatePromptTokens(const RunState& state, const RunPlan& plan) {
   for (const auto& [name, planned] : plan.tools) {
     bytes += static_cast<int64_t>(name.size() + planned.spec->description.size() + planned.spec->input_schema.size());
   }
-  const auto messages = static_cast<int64_t>(state.history.size()) + state.usage.tool_calls() + 1;
-  return bytes / kBytesPerToken + messages * kTokensPerMessage;
+  return TokensOf({bytes, state.history_messages + 1});
 }
 
 const Messages& MessageHistory::Of(const RunState& state) {
-  for (; items_ < state.history.size(); ++items_) {
-    if (const auto* input = std::get_if<InputItem>(&state.history[items_])) {
-      messages_.emplace_back(UserMessage{Inside(input->event, InputOf(*input->event))});
-    } else {
-      AddStep(messages_, std::get<StepState>(state.history[items_]));
-    }
+  if (changed_ != state.shortening.changed) {
+    messages_ = Messages();
+    items_ = 0;
+    changed_ = state.shortening.changed;
   }
+  AddItems(messages_, state, items_, std::numeric_limits<Sequence>::max());
+  items_ = state.history.size();
   return messages_;
 }
 
@@ -67,16 +97,25 @@ ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan, Messa
   request.step = state.next_step();
   request.attempt = state.model.attempts;
   request.instructions = plan.agent->instructions();
-  request.messages = history.Of(state);
-  if (state.model.grace) {
+  request.purpose = state.model.purpose;
+  const bool summarizes = request.purpose == v1::MODEL_PURPOSE_SUMMARIZE;
+  if (summarizes) {
+    AddItems(request.messages, state, 0, SummaryEnd(state));
+    request.notice = SummaryNotice();
+  } else {
+    request.messages = history.Of(state);
+  }
+  if (summarizes) {
+    // A summary needs none.
+  } else if (state.model.grace) {
     request.notice = GraceNotice(state, plan);
   } else {
     for (const auto& [name, planned] : plan.tools) request.tools.push_back(planned.spec);
   }
   if (plan.agent->model_settings().has_temperature()) request.temperature = plan.agent->model_settings().temperature();
-  int64_t output = OutputTokensMax(plan);
+  int64_t output = summarizes ? kSummaryTokensMax : OutputTokensMax(plan);
   // The reservation was cut to what the budget left; the prompt's estimate is the same as when it was made.
-  const int64_t prompt = EstimatePromptTokens(state, plan) + (state.model.grace ? kGraceNoticeTokens : 0);
+  const int64_t prompt = summarizes ? EstimateSummaryTokens(state, plan) : EstimatePromptTokens(state, plan) + (state.model.grace ? kGraceNoticeTokens : 0);
   if (state.model.reserved_tokens > 0) output = std::clamp<int64_t>(state.model.reserved_tokens - prompt, 1, output);
   request.max_output_tokens = static_cast<int32_t>(output);
   return request;

@@ -13,6 +13,7 @@
 #include "proto/util/time.h"
 #include "runtime/act.h"
 #include "runtime/backoff.h"
+#include "runtime/compaction.h"
 
 namespace agentruntime {
 namespace {
@@ -75,12 +76,34 @@ std::optional<v1::RunError> Unfit(const v1::Decision& decision) {
   return std::nullopt;
 }
 
+// nullopt: there is no text in it.
+std::optional<v1::Event> Summarized(const RunState& state, const v1::Decision& decision, const v1::Usage& booked) {
+  std::string summary = SummaryIn(decision);
+  if (summary.empty() || decision.finish_reason() == v1::FINISH_REASON_FILTERED) return std::nullopt;
+  v1::Event fact;
+  fact.set_step(state.next_step());
+  v1::ContextCompacted* const compacted = fact.mutable_context_compacted();
+  compacted->set_up_to_sequence(SummaryEnd(state));
+  compacted->set_strategy(v1::COMPACTION_STRATEGY_SUMMARIZE);
+  compacted->set_summary(std::move(summary));
+  *compacted->mutable_usage() = booked;
+  return fact;
+}
+
 }  // namespace
 
 std::vector<v1::Event> FactsOfOutcome(const RunState& state, const RunPlan& plan, ModelOutcome outcome, absl::Duration duration, absl::Time now,
                                       double random) {
   std::vector<v1::Event> facts;
   const v1::Usage booked = BookedUsage(state, plan, outcome);
+  if (outcome.decision && state.model.purpose == v1::MODEL_PURPOSE_SUMMARIZE) {
+    if (auto fact = Summarized(state, *outcome.decision, booked)) {
+      facts.push_back(*std::move(fact));
+      return facts;
+    }
+    outcome.decision.reset();
+    outcome.error = BadResponse("MODEL_BAD_RESPONSE", "the model wrote no summary of the old steps", true);
+  }
   if (outcome.decision) {
     if (auto unfit = Unfit(*outcome.decision)) {
       outcome.decision.reset();

@@ -12,8 +12,8 @@
 namespace agentruntime {
 
 // `decision_made` and, in the same append, `call_finished` of each call that cannot be sent (no such tool, arguments that do not fit the schema);
-// or `model_failed`. The decision is made fit for the journal: calls numbered, bounds checked, a finish reason that agrees with the calls.
-// `random` in [0, 1) spreads retries.
+// or `context_compacted`, of a summary; or `model_failed`. The decision is made fit for the journal: calls numbered, bounds checked, a finish reason that
+// agrees with the calls. `random` in [0, 1) spreads retries.
 std::vector<v1::Event> FactsOfOutcome(const RunState& state, const RunPlan& plan, ModelOutcome outcome, absl::Duration duration, absl::Time now, double random);
 
 }  // namespace agentruntime

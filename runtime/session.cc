@@ -30,7 +30,7 @@ constexpr absl::Duration kAbortMax = absl::Seconds(2);
 
 bool IsProgress(const v1::Event& event) {
   return event.has_decision_made() || event.has_call_finished() || event.has_model_failed() || event.has_call_failed() || event.has_call_waiting() ||
-         event.has_call_resolved() || event.has_run_stopped();
+         event.has_call_resolved() || event.has_context_compacted() || event.has_run_stopped();
 }
 
 }  // namespace
@@ -38,17 +38,18 @@ bool IsProgress(const v1::Event& event) {
 // What a model or tool says while it works, on its way through the gate.
 class Session::Deltas final : public DeltaSink, public ProgressSink {
  public:
+  // `gate` null: nobody is told. A summary is no answer.
   Deltas(std::shared_ptr<Gate> gate, const Effect& effect, int32_t step) : gate_(std::move(gate)), effect_(effect), step_(step) {}
 
   void Text(absl::string_view text) override {
     v1::Delta delta = Next();
     delta.set_text(std::string(text));
-    gate_->AddDelta(std::move(delta));
+    if (gate_ != nullptr) gate_->AddDelta(std::move(delta));
   }
   void Reasoning(absl::string_view text) override {
     v1::Delta delta = Next();
     delta.set_reasoning(std::string(text));
-    gate_->AddDelta(std::move(delta));
+    if (gate_ != nullptr) gate_->AddDelta(std::move(delta));
   }
   void ToolCall(int32_t call_index, absl::string_view tool, absl::string_view arguments) override {
     v1::Delta delta = Next();
@@ -56,7 +57,7 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
     call->set_call_index(call_index);
     call->set_tool(std::string(tool));
     call->set_arguments(std::string(arguments));
-    gate_->AddDelta(std::move(delta));
+    if (gate_ != nullptr) gate_->AddDelta(std::move(delta));
   }
   void Progress(absl::string_view message, std::optional<double> fraction) override {
     v1::Delta delta = Next();
@@ -64,7 +65,7 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
     progress->set_call_id(effect_.call.ToString());
     progress->set_message(std::string(message));
     if (fraction) progress->set_fraction(*fraction);
-    gate_->AddDelta(std::move(delta));
+    if (gate_ != nullptr) gate_->AddDelta(std::move(delta));
   }
 
  private:
@@ -266,7 +267,7 @@ asio::awaitable<void> Session::RunModel(Effect effect, ModelRequest request, boo
     EndUnaskedModel(effect, local, began);
     co_return;
   }
-  Deltas deltas(gate_, effect, request.step);
+  Deltas deltas(request.purpose == v1::MODEL_PURPOSE_SUMMARIZE ? nullptr : gate_, effect, request.step);
   std::string thrown;
   try {
     asio::awaitable<ModelOutcome> deciding = plan_->model->Decide(std::move(request), deltas);

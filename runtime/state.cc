@@ -6,15 +6,11 @@
 #include "proto/base/planted_bug.h"
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
+#include "runtime/context.h"
+#include "runtime/shortening.h"
 
 namespace agentruntime {
 namespace {
-
-int64_t TextBytes(const google::protobuf::RepeatedPtrField<v1::Part>& parts) {
-  int64_t bytes = 0;
-  for (const v1::Part& part : parts) bytes += static_cast<int64_t>(part.text().size() + part.json().size());
-  return bytes;
-}
 
 void AddUsage(v1::Usage& total, const v1::Usage& more) {
   total.set_input_tokens(total.input_tokens() + more.input_tokens());
@@ -43,6 +39,7 @@ void ApplyCreated(RunState& state, const EventPtr& event) {
   if (event->run_created().has_deadline()) state.deadline = FromProto(event->run_created().deadline());
   state.history.emplace_back(InputItem{event});
   state.history_bytes += TextBytes(event->run_created().input());
+  ++state.history_messages;
 }
 
 // Attempts that an earlier epoch left open: repeatable ones are ready again, the model's reservation is booked, UNSAFE calls are uncertain.
@@ -77,6 +74,9 @@ void ApplyModelCalled(RunState& state, const EventPtr& event) {
   model.open = true;
   model.attempts = called.attempt();
   model.grace = called.grace_step();
+  model.purpose = called.purpose() == v1::MODEL_PURPOSE_SUMMARIZE ? v1::MODEL_PURPOSE_SUMMARIZE : v1::MODEL_PURPOSE_DECIDE;
+  if (model.gave_up) model.shortened = true;  // it is asked for a summary, because it refused the whole
+  model.gave_up = false;
   model.reserved_tokens = called.reserved_tokens();
   model.reserved_cost_micros.reset();
   if (called.has_reserved_cost_micros()) model.reserved_cost_micros = called.reserved_cost_micros();
@@ -116,6 +116,7 @@ void ApplyDecision(RunState& state, const EventPtr& event) {
     state.history_bytes += static_cast<int64_t>(decision.tool_calls(i).tool().size() + decision.tool_calls(i).arguments().size());
   }
   state.history_bytes += TextBytes(decision.content());
+  state.history_messages += 1 + decision.tool_calls_size();
   state.usage.set_steps(state.usage.steps() + 1);
   state.usage.set_tool_calls(state.usage.tool_calls() + decision.tool_calls_size());
   state.finish_reason = decision.finish_reason();
@@ -205,10 +206,38 @@ void DerivePhase(RunState& state) {
   if (waits) state.phase = v1::RUN_STATE_WAITING;
 }
 
+// The steps that are summarized stay in `history`: a call of them may still be asked about.
+void ApplyCompacted(RunState& state, const EventPtr& event) {
+  const v1::ContextCompacted& compacted = event->context_compacted();
+  AddUsage(state.usage, compacted.usage());
+  if (compacted.strategy() == v1::COMPACTION_STRATEGY_SUMMARIZE) {
+    state.summary = event;
+    state.shortening.summarized = compacted.up_to_sequence();
+    state.shortening.summary_bytes = static_cast<int64_t>(kSummaryHead.size() + compacted.summary().size());
+  } else {
+    state.shortening.cleared = compacted.up_to_sequence();
+  }
+  state.shortening.changed = event->sequence();
+  const ContextSize size = CountContext(state.history, state.shortening);
+  state.history_bytes = size.bytes;
+  state.history_messages = size.messages;
+  ModelState& model = state.model;
+  model.open = false;
+  model.reserved_tokens = 0;
+  model.reserved_cost_micros.reset();
+  model.failures = 0;
+  if (model.gave_up) model.shortened = true;
+  model.gave_up = false;
+  model.last_error.reset();
+  model.retry_time = absl::InfinitePast();
+  state.barren_starts = 0;
+}
+
 void ApplyInputReceived(RunState& state, const EventPtr& event) {
   const v1::InputReceived& received = event->input_received();
   state.history.emplace_back(InputItem{event});
   state.history_bytes += TextBytes(received.input());
+  ++state.history_messages;
   Remember(state, received.request_id(), received.request_hash());
 }
 
@@ -233,6 +262,7 @@ void ApplyResumed(RunState& state, const EventPtr& event) {
   if (resumed.input_size() > 0) {
     state.history.emplace_back(InputItem{event});
     state.history_bytes += TextBytes(resumed.input());
+    ++state.history_messages;
   }
   state.finish_reason = v1::FINISH_REASON_UNSPECIFIED;
   state.call_uncertain = false;
@@ -240,6 +270,7 @@ void ApplyResumed(RunState& state, const EventPtr& event) {
   state.model.failures = 0;
   state.model.gave_up = false;
   state.model.grace = false;
+  state.model.shortened = false;
   state.grace_step = 0;
   state.model.last_error.reset();
   state.model.retry_time = absl::InfinitePast();
@@ -269,11 +300,11 @@ void ApplyKind(RunState& state, const EventPtr& event) {
     case v1::Event::kCallResolved: return ApplyCallResolved(state, event);
     case v1::Event::kCallFinished: return ApplyCallFinished(state, event);
     case v1::Event::kInputReceived: return ApplyInputReceived(state, event);
+    case v1::Event::kContextCompacted: return ApplyCompacted(state, event);
     case v1::Event::kCancelRequested: return ApplyCancelRequested(state, event);
     case v1::Event::kRunStopped: return ApplyStopped(state, event);
     case v1::Event::kRunResumed: return ApplyResumed(state, event);
     case v1::Event::kRunForked:
-    case v1::Event::kContextCompacted:
     case v1::Event::KIND_NOT_SET: return;
   }
 }

@@ -58,6 +58,14 @@ struct InputItem {
 };
 using HistoryItem = std::variant<InputItem, StepState>;
 
+// What the model reads less of, in sequences of the journal (context_compacted).
+struct Shortening {
+  Sequence cleared = 0;       // results up to here are a line each
+  Sequence summarized = 0;    // steps up to here are the summary's
+  int64_t summary_bytes = 0;  // of that
+  Sequence changed = 0;       // the last context_compacted
+};
+
 // The attempts of the model at the next step.
 struct ModelState {
   bool open = false;
@@ -69,9 +77,14 @@ struct ModelState {
   Sequence open_sequence = 0;  // its model_called
   absl::Time attempt_time = absl::InfinitePast();
   absl::Time retry_time = absl::InfinitePast();
-  std::optional<v1::RunError> last_error;  // of the last attempt, if it failed
-  bool gave_up = false;                    // `last_error` is final
-  bool grace = false;                      // the last attempt is of a grace step
+  std::optional<v1::RunError> last_error;               // of the last attempt, if it failed
+  bool gave_up = false;                                 // `last_error` is final
+  bool grace = false;                                   // the last attempt is of a grace step
+  v1::ModelPurpose purpose = v1::MODEL_PURPOSE_DECIDE;  // of the last attempt
+  bool shortened = false;                               // the context was made shorter because the model had refused it
+
+  // It was too long for the model, whatever the estimate said.
+  bool was_refused() const { return gave_up && last_error && last_error->reason() == "CONTEXT_TOO_LARGE"; }
 };
 
 // A command from outside that took effect: its retry is recognised.
@@ -94,7 +107,10 @@ struct RunState {
   v1::Limits limits;  // effective
   v1::Usage usage;    // active_time is kept in `active`
   std::vector<HistoryItem> history;
-  int64_t history_bytes = 0;  // of what the model reads: for the estimate of a prompt
+  int64_t history_bytes = 0;     // of what the model reads: for the estimate of a prompt
+  int64_t history_messages = 0;  // the same
+  Shortening shortening;
+  EventPtr summary;  // the context_compacted that holds it; null: there is none
   ModelState model;
 
   // Of the present leg.

@@ -90,7 +90,7 @@ void StepFolder::Close() {
 void StepFolder::Add(const v1::Event& event) {
   switch (event.kind_case()) {
     case v1::Event::kModelCalled:
-      if (asked_sequence_ == 0) {
+      if (asked_sequence_ == 0 && event.model_called().purpose() != v1::MODEL_PURPOSE_SUMMARIZE) {
         asked_ = event.time();
         asked_sequence_ = event.sequence();
       }

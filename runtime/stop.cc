@@ -12,6 +12,7 @@
 #include "runtime/act.h"
 #include "runtime/ask.h"
 #include "runtime/budget.h"
+#include "runtime/compaction.h"
 #include "runtime/context.h"
 
 namespace agentruntime {
@@ -142,35 +143,45 @@ std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan
 }
 
 // Bounds of ours, behind those that the caller chose.
-std::optional<v1::Stop> BoundBeforeDecision(const RunState& state, const RunPlan& plan) {
-  if (state.last_sequence + kEventsReserve > kEventsMax || state.journal_bytes + kJournalBytesReserve > kJournalBytesMax) {
-    return ErrorStop("JOURNAL_FULL",
-                     absl::StrCat("the journal holds ", state.last_sequence, " events and ", state.journal_bytes, " bytes; at most ", kEventsMax,
-                                  " events and ", kJournalBytesMax, " bytes are kept"),
-                     /*resumable=*/false);
-  }
-  if (plan.model->info().counts_tokens) {
-    const int64_t prompt = EstimatePromptTokens(state, plan);
-    if (prompt >= plan.model->info().context_tokens) {
-      return ErrorStop("CONTEXT_TOO_LARGE",
-                       absl::StrCat("the conversation is about ", prompt, " tokens, the window of model \"", plan.agent->model(), "\" holds ",
-                                    plan.model->info().context_tokens),
-                       /*resumable=*/true);
-    }
-  }
-  return std::nullopt;
+std::optional<v1::Stop> JournalBound(const RunState& state) {
+  if (state.last_sequence + kEventsReserve <= kEventsMax && state.journal_bytes + kJournalBytesReserve <= kJournalBytesMax) return std::nullopt;
+  return ErrorStop("JOURNAL_FULL",
+                   absl::StrCat("the journal holds ", state.last_sequence, " events and ", state.journal_bytes, " bytes; at most ", kEventsMax, " events and ",
+                                kJournalBytesMax, " bytes are kept"),
+                   /*resumable=*/false);
 }
 
-v1::Event ModelCalled(const RunState& state, const RunPlan& plan, bool grace) {
+std::optional<v1::Stop> WindowBound(const RunState& state, const RunPlan& plan) {
+  if (!plan.model->info().counts_tokens) return std::nullopt;
+  const int64_t prompt = EstimatePromptTokens(state, plan);
+  if (prompt < plan.model->info().context_tokens) return std::nullopt;
+  return ErrorStop("CONTEXT_TOO_LARGE",
+                   absl::StrCat("the conversation is about ", prompt, " tokens, the window of model \"", plan.agent->model(), "\" holds ",
+                                plan.model->info().context_tokens),
+                   /*resumable=*/true);
+}
+
+v1::Event ModelCalled(const RunState& state, const RunPlan& plan, const Reservation& reservation) {
   v1::Event fact;
   fact.set_step(state.next_step());
   v1::ModelCalled* const called = fact.mutable_model_called();
   called->set_attempt(state.model.attempts + 1);
   called->set_model(plan.agent->model());
-  called->set_grace_step(grace);
-  const Reservation reservation = ReservationOf(state, plan, grace);
   called->set_reserved_tokens(reservation.tokens);
   if (reservation.cost_micros) called->set_reserved_cost_micros(*reservation.cost_micros);
+  return fact;
+}
+
+v1::Event DecisionCalled(const RunState& state, const RunPlan& plan, bool grace) {
+  v1::Event fact = ModelCalled(state, plan, ReservationOf(state, plan, grace));
+  fact.mutable_model_called()->set_grace_step(grace);
+  return fact;
+}
+
+v1::Event Compacting(const RunState& state, const RunPlan& plan, const Compaction& compaction) {
+  if (compaction.strategy != v1::COMPACTION_STRATEGY_SUMMARIZE) return ResultsCleared(state, compaction.up_to);
+  v1::Event fact = ModelCalled(state, plan, *SummaryReservation(state, plan));
+  fact.mutable_model_called()->set_purpose(v1::MODEL_PURPOSE_SUMMARIZE);
   return fact;
 }
 
@@ -341,18 +352,25 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
       return next;
     }
   }
-  if (auto stop = ErrorBeforeDecision(state, plan)) {
-    next.facts = StopFacts(state, *std::move(stop));
-    return next;
+  const std::optional<Compaction> compaction = plan.model == nullptr ? std::nullopt : CompactionBeforeDecision(state, plan);
+  // A context that the model refused as too long and that can be made shorter is no error yet.
+  if (!compaction || !state.model.was_refused()) {
+    if (auto stop = ErrorBeforeDecision(state, plan)) {
+      next.facts = StopFacts(state, *std::move(stop));
+      return next;
+    }
   }
   auto limit = LimitBeforeDecision(state, plan);
-  auto bound = BoundBeforeDecision(state, plan);
+  auto bound = JournalBound(state);
+  if (!bound && (limit || !compaction)) bound = WindowBound(state, plan);
   if (limit && (bound || !HasGraceStep(state, plan))) {
     next.facts = StopFacts(state, *std::move(limit));
   } else if (bound) {
     next.facts = StopFacts(state, *std::move(bound));
+  } else if (!limit && compaction) {
+    next.facts.push_back(Compacting(state, plan, *compaction));
   } else {
-    next.facts.push_back(ModelCalled(state, plan, /*grace=*/limit.has_value()));
+    next.facts.push_back(DecisionCalled(state, plan, /*grace=*/limit.has_value()));
   }
   return next;
 }

@@ -20,7 +20,8 @@ v1::Activity ModelActivity(const RunState& state) {
   v1::Activity activity;
   activity.set_attempt(model.attempts);
   if (model.open) {
-    activity.set_detail(absl::StrCat("asking the model, attempt ", model.attempts));
+    activity.set_detail(absl::StrCat(model.purpose == v1::MODEL_PURPOSE_SUMMARIZE ? "asking the model for a summary of old steps" : "asking the model",
+                                     ", attempt ", model.attempts));
     *activity.mutable_since_time() = ToProto(model.attempt_time);
   } else {
     activity.set_detail(absl::StrCat(model.last_error->message(), "; attempt ", model.attempts, " failed, trying again"));

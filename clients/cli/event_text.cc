@@ -46,6 +46,10 @@ std::string Raw(const v1::Event& event) {
     case v1::Event::kCallFailed:
       return absl::StrCat("call ", event.call_failed().call_id(), " failed, attempt ", event.call_failed().attempt(),
                           event.call_failed().definite() ? "" : " (its effect is not known)", ": ", event.call_failed().error().message());
+    case v1::Event::kContextCompacted:
+      return absl::StrCat(
+          "context made shorter up to event ", event.context_compacted().up_to_sequence(), ": ",
+          event.context_compacted().strategy() == v1::COMPACTION_STRATEGY_SUMMARIZE ? event.context_compacted().summary() : "results of old steps are cleared");
     case v1::Event::kCallWaiting:
       return absl::StrCat("call ", event.call_waiting().call_id(), " waits for a person until ", FormatClock(FromProto(event.call_waiting().expire_time())),
                           ": ", event.call_waiting().text());
@@ -63,7 +67,6 @@ std::string Raw(const v1::Event& event) {
     case v1::Event::kRunStopped: return absl::StrCat("stopped: ", ReasonName(event.run_stopped().stop().reason()), ", ", StopText(event.run_stopped().stop()));
     case v1::Event::kRunResumed: return absl::StrCat("resumed by ", event.run_resumed().principal());
     case v1::Event::kRunForked:
-    case v1::Event::kContextCompacted:
     case v1::Event::KIND_NOT_SET: break;
   }
   return "an event of a kind that this agentctl does not know";

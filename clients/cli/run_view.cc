@@ -76,6 +76,13 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
       return {Row{.step = event.step(), .verb = "answer", .what = absl::StrCat("call ", PrintableLine(resolved.call_id())), .note = absl::StrCat("by ", who)}};
     }
     case v1::Event::kInputReceived: return {Row{.verb = "input", .what = PrintableLine(PartsText(event.input_received().input()))}};
+    case v1::Event::kContextCompacted: {
+      const bool summary = event.context_compacted().strategy() == v1::COMPACTION_STRATEGY_SUMMARIZE;
+      if (summary) CloseAll();
+      return {Row{.verb = "compact",
+                  .what = summary ? absl::StrCat("old steps: ", PrintableLine(event.context_compacted().summary())) : "results of old steps are cleared",
+                  .tone = Tone::kQuiet}};
+    }
     case v1::Event::kCancelRequested: {
       const v1::Cancellation& cancellation = event.cancel_requested().cancellation();
       std::string what = cancellation.principal().empty() ? "asked for" : absl::StrCat("asked for by ", cancellation.principal());
@@ -91,7 +98,6 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
       return {Row{.verb = "resume", .what = LimitsText(resumed.limits()), .note = PrintableLine(PartsText(resumed.input()))}};
     }
     case v1::Event::kRunForked:
-    case v1::Event::kContextCompacted:
     case v1::Event::KIND_NOT_SET: return {};  // of a newer server
   }
   return {};

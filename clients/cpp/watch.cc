@@ -18,6 +18,7 @@ bool VoidsText(const v1::Event& event) {
     case v1::Event::kModelCalled:
     case v1::Event::kModelFailed:
     case v1::Event::kDecisionMade:
+    case v1::Event::kContextCompacted:
     case v1::Event::kRunStopped:
     case v1::Event::kRunResumed: return true;
     case v1::Event::kRunCreated:
@@ -28,7 +29,6 @@ bool VoidsText(const v1::Event& event) {
     case v1::Event::kCallFinished:
     case v1::Event::kInputReceived:
     case v1::Event::kRunForked:
-    case v1::Event::kContextCompacted:
     case v1::Event::kCancelRequested:
     case v1::Event::KIND_NOT_SET: return false;
   }

@@ -65,6 +65,9 @@ inline constexpr absl::Duration kModelIdleTimeout = absl::Seconds(120);  // no b
 inline constexpr int32_t kToolAttemptsMax = 3;                           // of an UNSAFE call only after definite failures
 inline constexpr absl::Duration kToolTimeout = absl::Seconds(30);
 inline constexpr int32_t kMaxOutputTokensDefault = 4096;
+inline constexpr int32_t kSummaryTokensMax = 2048;  // that a summary of old steps may take
+inline constexpr int32_t kSummaryTokensMin = 128;   // one that could take less is not made
+inline constexpr size_t kSummaryBytesMax = 16 << 10;
 inline constexpr int32_t kGraceOutputTokensMin = 256;             // a grace step that could write less is not made
 inline constexpr absl::Duration kCancelGrace = absl::Seconds(5);  // within CancelRun's promise of 10 s
 

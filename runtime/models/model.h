@@ -34,6 +34,7 @@ struct ModelRequest {
   RunId run;
   int32_t step = 0;
   int32_t attempt = 1;
+  v1::ModelPurpose purpose = v1::MODEL_PURPOSE_DECIDE;
   std::string instructions;  // may be empty
   Messages messages;
   std::string notice;  // what the runtime says behind the messages, as a user would; may be empty. For models that read prompts

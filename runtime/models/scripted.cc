@@ -92,6 +92,13 @@ Scripted::Scripted(std::string name, std::shared_ptr<const Script> script, Timer
 }
 
 asio::awaitable<ModelOutcome> Scripted::Decide(ModelRequest request, DeltaSink& deltas) {
+  if (request.purpose == v1::MODEL_PURPOSE_SUMMARIZE) {
+    ModelOutcome outcome;
+    outcome.usage.emplace();
+    outcome.decision.emplace().set_finish_reason(v1::FINISH_REASON_ANSWER);
+    outcome.decision->add_content()->set_text(absl::StrCat("The script went as far as step ", request.step - 1, "."));
+    co_return outcome;
+  }
   const Placeholders placeholders(request);
   // By the first input, so that a resumed run stays in its rule.
   const auto* first = request.messages.empty() ? nullptr : std::get_if<UserMessage>(&request.messages.front());

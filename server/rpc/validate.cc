@@ -176,9 +176,9 @@ void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& ru
 }
 
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent) {
-  RefuseOutputOnly(
-      checks, field, agent,
-      {"name", "description", "model", "instructions", "tools", "limits", "model_settings", "on_uncertain_call", "call_wait", "grace_step", "etag"});
+  RefuseOutputOnly(checks, field, agent,
+                   {"name", "description", "model", "instructions", "tools", "limits", "model_settings", "on_uncertain_call", "call_wait", "grace_step",
+                    "compaction", "etag"});
   const auto name = ParseAgentName(agent.name());
   if (!name || name->revision != 0) {
     checks.Add(Sub(field, "name"), "is not agents/{agent} with 1-63 characters of [a-z0-9-] that begin with a letter and do not end with \"-\"");
@@ -214,6 +214,9 @@ void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& a
   if (agent.has_call_wait()) CheckDuration(checks, Sub(field, "call_wait"), agent.call_wait(), absl::Seconds(1), kCallWaitMaximum);
   if (!v1::UncertainCallAction_IsValid(agent.on_uncertain_call())) {
     checks.Add(Sub(field, "on_uncertain_call"), absl::StrCat(static_cast<int>(agent.on_uncertain_call()), " is not an UncertainCallAction"));
+  }
+  if (!v1::CompactionStrategy_IsValid(agent.compaction())) {
+    checks.Add(Sub(field, "compaction"), absl::StrCat(static_cast<int>(agent.compaction()), " is not a CompactionStrategy"));
   }
 }
 

@@ -73,6 +73,7 @@ std::string JournalRules::Kind(const v1::Event& event) {
     case v1::Event::kCallWaiting: return CallWaiting(event.call_waiting());
     case v1::Event::kCallResolved: return CallResolved(event.call_resolved());
     case v1::Event::kCallFinished: return CallFinished(event.call_finished());
+    case v1::Event::kContextCompacted: return Compacted(event.context_compacted());
     case v1::Event::kCancelRequested: return CancelRequested();
     case v1::Event::kRunStopped: return Stopped(event.run_stopped());
     case v1::Event::kRunResumed: return Resumed(event.run_resumed());
@@ -114,7 +115,9 @@ std::string JournalRules::ModelCalled(const v1::Event& event) {
   if (model_open_) return "another attempt of the model is open";
   if (!AllSettled()) return "a call is not settled";
   if (answered_ && finish_reason_ != v1::FINISH_REASON_UNSPECIFIED) return "the model has answered";
-  if (model_gave_up_) return "the model failed for good";
+  const bool summary = called.purpose() == v1::MODEL_PURPOSE_SUMMARIZE;
+  if (model_gave_up_ && !(summary && refused_)) return "the model failed for good";
+  if (summary && called.grace_step()) return "a grace step is no summary";
   if (event.step() != steps_ + 1) return absl::StrCat("step ", event.step(), " after ", steps_);
   if (called.attempt() != model_attempts_ + 1) return absl::StrCat("attempt ", called.attempt(), " after ", model_attempts_);
   if (called.grace_step() && grace_step_ > 0) return "a second grace step in one leg";
@@ -128,6 +131,8 @@ std::string JournalRules::ModelCalled(const v1::Event& event) {
   model_sequence_ = event.sequence();
   model_ = called.model();
   grace_open_ = called.grace_step();
+  summarizing_ = summary;
+  model_gave_up_ = false;
   reserved_ = called.reserved_tokens();
   reserved_cost_.reset();
   if (called.has_reserved_cost_micros()) reserved_cost_ = called.reserved_cost_micros();
@@ -150,12 +155,14 @@ std::string JournalRules::ModelFailed(const v1::ModelFailed& failed) {
   if (!failed.has_usage()) return "nothing is booked";
   model_open_ = false;
   model_gave_up_ = !failed.has_retry_time();
+  refused_ = failed.error().reason() == "CONTEXT_TOO_LARGE";
   return Book(failed.usage());
 }
 
 std::string JournalRules::Decided(const v1::Event& event) {
   const v1::Decision& decision = event.decision_made().decision();
   if (!model_open_) return "no attempt of the model is open";
+  if (summarizing_) return "a summary is no decision";
   if (event.step() != steps_ + 1) return absl::StrCat("step ", event.step(), " after ", steps_);
   if (decision.tool_calls_size() > 64) return "too many calls";
   if ((decision.finish_reason() == v1::FINISH_REASON_TOOL_CALLS) != (decision.tool_calls_size() > 0)) return "calls and finish reason do not fit";
@@ -174,6 +181,7 @@ std::string JournalRules::Decided(const v1::Event& event) {
     call.ordinal = ++tool_calls_;
     if (asked.call_id() != CallId{steps_, static_cast<int32_t>(calls_.size())}.ToString()) return "a call's id is wrong";
   }
+  if (calls_.empty()) step_ends_.insert(last_);
   return "";
 }
 
@@ -241,7 +249,31 @@ std::string JournalRules::CallFinished(const v1::CallFinished& finished) {
   if ((call.at == Call::At::kUncertain || call.at == Call::At::kWaiting) && outcome != v1::CALL_OUTCOME_UNCERTAIN)
     return "an uncertain call is settled as something else";
   call.at = Call::At::kSettled;
+  if (AllSettled()) step_ends_.insert(last_);
   return "";
+}
+
+std::string JournalRules::Compacted(const v1::ContextCompacted& compacted) {
+  if (phase_ != Phase::kLive) return "the run is not running";
+  if (!AllSettled()) return "a call is not settled";
+  if (!step_ends_.contains(compacted.up_to_sequence())) return "no step ends there";
+  if (compacted.up_to_sequence() == *step_ends_.rbegin()) return "the last step is not old";
+  model_gave_up_ = false;
+  if (compacted.strategy() == v1::COMPACTION_STRATEGY_CLEAR_RESULTS) {
+    if (model_open_) return "an attempt of the model is open";
+    if (cancelling_) return "the run was cancelled";
+    if (compacted.has_usage() || !compacted.summary().empty()) return "nobody was asked";
+    if (compacted.up_to_sequence() <= cleared_) return "nothing becomes shorter";
+    cleared_ = compacted.up_to_sequence();
+    return "";
+  }
+  if (compacted.strategy() != v1::COMPACTION_STRATEGY_SUMMARIZE) return "there is no such way";
+  if (!model_open_ || !summarizing_) return "no summary is being made";
+  if (compacted.summary().empty() || !compacted.has_usage()) return "there is no summary";
+  if (compacted.up_to_sequence() <= summarized_) return "nothing becomes shorter";
+  summarized_ = compacted.up_to_sequence();
+  model_open_ = false;
+  return Book(compacted.usage());
 }
 
 std::string JournalRules::CancelRequested() {

@@ -67,6 +67,7 @@ class JournalRules {
   std::string CallWaiting(const v1::CallWaiting& waiting);
   std::string CallResolved(const v1::CallResolved& resolved);
   std::string CallFinished(const v1::CallFinished& finished);
+  std::string Compacted(const v1::ContextCompacted& compacted);
   std::string CancelRequested();
   std::string Stopped(const v1::RunStopped& stopped);
   std::string Resumed(const v1::RunResumed& resumed);
@@ -94,6 +95,11 @@ class JournalRules {
   Sequence model_sequence_ = 0;
   std::string model_;
   bool model_gave_up_ = false;
+  bool refused_ = false;      // for good, because the context was too long
+  bool summarizing_ = false;  // the last attempt is of a summary
+  std::set<Sequence> step_ends_;
+  Sequence cleared_ = 0;
+  Sequence summarized_ = 0;
   bool grace_open_ = false;  // the last attempt is of a grace step
   int32_t grace_step_ = 0;   // of this leg
   bool answered_ = false;    // the last decision has no calls

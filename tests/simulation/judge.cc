@@ -7,7 +7,9 @@
 #include <cmath>
 #include <variant>
 
+#include "absl/strings/match.h"
 #include "proto/util/names.h"
+#include "runtime/context.h"
 #include "runtime/view.h"
 #include "tests/simulation/store.h"
 
@@ -158,10 +160,13 @@ void Judge::CheckColumns(const Known& known, const RunProjection& projection) {
 
 // An attempt without reported usage is booked at its reservation. One whose report came too late may be, too.
 void Judge::CheckBooked(const Known& known, const v1::Event& event) {
-  if (!event.has_model_failed() && !event.has_decision_made()) return;
+  const bool summary = event.has_context_compacted() && event.context_compacted().has_usage();
+  if (!event.has_model_failed() && !event.has_decision_made() && !summary) return;
   const auto at = reported_.find(Attempt(known.fold.id, event.step(), known.rules.model_attempts()));
   if (at == reported_.end()) return;
-  const v1::Usage& usage = event.has_model_failed() ? event.model_failed().usage() : event.decision_made().decision().usage();
+  const v1::Usage& usage = summary                    ? event.context_compacted().usage()
+                           : event.has_model_failed() ? event.model_failed().usage()
+                                                      : event.decision_made().decision().usage();
   const int64_t booked = usage.input_tokens() + usage.output_tokens();
   if (booked != known.rules.reserved() && booked != at->second) {
     world_.Fail("limits: ", booked, " tokens are booked for step ", event.step(), " of ", known.fold.id.ToString(), ", reserved were ", known.rules.reserved());
@@ -262,7 +267,13 @@ void Judge::CheckMessages(const ModelRequest& request) {
       }
     }
   }
-  if (steps != request.step - 1) world_.Fail("history: ", steps, " steps before step ", request.step, " of ", request.run.ToString());
+  const auto is_summary = [](const ModelMessage& message) {
+    const auto* const said = std::get_if<UserMessage>(&message);
+    return said != nullptr && absl::StartsWith(said->parts->at(0).text(), kSummaryHead);
+  };
+  const bool summarized = std::any_of(messages.begin(), messages.end(), is_summary);
+  const bool fits = summarized || request.purpose == v1::MODEL_PURPOSE_SUMMARIZE ? steps < request.step - 1 : steps == request.step - 1;
+  if (!fits) world_.Fail("history: ", steps, " steps before step ", request.step, " of ", request.run.ToString());
 }
 
 void Judge::ModelAsked(const ModelRequest& request, bool local) {

@@ -16,6 +16,7 @@ SimulatedModel::SimulatedModel(World& world, Judge& judge, Process& process, con
   info_.provider = "simulated";
   info_.local = name == "near";
   info_.attempts_max = 3;
+  info_.context_tokens = world_.settings.context_tokens;
 }
 
 ModelOutcome SimulatedModel::Failure() {
@@ -24,6 +25,7 @@ ModelOutcome SimulatedModel::Failure() {
   if (!dice.Chance(0.1)) outcome.error.set_reason("MODEL_UNAVAILABLE");  // else it does not even say why
   outcome.error.set_message("the dice said so");
   outcome.error.set_retryable(dice.Chance(0.8));
+  if (!outcome.error.retryable() && dice.Chance(0.5)) outcome.error.set_reason("CONTEXT_TOO_LARGE");
   if (dice.Chance(0.2)) outcome.retry_after = dice.Between(absl::ZeroDuration(), absl::Seconds(5));
   if (dice.Chance(0.5)) outcome.usage.emplace().set_input_tokens(dice.Between(0, 500));
   return outcome;

@@ -30,6 +30,8 @@ v1::Agent MakeAgent(Dice& dice, int number, const std::map<std::string, v1::Mode
   if (prices.contains(agent.model()) && dice.Chance(0.5)) agent.mutable_limits()->set_max_cost_micros(dice.Between(50, 20'000));
   *agent.mutable_limits()->mutable_timeout() = ToProto(dice.Chance(0.3) ? dice.Between(absl::Seconds(1), absl::Seconds(10)) : absl::Minutes(2));
   agent.set_grace_step(dice.Chance(0.4));
+  agent.set_compaction(dice.Pick<v1::CompactionStrategy>(
+      {v1::COMPACTION_STRATEGY_UNSPECIFIED, v1::COMPACTION_STRATEGY_CLEAR_RESULTS, v1::COMPACTION_STRATEGY_SUMMARIZE, v1::COMPACTION_STRATEGY_NONE}));
   agent.set_on_uncertain_call(dice.Pick<v1::UncertainCallAction>(
       {v1::UNCERTAIN_CALL_ACTION_UNSPECIFIED, v1::UNCERTAIN_CALL_ACTION_REPORT, v1::UNCERTAIN_CALL_ACTION_STOP, v1::UNCERTAIN_CALL_ACTION_ASK}));
   // The longest wait there is: whoever waits for it comes to its end long before the simulation gives up.
@@ -51,6 +53,7 @@ Settings::Settings(uint64_t seed) {
     prices[name].set_input_micros(dice.Between(0, 3'000'000));
     prices[name].set_output_micros(dice.Between(0, 9'000'000));
   }
+  if (dice.Chance(0.3)) context_tokens = static_cast<int32_t>(dice.Between(300, 3'000));
   const int count = static_cast<int>(dice.Between(1, 3));
   for (int i = 0; i < count; ++i) agents.push_back(MakeAgent(dice, i, prices));
   poisoned = dice.Chance(0.03);
@@ -64,6 +67,7 @@ Settings::Settings(uint64_t seed) {
   model.deaf = Rate(dice, 0.1);
   model.odd = Rate(dice, 0.4);
   model.answer = dice.Chance(0.1) ? 0.02 : 0.1 + 0.4 * dice.NextDouble();
+  if (is_narrow()) model.answer *= 0.3;  // long enough to outgrow it
   model.time_max = dice.Chance(0.3) ? absl::Milliseconds(5) : absl::Seconds(3);
   tool.fail = Rate(dice, 0.5);
   tool.unknown = Rate(dice, 0.3);

@@ -36,12 +36,15 @@ struct ToolTemper {
 
 struct Settings {
   explicit Settings(uint64_t seed);
+  // Contexts outgrow the models' windows.
+  bool is_narrow() const { return context_tokens < 10'000; }
 
   RuntimeOptions options;
   std::vector<v1::Agent> agents;
   ModelTemper model;
   ToolTemper tool;
   std::map<std::string, v1::ModelPrice> prices;  // of models; those that are not there have none
+  int32_t context_tokens = 128'000;              // of every model
   bool poisoned = false;                         // one agent's model is poison, and stays so
 
   int submitters = 0;

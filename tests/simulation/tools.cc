@@ -36,7 +36,8 @@ ToolOutcome SimulatedTool::Outcome(bool cancelled) {
   }
   ToolDone done;
   if (!dice.Chance(temper_.odd)) {
-    done.parts.emplace_back().set_text("done");
+    done.parts.emplace_back().set_text(dice.Chance(world_.settings.is_narrow() ? 0.7 : 0.1) ? std::string(static_cast<size_t>(dice.Between(200, 3'000)), 'y')
+                                                                                            : "done");
   } else {
     for (int64_t i = dice.Between(0, 2); i > 0; --i) {
       v1::Part& part = done.parts.emplace_back();

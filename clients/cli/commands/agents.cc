@@ -71,6 +71,8 @@ ExitCode AgentCommand(Session& session, const std::string& name) {
   line("limits", Limits(agent->limits()));
   if (agent->model_settings().has_temperature()) line("temperature", absl::StrCat(agent->model_settings().temperature()));
   if (agent->model_settings().has_max_output_tokens()) line("output tokens", FormatCount(agent->model_settings().max_output_tokens()));
+  if (agent->compaction() != v1::COMPACTION_STRATEGY_UNSPECIFIED)
+    line("compaction", ShortName(v1::CompactionStrategy_Name(agent->compaction()), "COMPACTION_STRATEGY_"));
   if (agent->grace_step()) line("grace step", "yes");
   line("etag", PrintableLine(agent->etag()));
   if (!agent->instructions().empty()) {
