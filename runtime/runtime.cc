@@ -183,6 +183,8 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Existin
   switch (known.kind) {
     case CreateOutcome::Kind::kReused: co_return RequestIdReused(request_id, known.run);
     case CreateOutcome::Kind::kDeleted: co_return RequestIdOfDeletedRun(request_id, known.run);
+    case CreateOutcome::Kind::kBusy: co_return ConversationBusy(known.run);
+    case CreateOutcome::Kind::kNoBase: co_return RunNotFound(known.run);
     case CreateOutcome::Kind::kCreated:
     case CreateOutcome::Kind::kExists: break;
   }

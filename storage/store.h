@@ -37,7 +37,8 @@ class Store {
   // The epoch of this opening: greater than that of every earlier one.
   virtual Epoch epoch() const = 0;
 
-  // Accepts a run with event 1.
+  // Accepts a run with its first own event: event 1, or, of a fork, the one behind the events that it shares. Those are not copied: every read of the fork
+  // reads them where they are.
   virtual void Create(NewRun run, CreateDone done) = 0;
 
   // What Create would say of a request id, as of the last commit; nullopt: it is free. So a retry finds its run also where a new run would be refused.
@@ -48,7 +49,8 @@ class Store {
   // Appends to a run and replaces its projection. Each event at most kEventBytesMax bytes.
   virtual void Append(AppendRequest request, AppendDone done) = 0;
 
-  // Removes a stopped run whole; its id and request id are remembered for at least 24 h. NOT_FOUND; FAILED_PRECONDITION unless its projection is STOPPED.
+  // Removes a stopped run whole; its id and request id are remembered for at least 24 h. NOT_FOUND; FAILED_PRECONDITION unless its projection is STOPPED
+  // and it has no forks.
   virtual void Delete(const RunId& run, DeleteDone done) = 0;
 
   // Events after `after`, in order. Empty at the end of the journal. NOT_FOUND.
@@ -60,6 +62,9 @@ class Store {
   // By id, which is creation time. A damaged run is left out and set aside. A call that has looked at very many runs returns what it has found, with `more`;
   // INVALID_ARGUMENT if that is nothing: the time to search on from is in the message.
   virtual absl::StatusOr<RunPage> ListRuns(const RunQuery& query) = 0;
+
+  // Runs of a conversation as they were accepted, the last one first.
+  virtual absl::StatusOr<std::vector<RunId>> Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) = 0;
 
   // Runs that are not stopped, oldest first, after `after`: what a start takes up, and (by wake_time) what a timer does.
   virtual absl::StatusOr<std::vector<UnfinishedRun>> UnfinishedRuns(std::optional<RunId> after, int32_t limit) = 0;

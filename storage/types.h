@@ -41,15 +41,23 @@ struct RunProjection {
   std::optional<absl::Time> wake_time;
 };
 
+// A place in the journal of another run: its events up to `sequence` are the fork's too.
+struct ForkPoint {
+  RunId run;
+  Sequence sequence = 0;
+  friend bool operator==(const ForkPoint&, const ForkPoint&) = default;
+};
+
 // A run to be accepted.
 struct NewRun {
   RunId id;
   std::string tenant;        // "" until there are tenants
   std::string request_id;    // "": none; else unique within the tenant
   std::string request_hash;  // of the request, to tell a retry from another request under the same id
-  EventPtr created;          // event 1; agent, labels and create time are taken from it
+  EventPtr created;          // its first own event, run_created or run_forked: agent, labels, create time and so on are taken from it
   std::string title;
   RunProjection projection;
+  std::optional<ForkPoint> forked_from;  // of a fork: the last event that it shares, the one before its first own
 };
 
 // What became of it.
@@ -59,6 +67,8 @@ struct CreateOutcome {
     kExists,   // the request id was used, with the same hash, for `run`
     kReused,   // the request id was used, with another hash, for `run`
     kDeleted,  // the request id was used for `run`, which was deleted
+    kBusy,     // `run`, of the same conversation, is not stopped
+    kNoBase,   // `run`, of which it was to be a fork, is gone
   };
   Kind kind;
   RunId run;
@@ -67,7 +77,9 @@ struct CreateOutcome {
 // How an append ended.
 enum class AppendResult {
   kDurable,
-  kLost,  // a newer epoch owns the run, its last sequence differs, or it is gone: drop the session; every later append of it is lost too
+  // A newer epoch owns the run, its last sequence differs, it is gone, or it was to be resumed and its conversation has a later run: drop the session;
+  // every later append of it is lost too.
+  kLost,
 };
 
 // Events to be appended to one run, as one atomic item.
@@ -87,6 +99,8 @@ struct RunRecord {
   std::string title;
   std::map<std::string, std::string> labels;
   absl::Time create_time;
+  std::string conversation;              // "": of none
+  std::optional<ForkPoint> forked_from;  // where its own events begin: behind this one
   RunProjection projection;
 };
 
@@ -98,6 +112,7 @@ struct RunQuery {
   std::string agent;     // {agent} without `agents/`; "": any
   int32_t revision = 0;  // 0: any
   std::map<std::string, std::string> labels;
+  std::string conversation;                  // "": any
   std::optional<absl::Time> created_after;   // at or after
   std::optional<absl::Time> created_before;  // before
   bool oldest_first = false;

@@ -120,6 +120,37 @@ absl::Status RunNotStopped(const RunId& run, v1::RunState state) {
               absl::StrCat(RunName(run), " is ", word, ", not STOPPED; wait for its stop, or cancel it first"), {{"run", RunName(run)}, {"state", word}});
 }
 
+absl::Status RunHasForks(const RunId& run, const RunId& fork) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_HAS_FORKS,
+              absl::StrCat(RunName(fork), " is a fork of ", RunName(run), " and shares its journal; delete the fork first"),
+              {{"run", RunName(run)}, {"fork", RunName(fork)}});
+}
+
+absl::Status StepNotOver(const RunId& run, int32_t step) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_STEP_NOT_OVER,
+              absl::StrCat("step: step ", step, " of ", RunName(run), " has calls that are not settled; fork at an earlier step, or when it is over"),
+              {{"run", RunName(run)}, {"step", absl::StrCat(step)}});
+}
+
+absl::Status ForkTooDeep(const RunId& run) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_FORK_TOO_DEEP,
+              absl::StrCat(RunName(run), " is a fork of a fork, ", kForkDepthMax, " deep, which is the most; fork one before it, or submit a new run"),
+              {{"run", RunName(run)}, {"depth", absl::StrCat(kForkDepthMax)}});
+}
+
+absl::Status ConversationBusy(const RunId& active) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_CONVERSATION_BUSY,
+              absl::StrCat("run.conversation: ", RunName(active),
+                           " of this conversation has not stopped; wait for its stop, cancel it, or tell it more with SendInput"),
+              {{"run", RunName(active)}});
+}
+
+absl::Status ConversationWentOn(const RunId& run, const RunId& later) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_CONVERSATION_BUSY,
+              absl::StrCat("the conversation of ", RunName(run), " went on with ", RunName(later), "; resume that one, or submit a new run of it"),
+              {{"run", RunName(run)}, {"later_run", RunName(later)}});
+}
+
 absl::Status RunAnswered(const RunId& run) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_ANSWERED,
               absl::StrCat(RunName(run), " gave its final answer, which never changes; submit a new run to say more"), {{"run", RunName(run)}});

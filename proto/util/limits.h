@@ -30,6 +30,11 @@ inline constexpr int64_t kEventBytesMax = 1 << 20;
 inline constexpr int64_t kEventsMax = 100'000;
 inline constexpr int64_t kJournalBytesMax = 64 << 20;
 inline constexpr absl::Duration kWaitMax = absl::Minutes(10);
+inline constexpr int32_t kForkDepthMax = 8;  // forks of forks
+inline constexpr int32_t kConversationKeyBytesMax = 128;
+// What a run reads of earlier ones of its conversation: the newest, as many as fit, but at least one.
+inline constexpr int32_t kConversationRunsMax = 20;
+inline constexpr int64_t kConversationBytesMax = 128 << 10;
 
 // One decision and its calls.
 inline constexpr int32_t kCallsPerDecisionMax = 64;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/planted_bug.h"
 #include "proto/util/errors.h"
+#include "storage/sqlite/relations.h"
 #include "storage/sqlite/request.h"
 
 namespace agentruntime::sqlite {
@@ -70,11 +71,15 @@ void Batch::Create(CreateItem& item) {
     item.outcome = *known;
     return;
   }
+  if (const auto refused = Refused(item.accepted); refused) {
+    item.outcome = *refused;
+    return;
+  }
   item.outcome = {CreateOutcome::Kind::kCreated, id};
   const auto journal_bytes = static_cast<int64_t>(item.event.body().size());
-  Statement& insert =
-      database_.Use("INSERT INTO runs (" AGENTRUNTIME_RUN_COLUMNS
-                    ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING");
+  Statement& insert = database_.Use(
+      "INSERT INTO runs (" AGENTRUNTIME_RUN_COLUMNS
+      ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING");
   BindAccepted(insert, item.accepted);
   BindState(insert, id, item.state, epoch_, journal_bytes, true);
   if (insert.Run() == 0) {
@@ -102,11 +107,34 @@ void Batch::Create(CreateItem& item) {
   changed_.push_back(id);
 }
 
+std::optional<CreateOutcome> Batch::Refused(const AcceptedRow& row) {
+  if (row.base) {
+    const Run& base = Find(row.base->run);
+    if (!base.exists || base.last_sequence < row.base->sequence) return CreateOutcome{CreateOutcome::Kind::kNoBase, row.base->run};
+  }
+  if (row.conversation.empty()) return std::nullopt;
+  WriteStates();
+  const std::optional<RunId> active = ActiveOfConversation(database_, row.tenant, row.conversation);
+  if (!active) return std::nullopt;
+  return CreateOutcome{CreateOutcome::Kind::kBusy, *active};
+}
+
+bool Batch::WentOn(const Run& run) {
+  Statement& select = database_.Use(
+      "SELECT 1 FROM runs AS later JOIN runs AS run ON later.tenant = run.tenant AND later.conversation = run.conversation "
+      "WHERE run.id = ?1 AND later.id > ?1 LIMIT 1");
+  const bool went_on = select.Bind(run.row).Step();
+  select.Reset();
+  return went_on;
+}
+
 void Batch::Append(AppendItem& item, uint64_t number) {
   Run& run = Find(item.run);
   const auto lost = lost_.find(item.run);
   item.lost_with_another = run.lost || (lost != lost_.end() && number < lost->second);
-  const bool fits = run.exists && item.epoch == epoch_ && item.epoch >= run.epoch && item.expected_last_sequence == run.last_sequence;
+  bool fits = run.exists && item.epoch == epoch_ && item.epoch >= run.epoch && item.expected_last_sequence == run.last_sequence;
+  // A run that is resumed is active again, which only the last one of its conversation may be.
+  if (fits && run.state == v1::RUN_STATE_STOPPED && item.state.state != v1::RUN_STATE_STOPPED) fits = !WentOn(run);
   if (item.lost_with_another || !fits) {
     item.result = AppendResult::kLost;
     run.lost = true;
@@ -133,6 +161,8 @@ void Batch::Delete(DeleteItem& item) {
     item.result = RunNotFound(item.run);
   } else if (run.state != v1::RUN_STATE_STOPPED) {
     item.result = RunNotStopped(item.run, run.state);
+  } else if (const std::optional<RunId> fork = AnyForkOf(database_, item.run); fork) {
+    item.result = RunHasForks(item.run, *fork);
   } else {
     BuryRun(item);
     deleted_bytes_ += run.journal_bytes;
@@ -175,20 +205,29 @@ void Batch::BuryRun(const DeleteItem& item) {
   database_.Use("DELETE FROM runs WHERE run = ?1").BindBlob(item.run.bytes()).Run();
 }
 
+bool Batch::WriteState(const RunId& id, Run& run) {
+  // Most appends leave the state as it is; without that column the indexes over it are not touched.
+  Statement& update =
+      run.state_changed
+          ? database_.Use("UPDATE runs SET (" AGENTRUNTIME_STATE_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?")
+          : database_.Use("UPDATE runs SET (" AGENTRUNTIME_DETAIL_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?");
+  BindState(update, id, *run.latest, run.epoch, run.journal_bytes, run.state_changed);
+  run.latest = nullptr;
+  run.state_changed = false;
+  return update.Bind(run.row).Run() == 1 || database_.failed();
+}
+
+void Batch::WriteStates() {
+  for (const RunId& id : changed_) {
+    if (Run& run = runs_[id]; run.latest != nullptr && run.state_changed) gone_ = !WriteState(id, run) || gone_;
+  }
+}
+
 bool Batch::Finish() {
   for (const RunId& id : changed_) {
-    Run& run = runs_[id];
-    if (run.latest == nullptr) continue;  // written already, only created, or deleted since
-    // Most appends leave the state as it is; without that column the index of unfinished runs is not touched.
-    Statement& update =
-        run.state_changed
-            ? database_.Use("UPDATE runs SET (" AGENTRUNTIME_STATE_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?")
-            : database_.Use("UPDATE runs SET (" AGENTRUNTIME_DETAIL_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?");
-    BindState(update, id, *run.latest, run.epoch, run.journal_bytes, run.state_changed);
-    if (update.Bind(run.row).Run() != 1 && !database_.failed()) return false;
-    run.latest = nullptr;
+    if (Run& run = runs_[id]; run.latest != nullptr) gone_ = !WriteState(id, run) || gone_;  // else: written already, only created, or deleted since
   }
-  return true;
+  return !gone_;
 }
 
 void Batch::Remember(RunCache& cache) const {

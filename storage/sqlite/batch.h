@@ -53,6 +53,13 @@ class Batch {
   void Append(AppendItem& item, uint64_t number);
   void Delete(DeleteItem& item);
   Run& Find(const RunId& id);
+  bool WriteState(const RunId& id, Run& run);
+  // Brings the column `state` of every run to what it is within this transaction, so that statements can ask for it.
+  void WriteStates();
+  // Why the run cannot be accepted: its base has gone, or its conversation has an active run.
+  std::optional<CreateOutcome> Refused(const AcceptedRow& row);
+  // Whether a stopped run's conversation went on without it.
+  bool WentOn(const Run& run);
   void InsertEvent(const RunId& run, const EventRow& event);
   void DeleteLabels(const RunId& run, absl::string_view tenant, absl::string_view labels_blob);
   void BuryRun(const DeleteItem& item);
@@ -63,6 +70,7 @@ class Batch {
   const RunCache& cache_;
   absl::flat_hash_map<RunId, Run> runs_;
   int64_t deleted_bytes_ = 0;
+  bool gone_ = false;           // the row of a run is not there any more
   std::vector<RunId> changed_;  // runs with a `latest` or created here, in the order of their first change
 };
 

@@ -20,9 +20,11 @@ using ::google::protobuf::internal::WireFormatLite;
 using ::google::protobuf::io::CodedInputStream;
 
 constexpr int kEnvelopeFieldMax = 5;  // fields 1-5 of Event are columns
-constexpr int kAcceptedColumns = 9;   // before accepted_crc
-constexpr int kStateFirst = 10;
-constexpr int kStateCrc = 29;
+constexpr int kAlwaysColumns = 9;     // run ... created_us
+constexpr int kSometimesColumns = 3;  // conversation, base, base_sequence: summed up if any is there, which rows of older formats do not have
+constexpr int kAcceptedCrc = kAlwaysColumns + kSometimesColumns;
+constexpr int kStateFirst = kAcceptedCrc + 1;
+constexpr int kStateCrc = kStateFirst + 19;
 constexpr int kStateColumns = kStateCrc - kStateFirst;
 
 // Where the envelope ends: protobuf writes fields in the order of their numbers, so the envelope comes first.
@@ -77,6 +79,8 @@ class SummingBinder {
     checksum_.AddNull();
     statement_.BindNull();
   }
+  // Not summed up.
+  void OnlyNull() { statement_.BindNull(); }
   // Sums up what is in another column already.
   void Only(absl::string_view bytes) { checksum_.Add(bytes); }
   void Sum() { statement_.Bind(checksum_.value()); }
@@ -138,11 +142,14 @@ RunProjection ReadProjection(Statement& statement) {
 
 bool RunSumsFit(Statement& statement) {
   Checksum accepted;
-  SumColumns(accepted, statement, 0, kAcceptedColumns);
+  SumColumns(accepted, statement, 0, kAlwaysColumns);
+  bool any = false;
+  for (int column = kAlwaysColumns; column < kAcceptedCrc; ++column) any = any || statement.Type(column) != SQLITE_NULL;
+  if (any) SumColumns(accepted, statement, kAlwaysColumns, kSometimesColumns);
   Checksum state;
   state.Add(statement.Bytes(kRunColumn));
   SumColumns(state, statement, kStateFirst, kStateColumns);
-  return accepted.value() == statement.Integer(kAcceptedColumns) && state.value() == statement.Integer(kStateCrc);
+  return accepted.value() == statement.Integer(kAcceptedCrc) && state.value() == statement.Integer(kStateCrc);
 }
 
 }  // namespace
@@ -191,22 +198,25 @@ StateRow MakeStateRow(RunProjection projection) {
 
 AcceptedRow MakeAcceptedRow(NewRun run) {
   AcceptedRow row;
-  const v1::RunCreated& created = run.created->run_created();
   row.run = run.id;
   row.tenant = std::move(run.tenant);
   row.request_id = std::move(run.request_id);
   row.request_hash = std::move(run.request_hash);
   row.title = std::move(run.title);
   row.created_us = absl::ToUnixMicros(FromProto(run.created->time()));
-  if (const std::optional<AgentName> name = ParseAgentName(created.agent())) {
+  const bool forked = run.created->has_run_forked();
+  const v1::RunCreated& created = run.created->run_created();
+  if (const std::optional<AgentName> name = ParseAgentName(forked ? run.created->run_forked().agent() : created.agent())) {
     row.agent = name->agent;
     row.revision = name->revision;
   }
   v1::RunCreated labels;
-  *labels.mutable_labels() = created.labels();
+  *labels.mutable_labels() = forked ? run.created->run_forked().labels() : created.labels();
   row.labels_blob = SerializeDeterministically(labels);
-  row.labels.assign(created.labels().begin(), created.labels().end());
+  row.labels.assign(labels.labels().begin(), labels.labels().end());
   std::sort(row.labels.begin(), row.labels.end());
+  row.conversation = created.conversation();
+  row.base = run.forked_from;
   return row;
 }
 
@@ -221,6 +231,13 @@ void BindAccepted(Statement& statement, const AcceptedRow& row) {
   binder.Text(row.title);
   binder.Blob(row.labels_blob);
   binder.Integer(row.created_us);
+  if (row.conversation.empty() && !row.base) {
+    for (int column = 0; column < kSometimesColumns; ++column) binder.OnlyNull();
+  } else {
+    row.conversation.empty() ? binder.Null() : binder.Text(row.conversation);
+    row.base ? binder.Blob(row.base->run.bytes()) : binder.Null();
+    row.base ? binder.Integer(row.base->sequence) : binder.Null();
+  }
   binder.Sum();
 }
 
@@ -262,6 +279,10 @@ absl::StatusOr<RunRecord> ReadRun(Statement& statement) {
   record.agent = AgentNameOf(statement);
   record.title = std::string(statement.Bytes(6));
   record.create_time = absl::FromUnixMicros(statement.Integer(kCreatedColumn));
+  record.conversation = std::string(statement.Bytes(kConversationColumn));
+  if (const std::optional<RunId> base = RunId::FromBytes(statement.Bytes(kConversationColumn + 1))) {
+    record.forked_from = ForkPoint{*base, statement.Integer(kConversationColumn + 2)};
+  }
   record.projection = ReadProjection(statement);
   v1::RunCreated labels;
   v1::Run detail;

@@ -50,6 +50,8 @@ struct AcceptedRow {
   std::vector<std::pair<std::string, std::string>> labels;  // by key
   std::string labels_blob;
   int64_t created_us = 0;
+  std::string conversation;       // "": NULL
+  std::optional<ForkPoint> base;  // of a fork
 };
 AcceptedRow MakeAcceptedRow(NewRun run);
 
@@ -58,7 +60,8 @@ absl::string_view StateText(v1::RunState state);
 absl::string_view StopReasonText(v1::StopReason reason);
 
 // Columns of `runs` in the order that ReadRun expects. A macro, because statements are literals.
-#define AGENTRUNTIME_ACCEPTED_COLUMNS "run, tenant, request_id, request_hash, agent, revision, title, labels, created_us, accepted_crc"
+#define AGENTRUNTIME_ACCEPTED_COLUMNS \
+  "run, tenant, request_id, request_hash, agent, revision, title, labels, created_us, conversation, base, base_sequence, accepted_crc"
 #define AGENTRUNTIME_DETAIL_COLUMNS                                                                                                   \
   "stop_reason, steps, tool_calls, input_tokens, cached_input_tokens, output_tokens, active_us, started_us, updated_us, stopped_us, " \
   "last_sequence, answer_sequence, last_step, barren_starts, wake_us, epoch, journal_bytes, detail, state_crc"
@@ -72,8 +75,9 @@ enum RunColumn {
   kAgentColumn = 4,
   kRevisionColumn = 5,
   kCreatedColumn = 8,
-  kStateColumn = 10,
-  kStopReasonColumn = 11,
+  kConversationColumn = 9,
+  kStateColumn = 13,
+  kStopReasonColumn = 14,
 };
 
 // Bind values in the order of the columns and, last, the checksum. `with_state` false: without the column `state`, which is as it was.

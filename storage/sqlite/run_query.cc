@@ -40,6 +40,14 @@ bool OnlyUnfinished(const RunQuery& query) {
 
 // The next `count` rows of the walk.
 Statement& Walk(Database& database, const RunQuery& query, const Range& range, int64_t count) {
+  if (!query.conversation.empty()) {
+    Statement& select = query.oldest_first
+                            ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
+                                           " FROM runs WHERE tenant = ?4 AND conversation = ?5 AND run > ?1 AND run < ?2 ORDER BY run LIMIT ?3")
+                            : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
+                                           " FROM runs WHERE tenant = ?4 AND conversation = ?5 AND run > ?1 AND run < ?2 ORDER BY run DESC LIMIT ?3");
+    return select.BindBlob(range.low).BindBlob(range.high).Bind(count).BindText(query.tenant).BindText(query.conversation);
+  }
   if (!query.labels.empty()) {
     const auto& [key, value] = *query.labels.begin();
     Statement& select =
@@ -75,6 +83,7 @@ bool ColumnsMatch(Statement& row, const RunQuery& query) {
   if (!IsAnyOf(row.Bytes(kStateColumn), query.states, &StateText)) return false;
   if (!IsAnyOf(row.Bytes(kStopReasonColumn), query.stop_reasons, &StopReasonText)) return false;
   if (!query.agent.empty() && row.Bytes(kAgentColumn) != query.agent) return false;
+  if (!query.conversation.empty() && row.Bytes(kConversationColumn) != query.conversation) return false;
   if (query.revision != 0 && row.Integer(kRevisionColumn) != query.revision) return false;
   const absl::Time created = absl::FromUnixMicros(row.Integer(kCreatedColumn));
   if (query.created_after && created < *query.created_after) return false;

@@ -21,9 +21,9 @@ struct WalkedPage {
   std::optional<RunId> next;  // the last of them, if the walk ended before its end
 };
 
-// Walks the index that narrows the query most (a label, unfinished runs, all runs) in the order of ids, between the ids of the query's times, and tests the
-// other conditions row by row, `rows_max` rows at most. Each statement looks at no more than kReadRowsMax of them, so that a query which matches few of
-// many runs holds no long transaction.
+// Walks the index that narrows the query most (a conversation, a label, unfinished runs, all runs) in the order of ids, between the ids of the query's times,
+// and tests the other conditions row by row, `rows_max` rows at most. Each statement looks at no more than kReadRowsMax of them, so that a query which matches
+// few of many runs holds no long transaction.
 absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query, int64_t rows_max, SetAside& set_aside);
 
 // Rows that one search looks at.

@@ -125,6 +125,27 @@ CREATE VIEW journal AS
   FROM events ORDER BY events.run, sequence;
 )sql";
 
+// Forks and conversations. One active run of a conversation is a unique index: whatever is wrong above it, there are never two.
+constexpr char kFormat3[] = R"sql(
+ALTER TABLE runs ADD COLUMN conversation TEXT;    -- NULL if of none
+ALTER TABLE runs ADD COLUMN base BLOB;            -- of a fork: the run whose events up to base_sequence are its own too
+ALTER TABLE runs ADD COLUMN base_sequence INTEGER;
+CREATE INDEX runs_by_base ON runs (base) WHERE base IS NOT NULL;
+CREATE UNIQUE INDEX runs_active_in_conversation ON runs (tenant, conversation) WHERE conversation IS NOT NULL AND state <> 'STOPPED';
+CREATE INDEX runs_by_conversation ON runs (tenant, conversation, run) WHERE conversation IS NOT NULL;
+CREATE INDEX runs_accepted_in_conversation ON runs (tenant, conversation, id) WHERE conversation IS NOT NULL;
+DROP VIEW IF EXISTS journal;
+CREATE VIEW journal AS
+  SELECT lower(hex(run)) AS run, sequence, step, epoch, datetime(time_us / 1000000, 'unixepoch') AS time,
+         CASE hex(substr(body, 1, 1))
+           WHEN '4A' THEN 'run_forked' WHEN '52' THEN 'run_created' WHEN '5A' THEN 'run_started' WHEN '62' THEN 'model_called'
+           WHEN '6A' THEN 'model_failed' WHEN '72' THEN 'decision_made' WHEN '7A' THEN 'call_started' WHEN '82' THEN 'call_failed'
+           WHEN '8A' THEN 'call_waiting' WHEN '92' THEN 'call_resolved' WHEN '9A' THEN 'call_finished' WHEN 'A2' THEN 'input_received'
+           WHEN 'AA' THEN 'context_compacted' WHEN 'B2' THEN 'cancel_requested' WHEN 'BA' THEN 'run_stopped' WHEN 'C2' THEN 'run_resumed' END AS kind,
+         length(body) AS bytes
+  FROM events ORDER BY events.run, sequence;
+)sql";
+
 }  // namespace
 
 absl::Status CheckFormat(absl::string_view path, uint32_t application_id, uint32_t format) {
@@ -154,6 +175,7 @@ absl::Status Migrate(Database& database, absl::string_view path) {
   const int64_t format = database.Query("PRAGMA user_version");
   if (format < 1) database.Execute(kFormat1);
   if (format < 2) database.Execute(kFormat2);
+  if (format < 3) database.Execute(kFormat3);
   if (format < kFormat) database.Execute(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kFormat).c_str());
   database.Execute("COMMIT");
   if (database.failed()) return OpenError(database, path);

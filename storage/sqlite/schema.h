@@ -10,7 +10,7 @@
 namespace agentruntime::sqlite {
 
 // Rises with each change of the tables and with each new kind or meaning of an event: an older server must not misread a newer journal.
-inline constexpr int32_t kFormat = 2;
+inline constexpr int32_t kFormat = 3;
 // "AgRt": tells our files from other SQLite databases.
 inline constexpr int32_t kApplicationId = 0x41675274;
 

@@ -13,6 +13,8 @@
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
+#include "storage/sqlite/journal.h"
+#include "storage/sqlite/relations.h"
 #include "storage/sqlite/request.h"
 #include "storage/sqlite/rows.h"
 #include "storage/sqlite/run_query.h"
@@ -43,45 +45,6 @@ int64_t FreeBytes(const std::string& path) {
   return static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
 }
 
-// The run's row, within the transaction that is open.
-absl::StatusOr<RunRecord> SelectRun(Database& database, const RunId& run) {
-  Statement& select = database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE run = ?1");
-  if (!select.BindBlob(run.bytes()).Step()) {
-    RETURN_IF_ERROR(database.TakeError());
-    return RunNotFound(run);
-  }
-  absl::StatusOr<RunRecord> record = ReadRun(select);
-  select.Reset();
-  return record;
-}
-
-// Events after `after` as far as the limit allows. A journal without gaps is the store's promise, so a missing event is damage.
-absl::StatusOr<std::vector<EventPtr>> SelectEvents(Database& database, const RunId& run, Sequence after, Sequence last, const ReadLimit& limit) {
-  const int64_t count = std::min<int64_t>(std::clamp(limit.events_max, 1, kReadRowsMax), last - after);
-  std::vector<EventPtr> events;
-  if (count <= 0) return events;
-  Statement& select =
-      database.Use("SELECT sequence, time_us, active_us, step, epoch, body, crc FROM events WHERE run = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3");
-  select.BindBlob(run.bytes()).Bind(after).Bind(count);
-  int64_t bytes = 0;
-  while (bytes < limit.bytes_max || events.empty()) {
-    if (!select.Step()) {
-      RETURN_IF_ERROR(database.TakeError());
-      if (static_cast<int64_t>(events.size()) == count) return events;
-      return RunDamaged(run, absl::StrCat("event ", after + 1 + static_cast<int64_t>(events.size()), " is missing"));
-    }
-    if (select.Integer(0) != after + 1 + static_cast<int64_t>(events.size())) {
-      return RunDamaged(run, absl::StrCat("event ", after + 1 + static_cast<int64_t>(events.size()), " is missing"));
-    }
-    const auto size = static_cast<int64_t>(select.Bytes(5).size());
-    if (!events.empty() && bytes + size > limit.bytes_max) break;
-    bytes += size;
-    ASSIGN_OR_RETURN(events.emplace_back(), ReadEvent(select, run));
-  }
-  select.Reset();
-  return events;
-}
-
 }  // namespace
 
 SqliteStore::SqliteStore(std::shared_ptr<Core> core) : core_(std::move(core)) {}
@@ -91,8 +54,9 @@ SqliteStore::~SqliteStore() { core_->writer->Stop(); }
 Epoch SqliteStore::epoch() const { return core_->epoch; }
 
 void SqliteStore::Create(NewRun run, CreateDone done) {
-  Require(run.created != nullptr && run.created->has_run_created() && run.created->sequence() == 1, "event 1 is run_created", run.id);
-  Require(run.projection.last_sequence == 1, "the projection is of event 1", run.id);
+  Require(run.created != nullptr && (run.forked_from ? run.created->has_run_forked() : run.created->has_run_created()), "it begins with its own event", run.id);
+  Require(run.created->sequence() == (run.forked_from ? run.forked_from->sequence : 0) + 1, "its first event follows what it shares", run.id);
+  Require(run.projection.last_sequence == run.created->sequence(), "the projection is of that event", run.id);
   CreateItem create;
   create.event = MakeEventRow(run.id, *run.created);
   create.state = MakeStateRow(std::move(run.projection));
@@ -154,7 +118,7 @@ absl::StatusOr<std::vector<EventPtr>> SqliteStore::ReadEvents(const RunId& run, 
   reader->Use("BEGIN").Run();
   absl::StatusOr<RunRecord> record = SelectRun(*reader, run);
   if (record.ok()) {
-    absl::StatusOr<std::vector<EventPtr>> events = SelectEvents(*reader, run, after, record->projection.last_sequence, limit);
+    absl::StatusOr<std::vector<EventPtr>> events = SelectEvents(*reader, *record, after, limit);
     core_->set_aside.Note(run, events.status());
     return events;
   }
@@ -170,6 +134,11 @@ absl::StatusOr<RunRecord> SqliteStore::GetRun(const RunId& run) {
 }
 
 absl::StatusOr<RunPage> SqliteStore::ListRuns(const RunQuery& query) { return Search(*core_->readers, query, SearchBounds(), core_->set_aside); }
+
+absl::StatusOr<std::vector<RunId>> SqliteStore::Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  return SelectConversation(*reader, tenant, conversation, limit);
+}
 
 absl::StatusOr<std::vector<UnfinishedRun>> SqliteStore::UnfinishedRuns(std::optional<RunId> after, int32_t limit) {
   ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());

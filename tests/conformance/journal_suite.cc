@@ -16,32 +16,6 @@ class JournalSuite : public StoreSuite {};
 using Kind = CreateOutcome::Kind;
 using ::testing::ElementsAre;
 
-std::vector<Sequence> Sequences(const std::vector<EventPtr>& events) {
-  std::vector<Sequence> sequences;
-  for (const EventPtr& event : events) sequences.push_back(event->sequence());
-  return sequences;
-}
-
-// Holds the store's thread until released, so that what is queued meanwhile is one batch.
-class Plug {
- public:
-  Plug(Store& store, const RunId& run) {
-    store.Create(TestRun(run), [this](CreateOutcome) {
-      plugged_.Set(true);
-      release_.Wait();
-      left_.Set(true);
-    });
-    plugged_.Wait();
-  }
-  void Release() {
-    release_.Set(true);
-    left_.Wait();
-  }
-
- private:
-  Awaited<bool> plugged_, release_, left_;
-};
-
 TEST_P(JournalSuite, CreatedRunIsReadBack) {
   const NewRun run = TestRun(TestRunId(1), {.labels = {{"customer", "acme"}, {"team", "search"}}, .created = 5});
   const CreateOutcome outcome = CreateNow(store(), run);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/base/status.h"
+#include "proto/util/names.h"
 #include "proto/util/time.h"
 
 namespace agentruntime {
@@ -35,6 +36,7 @@ NewRun TestRun(const RunId& id, const RunOptions& options) {
   created->set_sequence(1);
   *created->mutable_time() = ToProto(TestTime(options.created));
   created->mutable_run_created()->set_agent(options.agent);
+  created->mutable_run_created()->set_conversation(options.conversation);
   created->mutable_run_created()->add_input()->set_text("What is the rate limit?");
   created->mutable_run_created()->mutable_labels()->insert(options.labels.begin(), options.labels.end());
   NewRun run;
@@ -47,6 +49,22 @@ NewRun TestRun(const RunId& id, const RunOptions& options) {
   run.projection.state = v1::RUN_STATE_QUEUED;
   run.projection.last_sequence = 1;
   run.projection.update_time = TestTime(options.created);
+  return run;
+}
+
+NewRun TestFork(const RunId& id, const RunId& base, Sequence sequence, Epoch epoch, const RunOptions& options) {
+  NewRun run = TestRun(id, options);
+  auto forked = std::make_shared<v1::Event>();
+  forked->set_sequence(sequence + 1);
+  *forked->mutable_time() = ToProto(TestTime(options.created));
+  forked->set_epoch(epoch);
+  forked->mutable_run_forked()->mutable_source()->set_run(RunName(base));
+  forked->mutable_run_forked()->mutable_source()->set_sequence(sequence);
+  forked->mutable_run_forked()->set_agent(options.agent);
+  forked->mutable_run_forked()->mutable_labels()->insert(options.labels.begin(), options.labels.end());
+  run.created = std::move(forked);
+  run.projection.last_sequence = sequence + 1;
+  run.forked_from = ForkPoint{base, sequence};
   return run;
 }
 
@@ -115,6 +133,12 @@ absl::Status DeleteNow(Store& store, const RunId& run) {
   return status.Wait();
 }
 
+std::vector<Sequence> Sequences(const std::vector<EventPtr>& events) {
+  std::vector<Sequence> sequences;
+  for (const EventPtr& event : events) sequences.push_back(event->sequence());
+  return sequences;
+}
+
 absl::StatusOr<std::vector<EventPtr>> ReadAll(Store& store, const RunId& run) {
   std::vector<EventPtr> events;
   for (;;) {
@@ -136,7 +160,9 @@ std::string ToText(const RunProjection& projection) {
 
 std::string ToText(const RunRecord& record) {
   std::string text = absl::StrCat(record.id.ToString(), " tenant \"", record.tenant, "\" agent ", record.agent, " title ", record.title, " created ",
-                                  TimeText(record.create_time), "\n", ToText(record.projection));
+                                  TimeText(record.create_time), " conversation \"", record.conversation, "\" fork of ",
+                                  record.forked_from ? absl::StrCat(record.forked_from->run.ToString(), " behind ", record.forked_from->sequence) : "none",
+                                  "\n", ToText(record.projection));
   for (const auto& [key, value] : record.labels) absl::StrAppend(&text, "\n", key, "=", value);
   return text;
 }

@@ -48,8 +48,12 @@ struct RunOptions {
   std::string tenant;
   std::map<std::string, std::string> labels;
   double created = 0;  // seconds of TestTime
+  std::string conversation;
 };
 NewRun TestRun(const RunId& id, const RunOptions& options = {});
+
+// A fork of `base` behind its event `sequence`.
+NewRun TestFork(const RunId& id, const RunId& base, Sequence sequence, Epoch epoch, const RunOptions& options = {});
 
 // A projection after event `last`, in `state`, with something in every field.
 RunProjection TestProjection(Sequence last, v1::RunState state = v1::RUN_STATE_RUNNING);
@@ -65,6 +69,28 @@ absl::Status DeleteNow(Store& store, const RunId& run);
 
 // All events, by pages; the status of the first page that fails.
 absl::StatusOr<std::vector<EventPtr>> ReadAll(Store& store, const RunId& run);
+
+// Holds the store's thread until released, so that what is queued meanwhile is one batch.
+class Plug {
+ public:
+  Plug(Store& store, const RunId& run) {
+    store.Create(TestRun(run), [this](CreateOutcome) {
+      plugged_.Set(true);
+      release_.Wait();
+      left_.Set(true);
+    });
+    plugged_.Wait();
+  }
+  void Release() {
+    release_.Set(true);
+    left_.Wait();
+  }
+
+ private:
+  Awaited<bool> plugged_, release_, left_;
+};
+
+std::vector<Sequence> Sequences(const std::vector<EventPtr>& events);
 
 // Text of every field, to compare whole values.
 std::string ToText(const RunProjection& projection);

@@ -18,8 +18,13 @@ struct DiskRun {
   RunRecord record;
   std::string request_id;
   std::string request_hash;
-  std::vector<std::string> events;  // event 1 first
+  std::vector<std::string> events;  // its own: event 1 first, or, of a fork, the one behind those that it shares
   Epoch epoch = 0;                  // of the last event
+  int64_t number = 0;               // in the order in which runs were accepted
+
+  // Of the last event that lies with other runs.
+  Sequence shared() const { return record.forked_from ? record.forked_from->sequence : 0; }
+  Sequence last() const { return shared() + static_cast<Sequence>(events.size()); }
 };
 
 struct DiskRequest {
@@ -33,6 +38,7 @@ using RequestKey = std::pair<std::string, std::string>;  // tenant, request id
 struct Disk {
   Mutex mu;
   Epoch epoch ABSL_GUARDED_BY(mu) = 0;  // of the last opening
+  int64_t accepted ABSL_GUARDED_BY(mu) = 0;
   std::map<RunId, DiskRun> runs ABSL_GUARDED_BY(mu);
   std::map<RequestKey, DiskRequest> requests ABSL_GUARDED_BY(mu);
   std::map<std::string, std::vector<v1::Agent>> agents ABSL_GUARDED_BY(mu);  // by agent id: revisions, the first one first

@@ -68,9 +68,28 @@ std::optional<CreateOutcome> Known(Disk& disk, const std::string& tenant, const 
   return CreateOutcome{at->second.deleted ? Kind::kDeleted : at->second.hash == hash ? Kind::kExists : Kind::kReused, at->second.run};
 }
 
+// Runs of a conversation, in the order of their ids.
+std::vector<const DiskRun*> RunsOf(const Disk& disk, const std::string& tenant, const std::string& conversation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu) {
+  std::vector<const DiskRun*> runs;
+  if (conversation.empty()) return runs;
+  for (const auto& [id, row] : disk.runs) {
+    if (row.record.tenant == tenant && row.record.conversation == conversation) runs.push_back(&row);
+  }
+  return runs;
+}
+
+bool IsActive(const DiskRun& row) { return row.record.projection.state != v1::RUN_STATE_STOPPED; }
+
+// A run's event, wherever it lies.
+const std::string& EventOf(const Disk& disk, const DiskRun* row, Sequence sequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu) {
+  while (sequence <= row->shared()) row = &disk.runs.at(row->record.forked_from->run);
+  return row->events[static_cast<size_t>(sequence - row->shared() - 1)];
+}
+
 bool Matches(const RunRecord& record, const RunQuery& query) {
   const auto in = [](const auto& values, auto value) { return values.empty() || std::find(values.begin(), values.end(), value) != values.end(); };
   const RunProjection& projection = record.projection;
+  if (!query.conversation.empty() && record.conversation != query.conversation) return false;
   if (record.tenant != query.tenant || !in(query.states, projection.state)) return false;
   if (!query.stop_reasons.empty() && (!projection.stop || !in(query.stop_reasons, projection.stop->reason()))) return false;
   if (!query.agent.empty()) {
@@ -127,6 +146,7 @@ class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
   void Apply(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
   void ApplyCreate(CreateItem& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyAppend(AppendItem& item, uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
+  bool WentOn(const DiskRun& row, const AppendRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyDelete(DeleteItem& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void TakeBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -218,15 +238,37 @@ void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
     item.outcome = *known;
     return;
   }
+  if (run.forked_from) {
+    const auto base = disk.runs.find(run.forked_from->run);
+    if (base == disk.runs.end() || base->second.last() < run.forked_from->sequence) {
+      item.outcome = {CreateOutcome::Kind::kNoBase, run.forked_from->run};
+      return;
+    }
+  }
+  for (const DiskRun* other : RunsOf(disk, run.tenant, run.created->run_created().conversation())) {
+    if (!IsActive(*other)) continue;
+    item.outcome = {CreateOutcome::Kind::kBusy, other->record.id};
+    return;
+  }
   item.outcome = {CreateOutcome::Kind::kCreated, run.id};
   if (disk.runs.contains(run.id)) {
     item.outcome.kind = CreateOutcome::Kind::kReused;
     return;
   }
   const v1::RunCreated& created = run.created->run_created();
+  const v1::RunForked& forked = run.created->run_forked();
+  const auto& labels = run.forked_from ? forked.labels() : created.labels();
   DiskRun& row = disk.runs[run.id];
-  row.record = {run.id, run.tenant, created.agent(), run.title, {}, FromProto(run.created->time()), std::move(run.projection)};
-  row.record.labels.insert(created.labels().begin(), created.labels().end());
+  row.record = {run.id,
+                run.tenant,
+                run.forked_from ? forked.agent() : created.agent(),
+                run.title,
+                {labels.begin(), labels.end()},
+                FromProto(run.created->time()),
+                created.conversation(),
+                run.forked_from,
+                std::move(run.projection)};
+  row.number = ++disk.accepted;
   row.request_id = run.request_id;
   row.request_hash = run.request_hash;
   row.events.push_back(run.created->SerializeAsString());
@@ -235,13 +277,20 @@ void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
   commits.Durable(row, 1);
 }
 
+// Whether the run is to be resumed although its conversation has a later one.
+bool SimulatedStore::Core::WentOn(const DiskRun& row, const AppendRequest& request) const {
+  if (IsActive(row) || request.projection.state == v1::RUN_STATE_STOPPED) return false;
+  const std::vector<const DiskRun*> runs = RunsOf(disk, row.record.tenant, row.record.conversation);
+  return std::any_of(runs.begin(), runs.end(), [&](const DiskRun* other) { return other->number > row.number; });
+}
+
 void SimulatedStore::Core::ApplyAppend(AppendItem& item, uint64_t number) {
   const AppendRequest& request = item.request;
   const auto at = disk.runs.find(request.run);
   const auto known = lost.find(request.run);
   item.lost_with_another = lost_in_batch.contains(request.run) || (known != lost.end() && number < known->second);
   const bool fits = at != disk.runs.end() && request.epoch == epoch && disk.epoch == epoch && request.epoch >= at->second.epoch &&
-                    request.expected_last_sequence == static_cast<Sequence>(at->second.events.size());
+                    request.expected_last_sequence == at->second.last() && !WentOn(at->second, request);
   if (item.lost_with_another || !fits) {
     item.result = AppendResult::kLost;
     lost_in_batch[request.run] = true;
@@ -262,6 +311,11 @@ void SimulatedStore::Core::ApplyDelete(DeleteItem& item) {
     item.result = RunNotFound(item.run);
   } else if (at->second.record.projection.state != v1::RUN_STATE_STOPPED) {
     item.result = RunNotStopped(item.run, at->second.record.projection.state);
+  } else if (const auto fork =
+                 std::find_if(disk.runs.begin(), disk.runs.end(),
+                              [&](const auto& other) { return other.second.record.forked_from && other.second.record.forked_from->run == item.run; });
+             fork != disk.runs.end()) {
+    item.result = RunHasForks(item.run, fork->first);
   } else {
     if (!at->second.request_id.empty()) disk.requests[RequestKey(at->second.record.tenant, at->second.request_id)].deleted = true;
     disk.runs.erase(at);
@@ -352,7 +406,8 @@ void SimulatedStore::GiveUp() { core_->SetWritable(false); }
 Epoch SimulatedStore::epoch() const { return core_->epoch; }
 
 void SimulatedStore::Create(NewRun run, CreateDone done) {
-  Require(run.created != nullptr && run.created->has_run_created() && run.created->sequence() == 1 && run.projection.last_sequence == 1);
+  Require(run.created != nullptr && (run.forked_from ? run.created->has_run_forked() : run.created->has_run_created()));
+  Require(run.created->sequence() == (run.forked_from ? run.forked_from->sequence : 0) + 1 && run.projection.last_sequence == run.created->sequence());
   core_->commits.Queued(run);
   auto item = std::make_unique<Item>();
   item->what = CreateItem{.run = std::move(run), .done = std::move(done)};
@@ -390,11 +445,10 @@ absl::StatusOr<std::vector<EventPtr>> SimulatedStore::ReadEvents(const RunId& ru
   MutexLock disk_lock(core_->disk.mu);
   const auto at = core_->disk.runs.find(run);
   if (at == core_->disk.runs.end()) return RunNotFound(run);
-  const std::vector<std::string>& rows = at->second.events;
   std::vector<EventPtr> events;
   int64_t bytes = 0;
-  for (auto i = static_cast<size_t>(std::max<Sequence>(after, 0)); i < rows.size() && static_cast<int32_t>(events.size()) < limit.events_max; ++i) {
-    EventPtr event = ParseEvent(rows[i]);
+  for (Sequence next = std::max<Sequence>(after, 0) + 1; next <= at->second.last() && static_cast<int32_t>(events.size()) < limit.events_max; ++next) {
+    EventPtr event = ParseEvent(EventOf(core_->disk, &at->second, next));
     bytes += BodyBytes(*event);
     if (!events.empty() && bytes > limit.bytes_max) break;
     events.push_back(std::move(event));
@@ -427,6 +481,19 @@ absl::StatusOr<RunPage> SimulatedStore::ListRuns(const RunQuery& query) {
     if (static_cast<int32_t>(page.runs.size()) < query.limit) page.runs.push_back(*record);
   }
   return page;
+}
+
+absl::StatusOr<std::vector<RunId>> SimulatedStore::Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) {
+  MutexLock lock(core_->mu);
+  if (!core_->connected) return Gone();
+  MutexLock disk_lock(core_->disk.mu);
+  std::vector<const DiskRun*> found = RunsOf(core_->disk, tenant, conversation);
+  std::sort(found.begin(), found.end(), [](const DiskRun* a, const DiskRun* b) { return a->number > b->number; });
+  std::vector<RunId> runs;
+  for (const DiskRun* row : found) {
+    if (static_cast<int32_t>(runs.size()) < limit) runs.push_back(row->record.id);
+  }
+  return runs;
 }
 
 absl::StatusOr<std::vector<UnfinishedRun>> SimulatedStore::UnfinishedRuns(std::optional<RunId> after, int32_t limit) {

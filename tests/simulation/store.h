@@ -61,6 +61,7 @@ class SimulatedStore final : public Store {
   absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) override;
   absl::StatusOr<RunRecord> GetRun(const RunId& run) override;
   absl::StatusOr<RunPage> ListRuns(const RunQuery& query) override;
+  absl::StatusOr<std::vector<RunId>> Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) override;
   absl::StatusOr<std::vector<UnfinishedRun>> UnfinishedRuns(std::optional<RunId> after, int32_t limit) override;
   absl::StatusOr<StoreInfo> Info() override;
   bool writable() const override;

@@ -127,8 +127,15 @@ TEST_F(SqliteOpenTest, NewerFormatInTheLogAloneIsRefused) {
 TEST_F(SqliteOpenTest, AnOlderFormatIsBroughtUpToDate) {
   MakeDatabase();
   const std::vector<std::string> views = Rows("SELECT sql FROM sqlite_schema WHERE type = 'view' ORDER BY name");
-  Sql("DROP VIEW journal; CREATE VIEW journal AS SELECT 1; PRAGMA user_version=1");
-  ASSERT_TRUE(Open().ok());
+  Sql("DROP VIEW journal; CREATE VIEW journal AS SELECT 1; DROP INDEX runs_by_base; DROP INDEX runs_active_in_conversation; DROP INDEX runs_by_conversation; "
+      "DROP INDEX runs_accepted_in_conversation; ALTER TABLE runs DROP COLUMN conversation; ALTER TABLE runs DROP COLUMN base; "
+      "ALTER TABLE runs DROP COLUMN base_sequence; PRAGMA user_version=1");
+  {
+    auto stores = OpenStores({.path = path_});
+    ASSERT_TRUE(stores.ok()) << stores.status();
+    EXPECT_TRUE(stores->store->GetRun(TestRunId(1)).ok()) << "its checksum was made before the newer columns were there";
+    EXPECT_EQ(AppendNow(*stores->store, TestAppend(TestRunId(1), stores->store->epoch(), 1)), AppendResult::kDurable);
+  }
   EXPECT_EQ(Rows("PRAGMA user_version"), std::vector<std::string>{absl::StrCat(kFormat)});
   EXPECT_EQ(Rows("SELECT sql FROM sqlite_schema WHERE type = 'view' ORDER BY name"), views);
 }
@@ -200,23 +207,27 @@ TEST_F(SqliteOpenTest, PeopleCanReadTheTables) {
     ASSERT_TRUE(stores.ok()) << stores.status();
     const RunId run = TestRunId(1);
     CreateNow(*stores->store, TestRun(run));
-    AppendRequest request = TestAppend(run, stores->store->epoch(), 1, 13, StoppedProjection(14));
+    AppendRequest request = TestAppend(run, stores->store->epoch(), 1, 15, StoppedProjection(16));
     // One event of each kind, which the view names by the body's first byte.
     const google::protobuf::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
-    ASSERT_EQ(kinds.field_count(), 14);
-    for (int i = 1; i < kinds.field_count(); ++i) {
+    ASSERT_EQ(kinds.field_count(), 16);
+    size_t next = 0;
+    for (int i = 0; i < kinds.field_count(); ++i) {
+      if (kinds.field(i)->number() == v1::Event::kRunCreatedFieldNumber) continue;  // event 1
       auto event = std::make_shared<v1::Event>();
-      event->set_sequence(i + 1);
+      event->set_sequence(static_cast<Sequence>(next) + 2);
       event->GetReflection()->MutableMessage(event.get(), kinds.field(i));
-      request.events[static_cast<size_t>(i) - 1] = std::move(event);
+      request.events[next++] = std::move(event);
     }
     ASSERT_EQ(AppendNow(*stores->store, std::move(request)), AppendResult::kDurable);
   }
   std::vector<std::string> rows = Rows("SELECT agent || ' ' || state || ' ' || stop_reason || ' ' || steps FROM run_list");
   for (const std::string& kind : Rows("SELECT kind FROM journal")) rows.push_back(kind);
-  std::vector<std::string> expected = {"docs/1 STOPPED FINAL_ANSWER 3"};
+  std::vector<std::string> expected = {"docs/1 STOPPED FINAL_ANSWER 3", "run_created"};
   const google::protobuf::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
-  for (int i = 0; i < kinds.field_count(); ++i) expected.push_back(kinds.field(i)->name());
+  for (int i = 0; i < kinds.field_count(); ++i) {
+    if (kinds.field(i)->number() != v1::Event::kRunCreatedFieldNumber) expected.push_back(kinds.field(i)->name());
+  }
   EXPECT_EQ(rows, expected);
 }
 
