@@ -16,6 +16,9 @@
 namespace agentruntime {
 namespace {
 
+// For the model.
+constexpr char kDeniedToFork[] = "denied: this run is a fork that may call read-only tools only, and this tool changes something; go on without it";
+
 v1::Event FinishedWithText(const CallId& id, v1::CallOutcome outcome, std::string text) {
   v1::Event fact;
   fact.set_step(id.step);
@@ -78,6 +81,7 @@ v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepStat
   const auto planned = plan.tools.find(request.tool());
   if (planned == plan.tools.end()) return FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, NoSuchTool(plan, request.tool()));
   const ToolSpec& spec = *planned->second.spec;
+  if (!state.allow_side_effects && spec.side_effect != v1::SIDE_EFFECT_READ_ONLY) return FinishedWithText(call.id, v1::CALL_OUTCOME_DENIED, kDeniedToFork);
   v1::Event fact;
   fact.set_step(call.id.step);
   v1::CallStarted* const started = fact.mutable_call_started();

@@ -18,7 +18,8 @@ void ReplyWhenDurable(Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
     if (durable) {
       reply->Complete(std::move(run));
     } else {
-      reply->Complete(StoreUnavailable("another server has taken the run over"));
+      // Also a resume that a new run of the conversation has overtaken: who asks again hears of that one.
+      reply->Complete(StoreUnavailable("another server has taken the run over, or its conversation went on"));
     }
   });
 }
@@ -84,6 +85,7 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
   const RunState& state = session.state();
   if (WasSeen(session, command.request_id, command.request_hash, reply)) return;
   absl::Status allowed = CheckMaximum(command.limits, session.options().maximum_limits, "limits");
+  if (allowed.ok() && command.later_run) allowed = ConversationWentOn(state.id, *command.later_run);
   if (allowed.ok()) allowed = CheckResume(state, command.limits, command.deadline);
   if (allowed.ok()) allowed = CheckPrice(state.limits.has_max_cost_micros() ? state.limits : command.limits, session.plan());
   if (!allowed.ok()) {

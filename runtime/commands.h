@@ -21,6 +21,7 @@ struct ResumeCommand {
   std::string request_id;
   std::string request_hash;
   std::string principal;
+  std::optional<RunId> later_run;  // its conversation went on with this one
 };
 
 struct InputCommand {

@@ -73,19 +73,19 @@ int64_t OutputTokensMax(const RunPlan& plan) {
 }
 
 int64_t EstimatePromptTokens(const RunState& state, const RunPlan& plan) {
-  int64_t bytes = state.history_bytes + static_cast<int64_t>(plan.agent->instructions().size());
+  int64_t bytes = plan.earlier_bytes + state.history_bytes + static_cast<int64_t>(plan.agent->instructions().size());
   for (const auto& [name, planned] : plan.tools) {
     bytes += static_cast<int64_t>(name.size() + planned.spec->description.size() + planned.spec->input_schema.size());
   }
-  return TokensOf({bytes, state.history_messages + 1});
+  return TokensOf({bytes, static_cast<int64_t>(plan.earlier.size()) + state.history_messages + 1});
 }
 
-const Messages& MessageHistory::Of(const RunState& state) {
+const Messages& MessageHistory::Of(const RunState& state, const RunPlan& plan) {
   if (changed_ != state.shortening.changed) {
-    messages_ = Messages();
     items_ = 0;
     changed_ = state.shortening.changed;
   }
+  if (items_ == 0) messages_ = Messages(plan.earlier);
   AddItems(messages_, state, items_, std::numeric_limits<Sequence>::max());
   items_ = state.history.size();
   return messages_;
@@ -103,7 +103,8 @@ ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan, Messa
     AddItems(request.messages, state, 0, SummaryEnd(state));
     request.notice = SummaryNotice();
   } else {
-    request.messages = history.Of(state);
+    request.messages = history.Of(state, plan);
+    request.earlier = plan.earlier.size();
   }
   if (summarizes) {
     // A summary needs none.

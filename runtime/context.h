@@ -15,7 +15,7 @@ namespace agentruntime {
 class MessageHistory {
  public:
   // Of a state in which the calls of every step are settled. Later states of the same run only.
-  const Messages& Of(const RunState& state);
+  const Messages& Of(const RunState& state, const RunPlan& plan);
 
  private:
   Messages messages_;

@@ -5,14 +5,11 @@
 #include "proto/util/time.h"
 
 namespace agentruntime {
-namespace {
 
 void Override(v1::Limits& limits, const v1::Limits& by) {
   limits.MergeFrom(by);
   if (by.has_timeout()) *limits.mutable_timeout() = by.timeout();  // whole: its fields do not merge
 }
-
-}  // namespace
 
 std::vector<FieldViolation> AboveMaximum(const v1::Limits& limits, const v1::Limits& maximum, absl::string_view field) {
   std::vector<FieldViolation> violations;

@@ -14,6 +14,9 @@ namespace agentruntime {
 // `maximum`.
 absl::StatusOr<v1::Limits> EffectiveLimits(const v1::Limits& defaults, const v1::Limits& agent, const v1::Limits& run, const v1::Limits& maximum);
 
+// Fields that are set in `by` replace those of `limits`, each as a whole.
+void Override(v1::Limits& limits, const v1::Limits& by);
+
 // The fields that are set above `maximum`. `field`: what they are called under. Limits are valid by themselves already; about the maximum a request is asked
 // only once it is known that it was not granted before.
 std::vector<FieldViolation> AboveMaximum(const v1::Limits& limits, const v1::Limits& maximum, absl::string_view field);

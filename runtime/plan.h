@@ -6,10 +6,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "agentruntime/v1/agent.pb.h"
+#include "runtime/models/messages.h"
 #include "runtime/models/model.h"
 #include "runtime/tools/tool.h"
 
@@ -27,6 +29,9 @@ struct RunPlan {
   std::shared_ptr<Model> model;              // null: not configured on this server any more
   std::optional<v1::ModelPrice> price;       // of the model; nullopt: nobody knows what it costs
   std::map<std::string, PlannedTool> tools;  // of the agent, by name; without those not configured any more
+  // Of the run alone: what earlier runs of its conversation asked and answered, oldest first.
+  std::vector<ModelMessage> earlier;
+  int64_t earlier_bytes = 0;
 };
 
 }  // namespace agentruntime

@@ -15,6 +15,7 @@
 #include "runtime/blocking_pool.h"
 #include "runtime/budget.h"
 #include "runtime/commands.h"
+#include "runtime/conversation.h"
 #include "runtime/hub.h"
 #include "runtime/journal_watch.h"
 #include "runtime/limits.h"
@@ -52,11 +53,19 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
   struct Accepted {
     std::shared_ptr<const RunPlan> plan;
     v1::Limits limits;
+    RunNames earlier_runs;
   };
-  asio::awaitable<absl::StatusOr<Accepted>> Accept(std::string agent, v1::Limits limits, std::optional<absl::Time> not_before);
+  asio::awaitable<absl::StatusOr<Accepted>> Accept(std::string agent, v1::Limits limits, std::optional<absl::Time> not_before, std::string conversation,
+                                                   std::string tenant);
   absl::Status CheckNotBefore(std::optional<absl::Time> not_before) const;
+  asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> ExtendPlan(std::shared_ptr<const RunPlan> plan, RunNames earlier_runs);
   asio::awaitable<absl::StatusOr<Submitted>> Submit(RunId id, CreateRequest request, Caller caller);
-  asio::awaitable<absl::StatusOr<Submitted>> SubmitAgain(absl::Status refusal, CreateRequest request, Caller caller);
+  struct AcceptedFork : Accepted {
+    ForkBase base;
+  };
+  asio::awaitable<absl::StatusOr<AcceptedFork>> AcceptFork(ForkRequest request);
+  asio::awaitable<absl::StatusOr<Submitted>> SubmitFork(ForkRequest request, Caller caller);
+  asio::awaitable<absl::StatusOr<Submitted>> SubmitAgain(absl::Status refusal, std::string request_id, std::string request_hash, std::string tenant);
   asio::awaitable<absl::StatusOr<Submitted>> Existing(CreateOutcome known, std::string request_id);
   asio::awaitable<absl::StatusOr<CreateOutcome>> Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan);
   using CommandBody = std::function<void(Session&, std::shared_ptr<Reply<v1::Run>>)>;
@@ -155,25 +164,51 @@ absl::Status Runtime::Impl::CheckNotBefore(std::optional<absl::Time> not_before)
   return InvalidField("run.not_before_time", absl::StrCat("is more than ", kNotBeforeMax / absl::Hours(24), " days ahead; submit the run later"));
 }
 
-asio::awaitable<absl::StatusOr<Runtime::Impl::Accepted>> Runtime::Impl::Accept(std::string agent, v1::Limits limits, std::optional<absl::Time> not_before) {
+asio::awaitable<absl::StatusOr<Runtime::Impl::Accepted>> Runtime::Impl::Accept(std::string agent, v1::Limits limits, std::optional<absl::Time> not_before,
+                                                                               std::string conversation, std::string tenant) {
   Accepted accepted;
   CO_RETURN_IF_ERROR(CheckNotBefore(not_before));
   CO_ASSIGN_OR_RETURN(accepted.plan, co_await FindPlan(std::move(agent)));
   CO_ASSIGN_OR_RETURN(accepted.limits, EffectiveLimits(options_.default_limits, accepted.plan->agent->limits(), limits, options_.maximum_limits));
   CO_RETURN_IF_ERROR(CheckPrice(accepted.limits, *accepted.plan));
+  if (!conversation.empty()) {
+    CO_ASSIGN_OR_RETURN(accepted.earlier_runs,
+                        co_await Blocking([store = environment_.store, tenant, conversation] { return EarlierRuns(*store, tenant, conversation); }));
+    CO_ASSIGN_OR_RETURN(accepted.plan, co_await ExtendPlan(accepted.plan, accepted.earlier_runs));
+  }
   // Nothing is queued for a disk that is full: callers would grow the queue without bound.
   CO_RETURN_IF_ERROR(creates_.CheckWritable());
   CO_RETURN_IF_ERROR(scheduler_->Admit());
   co_return accepted;
 }
 
+asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> Runtime::Impl::ExtendPlan(std::shared_ptr<const RunPlan> plan, RunNames earlier_runs) {
+  if (earlier_runs.empty()) co_return plan;
+  co_return co_await Blocking([store = environment_.store, plan, earlier_runs] { return WithEarlierRuns(*store, plan, earlier_runs); });
+}
+
+asio::awaitable<absl::StatusOr<Runtime::Impl::AcceptedFork>> Runtime::Impl::AcceptFork(ForkRequest request) {
+  AcceptedFork accepted;
+  CO_RETURN_IF_ERROR(CheckMaximum(request.limits, options_.maximum_limits, "limits"));
+  CO_ASSIGN_OR_RETURN(accepted.base, co_await Blocking([store = environment_.store, request] { return LoadForkBase(*store, request); }));
+  CO_ASSIGN_OR_RETURN(accepted.plan, co_await FindPlan(request.agent.empty() ? accepted.base.agent : request.agent));
+  accepted.limits = accepted.base.limits;
+  Override(accepted.limits, request.limits);
+  CO_RETURN_IF_ERROR(CheckMaximum(accepted.limits, options_.maximum_limits, "limits"));  // the source may be older than a lowered maximum
+  CO_RETURN_IF_ERROR(CheckPrice(accepted.limits, *accepted.plan));
+  CO_ASSIGN_OR_RETURN(accepted.plan, co_await ExtendPlan(accepted.plan, accepted.base.state.created->run_created().earlier_runs()));
+  CO_RETURN_IF_ERROR(creates_.CheckWritable());
+  CO_RETURN_IF_ERROR(scheduler_->Admit());
+  co_return std::move(accepted);
+}
+
 // A caller that never saw our answer asks again, and meanwhile the agent, the limits or the load may be others: its run is there all the same.
-asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::SubmitAgain(absl::Status refusal, CreateRequest request, Caller caller) {
-  if (request.request_id.empty()) co_return refusal;
-  const std::string request_id = request.request_id;
+asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::SubmitAgain(absl::Status refusal, std::string request_id, std::string request_hash,
+                                                                                     std::string tenant) {
+  if (request_id.empty()) co_return refusal;
   CO_ASSIGN_OR_RETURN(const std::optional<CreateOutcome> known,
-                      co_await Blocking([store = environment_.store, request = std::move(request), caller = std::move(caller)] {
-                        return store->FindRequest(caller.tenant, request.request_id, request.request_hash);
+                      co_await Blocking([store = environment_.store, request_id, request_hash = std::move(request_hash), tenant = std::move(tenant)] {
+                        return store->FindRequest(tenant, request_id, request_hash);
                       }));
   if (!known) co_return refusal;
   co_return co_await Existing(*known, request_id);
@@ -195,8 +230,8 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Existin
 asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(RunId id, CreateRequest request, Caller caller) {
   std::optional<absl::Time> not_before;
   if (request.run.has_not_before_time()) not_before = FromProto(request.run.not_before_time());
-  absl::StatusOr<Accepted> accepted = co_await Accept(request.run.agent(), request.run.limits(), not_before);
-  if (!accepted.ok()) co_return co_await SubmitAgain(std::move(accepted).status(), std::move(request), std::move(caller));
+  absl::StatusOr<Accepted> accepted = co_await Accept(request.run.agent(), request.run.limits(), not_before, request.run.conversation(), caller.tenant);
+  if (!accepted.ok()) co_return co_await SubmitAgain(std::move(accepted).status(), request.request_id, request.request_hash, caller.tenant);
 
   auto event = std::make_shared<v1::Event>();
   event->set_sequence(1);
@@ -210,6 +245,8 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   if (request.run.has_deadline()) *created->mutable_deadline() = request.run.deadline();
   created->set_priority(request.run.priority());
   if (not_before) *created->mutable_not_before_time() = request.run.not_before_time();
+  created->set_conversation(request.run.conversation());
+  *created->mutable_earlier_runs() = std::move(accepted->earlier_runs);
   created->set_principal(caller.principal);
   created->set_traceparent(caller.traceparent);
   created->set_request_id(request.request_id);
@@ -229,6 +266,35 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   CO_ASSIGN_OR_RETURN(const CreateOutcome outcome, co_await Create(std::move(run), std::move(state), std::move(accepted->plan)));
   if (outcome.kind == CreateOutcome::Kind::kCreated) co_return submitted;
   co_return co_await Existing(outcome, request.request_id);
+}
+
+asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::SubmitFork(ForkRequest request, Caller caller) {
+  absl::StatusOr<AcceptedFork> accepted = co_await AcceptFork(request);
+  if (!accepted.ok()) co_return co_await SubmitAgain(std::move(accepted).status(), request.request_id, request.request_hash, caller.tenant);
+
+  NewRun run;
+  run.id = NewId();
+  run.tenant = caller.tenant;
+  run.request_id = request.request_id;
+  run.request_hash = request.request_hash;
+  run.forked_from = ForkPoint{request.source, accepted->base.state.last_sequence};
+  run.created = std::make_shared<const v1::Event>(ForkedEvent(accepted->base, request, accepted->plan->agent->revision(), std::move(accepted->limits),
+                                                              caller.principal, environment_.clock->Now(), environment_.store->epoch()));
+  RunState state = std::move(accepted->base.state);
+  state.id = run.id;
+  Apply(state, run.created);
+  Submitted submitted{RunOf(state), run.created};
+  run.title = submitted.run.title();
+  run.projection = ProjectionOf(state);
+  CO_ASSIGN_OR_RETURN(const CreateOutcome outcome, co_await Create(std::move(run), std::move(state), std::move(accepted->plan)));
+  if (outcome.kind == CreateOutcome::Kind::kCreated) co_return submitted;
+  co_return co_await Existing(outcome, request.request_id);
+}
+
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ForkRun(ForkRequest request, Caller caller) {
+  const auto impl = impl_;
+  CO_ASSIGN_OR_RETURN(Impl::Submitted submitted, co_await impl->SubmitFork(std::move(request), std::move(caller)));
+  co_return std::move(submitted.run);
 }
 
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CreateRun(CreateRequest request, Caller caller) {
@@ -285,8 +351,14 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, std::stri
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeRequest request, Caller caller) {
   const auto impl = impl_;
   CO_RETURN_IF_ERROR(impl->commands_.CheckWritable());
-  ResumeCommand command{std::move(request.limits),     std::move(request.input),        request.deadline,
-                        std::move(request.request_id), std::move(request.request_hash), caller.principal};
+  CO_ASSIGN_OR_RETURN(const std::optional<RunId> later, co_await impl->Blocking([store = impl->environment_.store, run] { return LaterRun(*store, run); }));
+  ResumeCommand command{std::move(request.limits),
+                        std::move(request.input),
+                        request.deadline,
+                        std::move(request.request_id),
+                        std::move(request.request_hash),
+                        caller.principal,
+                        later};
   co_return co_await impl->Command(run, Scheduler::Need::kRoom, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
     agentruntime::ResumeRun(session, command, std::move(reply));
   });

@@ -18,6 +18,7 @@
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/id.h"
 #include "runtime/environment.h"
+#include "runtime/fork.h"
 #include "runtime/watch.h"
 #include "storage/types.h"
 
@@ -88,6 +89,7 @@ class Runtime {
   boost::asio::awaitable<absl::StatusOr<v1::Run>> CancelRun(RunId run, std::string cause, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> ResumeRun(RunId run, ResumeRequest request, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> SendInput(RunId run, InputRequest request, Caller caller);
+  boost::asio::awaitable<absl::StatusOr<v1::Run>> ForkRun(ForkRequest request, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> ResolveCall(RunId run, ResolveRequest request, Caller caller);
   boost::asio::awaitable<absl::Status> DeleteRun(RunId run);
   // Without input, limits and answer.

@@ -8,6 +8,7 @@
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
+#include "runtime/conversation.h"
 #include "runtime/load.h"
 
 namespace agentruntime {
@@ -65,7 +66,7 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
     --creating_;
     if (draining_ || entries_.contains(state.id)) return;  // durable: the next start, or the command that came first, takes it up
     const RunId run = state.id;
-    const int32_t priority = state.created->run_created().priority();
+    const int32_t priority = state.priority();
     if (state.not_before > environment_.clock->Now()) return WakeAt(run, {state.not_before, priority, /*queued=*/true});
     if (!HasRoom() || !waiting_.empty()) return waiting_.Push({run, priority, run.time()});
     const absl::Time not_before = state.not_before;
@@ -187,8 +188,10 @@ void Scheduler::BeginLoad(const RunId& run) {
 void Scheduler::Load(RunId run) {
   auto state = LoadState(*environment_.store, run);
   if (!state.ok()) return LoadFailed(run, std::move(state).status());
-  const auto name = ParseAgentName(state->created->run_created().agent());
-  auto plan = name ? catalog_.Load(*name) : AgentNotFound(state->created->run_created().agent());
+  const auto name = ParseAgentName(state->agent());
+  auto plan = name ? catalog_.Load(*name) : AgentNotFound(state->agent());
+  // A fork takes no part in its source's conversation, but goes on from what was read of it.
+  if (plan.ok()) plan = WithEarlierRuns(*environment_.store, *std::move(plan), state->created->run_created().earlier_runs());
   if (!plan.ok()) return LoadFailed(run, std::move(plan).status());
   Loaded(*std::move(state), *std::move(plan));
 }
@@ -201,7 +204,7 @@ void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
     --loading_;
     Entry& entry = entries_[run];
     entry.session = session;
-    entry.priority = session->state().created->run_created().priority();
+    entry.priority = session->state().priority();
     entry.not_before = session->state().not_before;
     ++alive_;
     if (draining_) session->Park();

@@ -46,6 +46,7 @@ std::string ClearedText(int64_t bytes) {
 
 const Parts& InputOf(const v1::Event& event) {
   if (event.has_run_created()) return event.run_created().input();
+  if (event.has_run_forked()) return event.run_forked().input();
   return event.has_input_received() ? event.input_received().input() : event.run_resumed().input();
 }
 

@@ -19,7 +19,7 @@ bool IsCleared(const Shortening& shortening, const CallState& call);
 // What stands for a result of `bytes`.
 std::string ClearedText(int64_t bytes);
 
-// What a person said in `event`: run_created, input_received or run_resumed.
+// What a person said in `event`: run_created, run_forked, input_received or run_resumed.
 const Parts& InputOf(const v1::Event& event);
 int64_t TextBytes(const Parts& parts);
 

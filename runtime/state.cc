@@ -42,6 +42,39 @@ void ApplyCreated(RunState& state, const EventPtr& event) {
   ++state.history_messages;
 }
 
+// What a new leg begins without.
+void BeginLeg(RunState& state) {
+  state.phase = v1::RUN_STATE_QUEUED;
+  state.finish_reason = v1::FINISH_REASON_UNSPECIFIED;
+  state.call_uncertain = false;
+  state.invalid_decisions = 0;
+  state.grace_step = 0;
+  state.answer_sequence = 0;
+  state.barren_starts = 0;
+}
+
+// A new run: of what is shared it keeps what the model reads and what is counted, and nothing of how its source was started, stopped, cancelled or commanded.
+void ApplyForked(RunState& state, const EventPtr& event) {
+  const v1::RunForked& forked = event->run_forked();
+  BeginLeg(state);
+  state.forked = event;
+  state.allow_side_effects = forked.allow_side_effects();
+  state.limits = forked.limits();
+  state.not_before = absl::InfinitePast();
+  state.deadline = forked.has_deadline() ? FromProto(forked.deadline()) : absl::InfiniteFuture();
+  if (forked.input_size() > 0) {
+    state.history.emplace_back(InputItem{event});
+    state.history_bytes += TextBytes(forked.input());
+    ++state.history_messages;
+  }
+  state.model = ModelState();
+  state.cancel_requested = nullptr;
+  state.cancel_until = absl::InfiniteDuration();
+  state.stopped = nullptr;
+  state.start_time.reset();
+  state.seen_requests = {};
+}
+
 // Attempts that an earlier epoch left open: repeatable ones are ready again, the model's reservation is booked, UNSAFE calls are uncertain.
 void ApplyStarted(RunState& state, const EventPtr& event) {
   state.phase = v1::RUN_STATE_RUNNING;
@@ -256,7 +289,7 @@ void ApplyStopped(RunState& state, const EventPtr& event) {
 
 void ApplyResumed(RunState& state, const EventPtr& event) {
   const v1::RunResumed& resumed = event->run_resumed();
-  state.phase = v1::RUN_STATE_QUEUED;
+  BeginLeg(state);
   Raise(state.limits, resumed.limits());
   if (resumed.has_deadline()) state.deadline = FromProto(resumed.deadline());
   if (resumed.input_size() > 0) {
@@ -264,18 +297,12 @@ void ApplyResumed(RunState& state, const EventPtr& event) {
     state.history_bytes += TextBytes(resumed.input());
     ++state.history_messages;
   }
-  state.finish_reason = v1::FINISH_REASON_UNSPECIFIED;
-  state.call_uncertain = false;
-  state.invalid_decisions = 0;
   state.model.failures = 0;
   state.model.gave_up = false;
   state.model.grace = false;
   state.model.shortened = false;
-  state.grace_step = 0;
   state.model.last_error.reset();
   state.model.retry_time = absl::InfinitePast();
-  state.answer_sequence = 0;
-  state.barren_starts = 0;
   Remember(state, resumed.request_id(), resumed.request_hash());
 }
 
@@ -304,7 +331,7 @@ void ApplyKind(RunState& state, const EventPtr& event) {
     case v1::Event::kCancelRequested: return ApplyCancelRequested(state, event);
     case v1::Event::kRunStopped: return ApplyStopped(state, event);
     case v1::Event::kRunResumed: return ApplyResumed(state, event);
-    case v1::Event::kRunForked:
+    case v1::Event::kRunForked: return ApplyForked(state, event);
     case v1::Event::KIND_NOT_SET: return;
   }
 }
@@ -330,6 +357,13 @@ void Apply(RunState& state, const EventPtr& event) {
   ApplyEnvelope(state, *event);
   ApplyKind(state, event);
   DerivePhase(state);
+}
+
+bool IsEndOfStep(const RunState& state, int32_t step) {
+  if (step == 0) return state.last_sequence == 1;
+  const StepState* const last = state.last_step();
+  if (last == nullptr || last->number != step) return false;
+  return std::all_of(last->calls.begin(), last->calls.end(), [](const CallState& call) { return call.phase == CallPhase::kSettled; });
 }
 
 const v1::ToolCall& RequestOf(const StepState& step, const CallState& call) { return step.decision->decision_made().decision().tool_calls(call.id.index - 1); }

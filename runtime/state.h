@@ -1,7 +1,7 @@
 // The state of a run: a fold of its journal. Pure: no clock, no I/O, no randomness.
 //
-// QUEUED -> RUNNING <-> WAITING -> STOPPED -> QUEUED (resume); QUEUED -> STOPPED (cancel). WAITING is derived: every call that is not settled waits for a
-// person.
+// QUEUED -> RUNNING <-> WAITING -> STOPPED -> QUEUED (resume); QUEUED -> STOPPED (cancel). A fork is QUEUED behind what it shares, whatever was there. WAITING
+// is derived: every call that is not settled waits for a person.
 //
 // A call of the open step:   ready -> open -> settled          an attempt of the model:   none -> open -> decided
 //                            open -> ready (definite failure, or repeatable)              open -> none (failed, or repeated after a crash)
@@ -54,7 +54,7 @@ struct StepState {
 
 // What was said, in the order of the journal: input from outside, or a step.
 struct InputItem {
-  EventPtr event;  // run_created, input_received or run_resumed
+  EventPtr event;  // run_created, run_forked, input_received or run_resumed
 };
 using HistoryItem = std::variant<InputItem, StepState>;
 
@@ -104,8 +104,10 @@ struct RunState {
 
   v1::RunState phase = v1::RUN_STATE_UNSPECIFIED;
   EventPtr created;
-  v1::Limits limits;  // effective
-  v1::Usage usage;    // active_time is kept in `active`
+  EventPtr forked;                 // the last run_forked; null: it is no fork. What is before it was done by other runs and counts all the same
+  bool allow_side_effects = true;  // of calls
+  v1::Limits limits;               // effective
+  v1::Usage usage;                 // active_time is kept in `active`
   std::vector<HistoryItem> history;
   int64_t history_bytes = 0;     // of what the model reads: for the estimate of a prompt
   int64_t history_messages = 0;  // the same
@@ -128,6 +130,11 @@ struct RunState {
   std::optional<absl::Time> start_time;
   Fifo<SeenRequest> seen_requests;  // at most kRequestIdsPerRunMax
 
+  // The first event of its own: run_created or run_forked.
+  const v1::Event& accepted() const { return forked != nullptr ? *forked : *created; }
+  // What it is executed with: agents/{agent}/revisions/{revision}.
+  const std::string& agent() const { return forked != nullptr ? forked->run_forked().agent() : created->run_created().agent(); }
+  int32_t priority() const { return forked != nullptr ? 0 : created->run_created().priority(); }
   bool is_stopped() const { return phase == v1::RUN_STATE_STOPPED; }
   bool is_waiting() const { return phase == v1::RUN_STATE_WAITING; }
   bool is_live() const { return phase == v1::RUN_STATE_RUNNING || phase == v1::RUN_STATE_WAITING; }
@@ -146,6 +153,9 @@ struct RunState {
 
 // Takes in the next event of the journal. Cannot fail: what the store returns was checked when it was recorded.
 void Apply(RunState& state, const EventPtr& event);
+
+// The end of step `step`, behind which a fork may begin: all of its calls are settled and nothing follows. Step 0: behind event 1, the input.
+bool IsEndOfStep(const RunState& state, int32_t step);
 
 // What the model asked for in `call`, which is of `step`.
 const v1::ToolCall& RequestOf(const StepState& step, const CallState& call);

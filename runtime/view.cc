@@ -107,7 +107,7 @@ RunProjection ProjectionOf(const RunState& state) {
   projection.activity = ActivityOf(state);
   projection.waiting_calls = WaitingCallsOf(state);
   if (state.is_waiting()) projection.wake_time = std::min(FirstExpiry(*state.last_step()), state.deadline);
-  projection.priority = state.created->run_created().priority();
+  projection.priority = state.priority();
   if (state.not_before > absl::InfinitePast()) projection.not_before = state.not_before;
   if (state.phase == v1::RUN_STATE_QUEUED) projection.wake_time = projection.not_before;
   if (state.deadline < absl::InfiniteFuture()) projection.deadline = state.deadline;
@@ -135,16 +135,29 @@ const google::protobuf::RepeatedPtrField<v1::Part>& AnswerIn(const v1::Event& ev
   return event.has_run_stopped() ? event.run_stopped().answer() : event.decision_made().decision().content();
 }
 
+v1::ForkSource ToProto(const ForkPoint& point) {
+  v1::ForkSource source;
+  source.set_run(RunName(point.run));
+  source.set_sequence(point.sequence);
+  return source;
+}
+
 v1::Run RunOf(const RunState& state) {
   const v1::RunCreated& created = state.created->run_created();
   v1::Run run;
   run.set_name(RunName(state.id));
-  run.set_agent(created.agent());
+  run.set_agent(state.agent());
   *run.mutable_input() = created.input();
   *run.mutable_limits() = state.limits;
-  *run.mutable_labels() = created.labels();
   run.set_title(TitleOf(created));
-  *run.mutable_create_time() = state.created->time();
+  *run.mutable_create_time() = state.accepted().time();
+  if (state.forked != nullptr) {
+    *run.mutable_labels() = state.forked->run_forked().labels();
+    *run.mutable_forked_from() = state.forked->run_forked().source();
+  } else {
+    *run.mutable_labels() = created.labels();
+    run.set_conversation(created.conversation());
+  }
   if (state.deadline < absl::InfiniteFuture()) *run.mutable_deadline() = ToProto(state.deadline);
   SetCommon(run, ProjectionOf(state));
   if (state.answer_sequence > 0) {
@@ -164,6 +177,8 @@ v1::Run SummaryOf(const RunRecord& record) {
   for (const auto& [key, value] : record.labels) (*run.mutable_labels())[key] = value;
   run.set_title(record.title);
   *run.mutable_create_time() = ToProto(record.create_time);
+  run.set_conversation(record.conversation);
+  if (record.forked_from) *run.mutable_forked_from() = ToProto(*record.forked_from);
   SetCommon(run, record.projection);
   return run;
 }

@@ -14,6 +14,8 @@ RunProjection ProjectionOf(const RunState& state);
 // One line for lists, out of the input.
 std::string TitleOf(const v1::RunCreated& created);
 
+v1::ForkSource ToProto(const ForkPoint& point);
+
 // The whole run.
 v1::Run RunOf(const RunState& state);
 

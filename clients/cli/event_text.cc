@@ -34,6 +34,12 @@ std::string AnswerText(const v1::CallResolved& resolved) {
 std::string Raw(const v1::Event& event) {
   switch (event.kind_case()) {
     case v1::Event::kRunCreated: return absl::StrCat("created for ", event.run_created().agent(), ": ", PartsText(event.run_created().input()));
+    case v1::Event::kRunForked: {
+      const v1::RunForked& forked = event.run_forked();
+      const std::string input = PartsText(forked.input());
+      return absl::StrCat("forked from ", forked.source().run(), " behind event ", forked.source().sequence(), " for ", forked.agent(),
+                          input.empty() ? "" : ": ", input);
+    }
     case v1::Event::kRunStarted:
       return absl::StrCat(event.run_started().cause() == v1::START_CAUSE_RECOVERED ? "taken up again by " : "started by ", event.run_started().node(),
                           ", epoch ", event.epoch());
@@ -66,7 +72,6 @@ std::string Raw(const v1::Event& event) {
       return absl::StrCat("cancel asked for by ", event.cancel_requested().cancellation().principal(), ": ", event.cancel_requested().cancellation().cause());
     case v1::Event::kRunStopped: return absl::StrCat("stopped: ", ReasonName(event.run_stopped().stop().reason()), ", ", StopText(event.run_stopped().stop()));
     case v1::Event::kRunResumed: return absl::StrCat("resumed by ", event.run_resumed().principal());
-    case v1::Event::kRunForked:
     case v1::Event::KIND_NOT_SET: break;
   }
   return "an event of a kind that this agentctl does not know";

@@ -105,6 +105,7 @@ struct CommandLine {
   WatchCommandOptions watch;
   RunsOptions runs;
   ResumeOptions resume;
+  ForkOptions fork;
   SendOptions send;
   ResolveOptions resolve;
   ApplyOptions apply;
@@ -125,6 +126,7 @@ void AddFollowing(CLI::App& app, CommandLine& line) {
   run.add_option("--priority", line.run.priority, "-10 to 10: of runs that wait for a session the higher goes first, a minute of waiting counts for one");
   run.add_option_function<std::string>(
       "--not-before", [&line](const std::string& text) { line.run.not_before = ToDeadline(text); }, "When it may begin: a time, or 2h from now");
+  run.add_option("--conversation", line.run.conversation, "Your key of a conversation: the agent reads what earlier runs of it asked and answered");
   AddLabels(run, line.run.labels, "A label of the run, key=value; may be repeated");
   run.add_option("--request-id", line.run.request_id, "Your key of this request: the same key and content is the same run");
   run.add_flag("--detach", line.run.detach, "Print the run's name and return");
@@ -146,6 +148,20 @@ void AddFollowing(CLI::App& app, CommandLine& line) {
   resume.add_flag("--detach", line.resume.detach, "Do not follow it");
   resume.add_flag("--no-deltas", line.resume.no_deltas, "Do not stream text while the model writes it");
   resume.callback([&line] { line.command = [&line](Session& session) { return ResumeCommand(session, line.resume); }; });
+
+  CLI::App& fork = *app.add_subcommand("fork", "Begin a new run that shares the steps of another up to one, and follow it");
+  fork.add_option("RUN", line.fork.run, "Its id, or last")->required();
+  fork.add_option("--step", line.fork.step, "The last step that is shared; 0: the input alone")->check(CLI::NonNegativeNumber)->capture_default_str();
+  fork.add_option("--agent", line.fork.agent, "Go on with this agent instead");
+  AddLimits(fork, line.fork.limits);
+  AddDeadline(fork, line.fork.deadline);
+  fork.add_option("--input", line.fork.input, "More to tell the agent; - reads standard input");
+  AddLabels(fork, line.fork.labels, "A label of the fork, key=value; may be repeated");
+  fork.add_flag("--allow-side-effects", line.fork.allow_side_effects, "Also call tools that change something; without it such calls are denied");
+  fork.add_option("--request-id", line.fork.request_id, "Your key of this request: the same key and content is the same run");
+  fork.add_flag("--detach", line.fork.detach, "Print the fork's name and return");
+  fork.add_flag("--no-deltas", line.fork.no_deltas, "Do not stream text while the model writes it");
+  fork.callback([&line] { line.command = [&line](Session& session) { return ForkCommand(session, line.fork); }; });
 }
 
 void AddRuns(CLI::App& app, CommandLine& line) {
@@ -153,6 +169,7 @@ void AddRuns(CLI::App& app, CommandLine& line) {
   runs.add_option("--state", line.runs.states, "queued, running, waiting or stopped; may be repeated")->expected(1)->take_all();
   runs.add_option("--stop-reason", line.runs.stop_reasons, "final_answer, max_steps, error ...; may be repeated")->expected(1)->take_all();
   runs.add_option("--agent", line.runs.agent, "Runs of this agent");
+  runs.add_option("--conversation", line.runs.conversation, "Runs of this conversation");
   AddLabels(runs, line.runs.labels, "Runs with this label, key=value; may be repeated");
   runs.add_option_function<std::string>("--since", [&line](const std::string& text) { line.runs.since = ToTime(text); }, "Made at or after a time, or 2h ago");
   runs.add_flag("--oldest-first", line.runs.oldest_first, "Oldest first");

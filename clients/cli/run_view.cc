@@ -38,6 +38,11 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
   const absl::Time time = FromProto(event.time());
   switch (event.kind_case()) {
     case v1::Event::kRunCreated: return {};
+    case v1::Event::kRunForked: {
+      CloseAll();
+      const v1::RunForked& forked = event.run_forked();
+      return {Row{.verb = "fork", .what = absl::StrCat("of ", BareRun(forked.source().run())), .note = PrintableLine(PartsText(forked.input()))}};
+    }
     case v1::Event::kRunStarted:
       CloseAll();
       if (event.run_started().cause() != v1::START_CAUSE_RECOVERED) return {};
@@ -97,7 +102,6 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
       const v1::RunResumed& resumed = event.run_resumed();
       return {Row{.verb = "resume", .what = LimitsText(resumed.limits()), .note = PrintableLine(PartsText(resumed.input()))}};
     }
-    case v1::Event::kRunForked:
     case v1::Event::KIND_NOT_SET: return {};  // of a newer server
   }
   return {};

@@ -63,6 +63,8 @@ absl::StatusOr<v1::Run> RunClient::Cancel(const std::string& name, const std::st
 
 absl::StatusOr<v1::Run> RunClient::Resume(v1::ResumeRunRequest request) { return impl_->Repeat(&Stub::ResumeRun, request); }
 
+absl::StatusOr<v1::Run> RunClient::Fork(v1::ForkRunRequest request) { return impl_->Repeat(&Stub::ForkRun, request); }
+
 absl::StatusOr<v1::Run> RunClient::SendInput(v1::SendInputRequest request) { return impl_->Repeat(&Stub::SendInput, request); }
 
 absl::StatusOr<v1::Run> RunClient::Resolve(v1::ResolveCallRequest request) { return impl_->Repeat(&Stub::ResolveCall, request); }

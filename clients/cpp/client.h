@@ -32,6 +32,8 @@ class RunClient {
   // As Submit: tries again under the same request id.
   absl::StatusOr<v1::Run> Resume(v1::ResumeRunRequest request);
   // As Submit: tries again under the same request id.
+  absl::StatusOr<v1::Run> Fork(v1::ForkRunRequest request);
+  // As Submit: tries again under the same request id.
   absl::StatusOr<v1::Run> SendInput(v1::SendInputRequest request);
   absl::StatusOr<v1::Run> Resolve(v1::ResolveCallRequest request);
   absl::Status Delete(const std::string& name);

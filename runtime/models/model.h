@@ -37,6 +37,7 @@ struct ModelRequest {
   v1::ModelPurpose purpose = v1::MODEL_PURPOSE_DECIDE;
   std::string instructions;  // may be empty
   Messages messages;
+  size_t earlier = 0;  // of `messages`, in front: what earlier runs of the conversation asked and answered
   std::string notice;  // what the runtime says behind the messages, as a user would; may be empty. For models that read prompts
   std::vector<std::shared_ptr<const ToolSpec>> tools;
   std::optional<double> temperature;

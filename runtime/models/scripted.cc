@@ -100,8 +100,8 @@ asio::awaitable<ModelOutcome> Scripted::Decide(ModelRequest request, DeltaSink& 
     co_return outcome;
   }
   const Placeholders placeholders(request);
-  // By the first input, so that a resumed run stays in its rule.
-  const auto* first = request.messages.empty() ? nullptr : std::get_if<UserMessage>(&request.messages.front());
+  // By the run's own first input, so that a resumed run stays in its rule.
+  const auto* first = request.messages.size() <= request.earlier ? nullptr : std::get_if<UserMessage>(&request.messages[request.earlier]);
   const ScriptRule* const rule = RuleFor(*script_, first == nullptr ? "" : TextOf(*first->parts));
   if (rule == nullptr) co_return Failure({"MODEL_BAD_RESPONSE", "no rule of the script fits the input", false, std::nullopt});
   const ScriptStep* const step = StepAt(*rule, request.step);

@@ -37,6 +37,8 @@ RunQuery ToQuery(FieldChecks& checks, const v1::ListRunsRequest& request) {
   query.labels.insert(request.labels().begin(), request.labels().end());
   if (request.has_created_after()) query.created_after = CheckTime(checks, "created_after", request.created_after());
   if (request.has_created_before()) query.created_before = CheckTime(checks, "created_before", request.created_before());
+  CheckConversation(checks, "conversation", request.conversation());
+  query.conversation = request.conversation();
   query.oldest_first = request.oldest_first();
   return query;
 }

@@ -22,6 +22,7 @@ Answer<v1::ListRunsResponse> ListRuns(const Backend& backend, v1::ListRunsReques
 Answer<v1::Run> CancelRun(const Backend& backend, v1::CancelRunRequest request, Caller caller);
 Answer<v1::Run> ResumeRun(const Backend& backend, v1::ResumeRunRequest request, Caller caller);
 Answer<v1::Run> SendInput(const Backend& backend, v1::SendInputRequest request, Caller caller);
+Answer<v1::Run> ForkRun(const Backend& backend, v1::ForkRunRequest request, Caller caller);
 Answer<v1::Run> ResolveCall(const Backend& backend, v1::ResolveCallRequest request, Caller caller);
 Answer<google::protobuf::Empty> DeleteRun(const Backend& backend, v1::DeleteRunRequest request);
 Answer<v1::ListStepsResponse> ListSteps(const Backend& backend, v1::ListStepsRequest request);

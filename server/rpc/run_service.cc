@@ -18,10 +18,10 @@ using StreamReactor = grpc::ServerWriteReactor<ByteBuffer>;
 
 // Every method takes bytes: see codec.h.
 using S = v1::RunService;
-using Base = S::WithRawCallbackMethod_CreateRun<S::WithRawCallbackMethod_RunAgent<
-    S::WithRawCallbackMethod_WatchRun<S::WithRawCallbackMethod_GetRun<S::WithRawCallbackMethod_ListRuns<S::WithRawCallbackMethod_CancelRun<
-        S::WithRawCallbackMethod_ResumeRun<S::WithRawCallbackMethod_SendInput<S::WithRawCallbackMethod_ResolveCall<S::WithRawCallbackMethod_DeleteRun<
-            S::WithRawCallbackMethod_ListSteps<S::WithRawCallbackMethod_GetStep<S::WithRawCallbackMethod_ListEvents<S::Service>>>>>>>>>>>>>;
+using Base = S::WithRawCallbackMethod_CreateRun<S::WithRawCallbackMethod_RunAgent<S::WithRawCallbackMethod_WatchRun<
+    S::WithRawCallbackMethod_GetRun<S::WithRawCallbackMethod_ListRuns<S::WithRawCallbackMethod_CancelRun<S::WithRawCallbackMethod_ResumeRun<
+        S::WithRawCallbackMethod_SendInput<S::WithRawCallbackMethod_ForkRun<S::WithRawCallbackMethod_ResolveCall<S::WithRawCallbackMethod_DeleteRun<
+            S::WithRawCallbackMethod_ListSteps<S::WithRawCallbackMethod_GetStep<S::WithRawCallbackMethod_ListEvents<S::Service>>>>>>>>>>>>>>;
 
 asio::awaitable<absl::Status> ServeRunAgent(const Backend& backend, ByteBuffer bytes, Caller caller, ResponseStream& stream) {
   v1::RunAgentRequest request;
@@ -73,6 +73,12 @@ class RunServiceImpl final : public Base {
     return StartUnary(host_, response, OnLeave::kGoOn,
                       Serve<v1::SendInputRequest>("SendInput", *request, [&backend = backend_, caller = CallerOf(*context)](v1::SendInputRequest r) mutable {
                         return rpc::SendInput(backend, std::move(r), std::move(caller));
+                      }));
+  }
+  UnaryReactor* ForkRun(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) override {
+    return StartUnary(host_, response, OnLeave::kGoOn,
+                      Serve<v1::ForkRunRequest>("ForkRun", *request, [&backend = backend_, caller = CallerOf(*context)](v1::ForkRunRequest r) mutable {
+                        return rpc::ForkRun(backend, std::move(r), std::move(caller));
                       }));
   }
   UnaryReactor* ResolveCall(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) override {

@@ -30,6 +30,14 @@ void CheckBytes(FieldChecks& checks, const std::string& field, size_t bytes, int
   if (static_cast<int64_t>(bytes) > bytes_max) checks.Add(field, absl::StrCat(bytes, " bytes are too many; at most ", bytes_max));
 }
 
+// A key of the caller's choice.
+void CheckKey(FieldChecks& checks, absl::string_view field, absl::string_view key, int32_t bytes_max) {
+  const bool printable = std::all_of(key.begin(), key.end(), [](unsigned char c) { return c >= ' ' && c <= '~'; });
+  if (!printable || key.size() > static_cast<size_t>(bytes_max)) {
+    checks.Add(field, absl::StrCat("is not 1-", bytes_max, " printable ASCII characters; shorten or hash your key"));
+  }
+}
+
 bool IsLabelKey(absl::string_view key) {
   if (key.empty() || key.size() > kLabelKeyBytesMax || !absl::ascii_islower(static_cast<unsigned char>(key[0]))) return false;
   return std::all_of(key.begin(), key.end(),
@@ -68,11 +76,10 @@ AgentName CheckAgentName(FieldChecks& checks, absl::string_view field, absl::str
   return agent.value_or(AgentName());
 }
 
-void CheckRequestId(FieldChecks& checks, absl::string_view field, absl::string_view request_id) {
-  const bool printable = std::all_of(request_id.begin(), request_id.end(), [](unsigned char c) { return c >= ' ' && c <= '~'; });
-  if (!printable || request_id.size() > static_cast<size_t>(kRequestIdBytesMax)) {
-    checks.Add(field, absl::StrCat("is not 1-", kRequestIdBytesMax, " printable ASCII characters; shorten or hash your key"));
-  }
+void CheckRequestId(FieldChecks& checks, absl::string_view field, absl::string_view request_id) { CheckKey(checks, field, request_id, kRequestIdBytesMax); }
+
+void CheckConversation(FieldChecks& checks, absl::string_view field, absl::string_view conversation) {
+  CheckKey(checks, field, conversation, kConversationKeyBytesMax);
 }
 
 int32_t CheckPageSize(FieldChecks& checks, int32_t page_size) {
@@ -154,7 +161,7 @@ void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits&
 }
 
 void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run) {
-  RefuseOutputOnly(checks, field, run, {"agent", "input", "limits", "labels", "deadline", "priority", "not_before_time"});
+  RefuseOutputOnly(checks, field, run, {"agent", "input", "limits", "labels", "deadline", "priority", "not_before_time", "conversation"});
   if (run.agent().empty()) {
     checks.Add(Sub(field, "agent"), "is missing; name an agent, agents/{agent}");
   } else {
@@ -173,6 +180,7 @@ void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& ru
   if (deadline && not_before && *deadline <= *not_before) {
     checks.Add(Sub(field, "deadline"), "does not lie behind not_before_time, so the run could never begin; give a later one");
   }
+  CheckConversation(checks, Sub(field, "conversation"), run.conversation());
 }
 
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent) {

@@ -44,6 +44,8 @@ AgentName CheckAgentName(FieldChecks& checks, absl::string_view field, absl::str
 
 // 1-128 printable ASCII characters, or empty.
 void CheckRequestId(FieldChecks& checks, absl::string_view field, absl::string_view request_id);
+// 1-128 printable ASCII characters, or empty.
+void CheckConversation(FieldChecks& checks, absl::string_view field, absl::string_view conversation);
 // The size of the page to answer with: 1 to kPageSizeMax, kPageSizeDefault for 0.
 int32_t CheckPageSize(FieldChecks& checks, int32_t page_size);
 // Parts that are not empty, at most kInputPartsMax and `bytes_max` together; JSON parts are JSON. Whether there may be none is for whoever calls to judge.
@@ -58,7 +60,7 @@ absl::Duration CheckDuration(FieldChecks& checks, absl::string_view field, const
                              absl::Duration most);
 std::optional<absl::Time> CheckTime(FieldChecks& checks, absl::string_view field, const google::protobuf::Timestamp& time);
 
-// A run to be created: agent, input, limits, labels, deadline, priority and start time; nothing else may be set.
+// A run to be created: agent, input, limits, labels, deadline, priority, start time and conversation; nothing else may be set.
 void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& run);
 // An agent to be created or replaced. Whether its model and tools exist is another question (runtime/offer.h).
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent);

@@ -11,6 +11,8 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr size_t kRunsMax = 60;  // then there are enough to be forked
+
 bool MayRetry(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsResourceExhausted(status); }
 
 }  // namespace
@@ -43,6 +45,7 @@ CreateRequest Stage::NewRequest(int submitter, int number) {
   for (int64_t i = dice.Between(1, 2); i > 0; --i) request.run.add_input()->set_text(absl::StrCat("question ", submitter, ".", number));
   if (dice.Chance(0.3)) (*request.run.mutable_labels())["customer"] = "acme";
   if (dice.Chance(0.3)) (*request.run.mutable_labels())["team"] = "search";
+  if (dice.Chance(0.3)) request.run.set_conversation(absl::StrCat("talk-", dice.Between(1, 2)));
   if (dice.Chance(0.2)) request.run.mutable_limits()->set_max_steps(static_cast<int32_t>(dice.Between(1, 4)));
   if (dice.Chance(0.3)) request.run.set_priority(static_cast<int32_t>(dice.Between(-10, 10)));
   if (dice.Chance(0.15)) *request.run.mutable_not_before_time() = ToProto(world_.wall(world_.now) + dice.Between(absl::Seconds(-5), absl::Seconds(20)));
@@ -142,6 +145,38 @@ asio::awaitable<void> Stage::Resume(RunId run) {
   }
 }
 
+asio::awaitable<void> Stage::Fork(RunId run) {
+  Dice& dice = world_.dice;
+  const Known& known = *judge_.Find(run);
+  if (known.deleted || judge_.runs().size() > kRunsMax) co_return;
+  ForkRequest request;
+  request.source = run;
+  request.step = static_cast<int32_t>(dice.Between(0, known.rules.steps()));
+  if (dice.Chance(0.4)) request.agent = world_.settings.agents[dice.Index(world_.settings.agents.size())].name();
+  if (dice.Chance(0.5)) request.limits.set_max_steps(static_cast<int32_t>(dice.Between(1, 30)));
+  if (dice.Chance(0.3)) request.limits.set_max_tokens(dice.Between(100, 100'000));
+  if (dice.Chance(0.6)) request.input.emplace_back().set_text("and otherwise");
+  if (dice.Chance(0.3)) request.labels["customer"] = "acme";
+  request.allow_side_effects = dice.Chance(0.5);
+  if (dice.Chance(0.7)) {
+    request.request_id = absl::StrCat("fork-", ++requests_);
+    request.request_hash = request.request_id;
+  }
+  for (int tries = 0; tries < 3; ++tries) {
+    auto forked = co_await Ask<v1::Run>([request](Runtime& runtime) { return runtime.ForkRun(request, Caller()); });
+    if (absl::IsInvalidArgument(forked.status()) && request.input.empty()) co_return;  // the step is an answer
+    CheckCode(forked.status(), "ForkRun");
+    if (!forked.ok() && (request.request_id.empty() || !MayRetry(forked.status()))) co_return;
+    if (!forked.ok()) continue;
+    CreateRequest as_created;
+    as_created.request_id = request.request_id;
+    as_created.request_hash = request.request_hash;
+    Acknowledge(as_created, *forked);
+    if (forked->forked_from().run() != RunName(run)) world_.Fail("acknowledged: ", forked->name(), " is not a fork of ", run.ToString());
+    if (request.request_id.empty() || dice.Chance(0.8)) co_return;
+  }
+}
+
 asio::awaitable<void> Stage::Resolve(RunId run) {
   Dice& dice = world_.dice;
   const Known& known = *judge_.Find(run);
@@ -236,6 +271,8 @@ asio::awaitable<void> Stage::MeddleWith(RunId run) {
     });
     CheckCode(deleted.status(), "DeleteRun");
     if (deleted.ok() && !judge_.Find(run)->deleted) world_.Fail("acknowledged: ", run.ToString(), " is not deleted");
+  } else if (what < 0.62) {
+    co_await Fork(run);
   } else {
     co_await Look(run);
   }

@@ -58,6 +58,7 @@ std::string JournalRules::Envelope(const v1::Event& event) {
 
 std::string JournalRules::Kind(const v1::Event& event) {
   if ((phase_ == Phase::kNone) != event.has_run_created()) return "run_created is event 1 and no other";
+  if (event.has_run_forked()) return Forked(event);
   // What a live run's new owner says first is that it owns it.
   if (phase_ == Phase::kLive && event.epoch() != started_epoch_ && !event.has_run_started()) return "a new owner begins with run_started";
   if (phase_ == Phase::kStopped && !event.has_run_resumed()) return "only run_resumed follows a stop";
@@ -87,6 +88,26 @@ std::string JournalRules::Created(const v1::Event& event) {
   if (event.run_created().has_not_before_time()) not_before_ = FromProto(event.run_created().not_before_time());
   if (!limits_.has_max_steps() || !limits_.has_max_tool_calls() || !limits_.has_max_tokens() || !limits_.has_timeout()) return "a limit is not set";
   if (event.run_created().input().empty()) return "there is no input";
+  return "";
+}
+
+// Behind the events that are shared, as if they were its own: at the end of a step, and free of what befell the source.
+std::string JournalRules::Forked(const v1::Event& event) {
+  const v1::RunForked& forked = event.run_forked();
+  if (forked.source().sequence() != event.sequence() - 1) return "it does not follow what it shares";
+  if (model_open_ || model_attempts_ > 0) return "a step has begun";
+  if (!AllSettled()) return "a call is not settled";
+  if (steps_ == 0 && event.sequence() != 2) return "more than the input is shared, and no step";
+  limits_ = forked.limits();
+  if (!limits_.has_max_steps() || !limits_.has_max_tool_calls() || !limits_.has_max_tokens() || !limits_.has_timeout()) return "a limit is not set";
+  side_effects_ = forked.allow_side_effects();
+  phase_ = Phase::kQueued;
+  grace_step_ = 0;
+  not_before_ = absl::InfinitePast();
+  cancelling_ = false;
+  model_gave_up_ = false;
+  finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;
+  stop_ = v1::Stop();
   return "";
 }
 
@@ -192,6 +213,7 @@ std::string JournalRules::CallStarted(const v1::CallStarted& started) {
   if (at == calls_.end()) return "no such call";
   Call& call = at->second;
   if (grace_step_ == steps_) return "a call of a grace step is started";
+  if (!side_effects_ && started.side_effect() != v1::SIDE_EFFECT_READ_ONLY) return "a fork calls a tool that changes something, without leave";
   if (call.at != Call::At::kReady) return "the call is not ready";
   if (started.attempt() != call.attempts + 1) return absl::StrCat("attempt ", started.attempt(), " after ", call.attempts);
   if (call.ordinal > limits_.max_tool_calls() && call.attempts == 0) return "over max_tool_calls";

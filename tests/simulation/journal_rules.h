@@ -57,6 +57,7 @@ class JournalRules {
  private:
   std::string Envelope(const v1::Event& event);
   std::string Created(const v1::Event& event);
+  std::string Forked(const v1::Event& event);
   std::string Started(const v1::Event& event);
   std::string ModelCalled(const v1::Event& event);
   std::string Book(const v1::Usage& usage);
@@ -83,6 +84,7 @@ class JournalRules {
   Phase phase_ = Phase::kNone;
   v1::Limits limits_;
   absl::Time not_before_ = absl::InfinitePast();
+  bool side_effects_ = true;  // calls may have some
   v1::Stop stop_;
   int32_t steps_ = 0;
   int32_t tool_calls_ = 0;

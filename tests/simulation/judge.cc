@@ -49,6 +49,7 @@ void Counts::Add(const Counts& more) {
   commits += more.commits;
   events += more.events;
   runs += more.runs;
+  forks += more.forks;
   stops += more.stops;
   executions += more.executions;
   model_requests += more.model_requests;
@@ -82,8 +83,62 @@ void Judge::CheckProjection(const RunId& run, const RunState& fold, const RunPro
   world_.Fail("fold: ", when, " the projection of ", run.ToString(), " is not that of its journal, at ", fold.last_sequence);
 }
 
+Known Judge::Shared(const RunId& fork, const ForkPoint& point) {
+  Known shared;
+  const Known* const source = Find(point.run);
+  if (source == nullptr || point.sequence > static_cast<Sequence>(source->events.size())) {
+    world_.Fail("fork: ", fork.ToString(), " shares event ", point.sequence, " of ", point.run.ToString(), ", which is not durable");
+    return shared;
+  }
+  shared.events.assign(source->events.begin(), source->events.begin() + static_cast<ptrdiff_t>(point.sequence));
+  shared.fold.id = fork;
+  for (const std::string& bytes : shared.events) {
+    const EventPtr event = ParseEvent(bytes);
+    shared.rules.Add(*event);
+    Apply(shared.fold, event);
+  }
+  return shared;
+}
+
+std::optional<RunId> Judge::LastOf(const Known& known) const {
+  if (known.fold.created == nullptr || known.fold.forked != nullptr) return std::nullopt;
+  const auto at = conversations_.find(known.fold.created->run_created().conversation());
+  if (at == conversations_.end()) return std::nullopt;
+  for (auto run = at->second.rbegin(); run != at->second.rend(); ++run) {
+    if (!Find(*run)->deleted) return *run;
+  }
+  return std::nullopt;
+}
+
+// One run of a conversation is active, and it is the last one; what it reads of earlier ones had stopped.
+void Judge::CheckConversation(const RunId& run, const v1::Event& event) {
+  const Known& known = *Find(run);
+  if (event.has_run_created() && !event.run_created().conversation().empty()) {
+    const std::string& conversation = event.run_created().conversation();
+    for (const std::string& name : event.run_created().earlier_runs()) {
+      const auto earlier = ParseRunName(name);
+      const Known* const of = earlier ? Find(*earlier) : nullptr;
+      if (of == nullptr || of->fold.created->run_created().conversation() != conversation || of->rules.phase() != JournalRules::Phase::kStopped) {
+        world_.Fail("conversation: ", run.ToString(), " reads ", name, ", which is no stopped run of it");
+      }
+    }
+    conversations_[conversation].push_back(run);
+  }
+  if (known.rules.phase() == JournalRules::Phase::kStopped || known.fold.forked != nullptr) return;
+  if (const auto last = LastOf(known); last && *last != run) {
+    world_.Fail("conversation: ", run.ToString(), " is active, and ", last->ToString(), " came later");
+  }
+  const auto at = conversations_.find(known.fold.created->run_created().conversation());
+  if (at == conversations_.end()) return;
+  for (const RunId& other : at->second) {
+    if (other == run || Find(other)->deleted || Find(other)->rules.phase() == JournalRules::Phase::kStopped) continue;
+    world_.Fail("conversation: ", run.ToString(), " and ", other.ToString(), " are active");
+  }
+}
+
 void Judge::Queued(const NewRun& run) {
   Pending& pending = pending_[run.id];
+  if (run.forked_from) pending.fold = Shared(run.id, *run.forked_from).fold;
   pending.fold.id = run.id;
   Apply(pending.fold, run.created);
   pending.bytes.push_back(Bytes(*run.created));
@@ -93,8 +148,11 @@ void Judge::Queued(const NewRun& run) {
 void Judge::Queued(const AppendRequest& request) {
   const auto [at, fresh] = pending_.try_emplace(request.run);
   Pending& pending = at->second;
-  if (fresh) {
-    const Known* const known = Find(request.run);
+  const Known* const known = Find(request.run);
+  // One that was lost to its conversation is loaded anew when it is asked for again.
+  const bool anew = pending.lost && known != nullptr && request.events.front()->has_run_resumed() && request.expected_last_sequence == known->rules.last();
+  if (anew) pending = Pending();
+  if (fresh || anew) {
     if (known == nullptr || known->deleted) {
       pending.lost = true;  // deleted while its session was about to write
     } else {
@@ -114,6 +172,7 @@ void Judge::Queued(const AppendRequest& request) {
 
 void Judge::Durable(const DiskRun& row, size_t new_events) {
   const RunId& run = row.record.id;
+  if (row.record.forked_from && !runs_.contains(run)) runs_[run] = Shared(run, *row.record.forked_from);
   Known& known = runs_[run];
   known.fold.id = run;
   ++counts.commits;
@@ -135,7 +194,9 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     Apply(known.fold, event);
     known.events.push_back(bytes);
     ++counts.events;
-    counts.runs += event->has_run_created() ? 1 : 0;
+    counts.runs += event->has_run_created() || event->has_run_forked() ? 1 : 0;
+    counts.forks += event->has_run_forked() ? 1 : 0;
+    CheckConversation(run, *event);
     counts.stops += event->has_run_stopped() ? 1 : 0;
     CheckCancel(run, *event);
   }
@@ -197,13 +258,20 @@ void Judge::CheckCancel(const RunId& run, const v1::Event& event) {
 void Judge::Lost(const AppendRequest& request) {
   const Known* const known = Find(request.run);
   world_.Trace("lost ", request.run.ToString());
-  if (known == nullptr || !known->deleted) world_.Fail("an append of ", request.run.ToString(), " was lost though nobody else owns the run");
+  const auto last = known == nullptr ? std::nullopt : LastOf(*known);
+  const bool went_on = last && *last != request.run && known->rules.phase() == JournalRules::Phase::kStopped;
+  if (known == nullptr || (!known->deleted && !went_on)) world_.Fail("an append of ", request.run.ToString(), " was lost though nobody else owns the run");
   pending_[request.run].lost = true;
+  pending_[request.run].bytes.clear();
 }
 
 void Judge::Deleted(const RunId& run) {
   world_.Trace("deleted ", run.ToString());
   runs_[run].deleted = true;
+  for (const auto& [id, known] : runs_) {
+    if (known.deleted || known.fold.forked == nullptr || known.fold.forked->run_forked().source().run() != RunName(run)) continue;
+    world_.Fail("fork: ", run.ToString(), " was deleted, and ", id.ToString(), " shares its journal");
+  }
 }
 
 void Judge::SeenEvent(const RunId& run, const v1::Event& event) {
@@ -255,7 +323,7 @@ void Judge::SeenDelta(const RunId& run, const v1::Delta& delta) {
 void Judge::CheckMessages(const ModelRequest& request) {
   int steps = 0;
   const auto& messages = request.messages;
-  for (size_t i = 0; i < messages.size(); ++i) {
+  for (size_t i = request.earlier; i < messages.size(); ++i) {
     if (std::holds_alternative<ToolMessage>(messages[i])) return world_.Fail("history: a result without its decision, ", request.run.ToString());
     const auto* const said = std::get_if<AssistantMessage>(&messages[i]);
     if (said == nullptr) continue;

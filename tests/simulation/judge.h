@@ -26,7 +26,7 @@ namespace agentruntime::simulation {
 struct Known {
   JournalRules rules;
   RunState fold;
-  std::vector<std::string> events;
+  std::vector<std::string> events;  // of a fork: those that it shares too
   bool deleted = false;
 };
 
@@ -38,6 +38,7 @@ struct Counts {
   int64_t commits = 0;
   int64_t events = 0;
   int64_t runs = 0;
+  int64_t forks = 0;
   int64_t stops = 0;
   int64_t executions = 0;
   int64_t model_requests = 0;
@@ -95,13 +96,19 @@ class Judge {
   void CheckBooked(const Known& known, const v1::Event& event);
   void CheckCancel(const RunId& run, const v1::Event& event);
   void CheckMessages(const ModelRequest& request);
+  // What the fork shares, folded as if it were its own.
+  Known Shared(const RunId& fork, const ForkPoint& point);
+  void CheckConversation(const RunId& run, const v1::Event& event);
+  // The run of the same conversation that was accepted last.
+  std::optional<RunId> LastOf(const Known& known) const;
 
   World& world_;
   int process_ = 0;
   std::map<RunId, Known> runs_;
   std::map<RunId, Pending> pending_;
   std::map<RunId, absl::Duration> cancels_;
-  using Attempt = std::tuple<RunId, int32_t, int32_t>;  // run, step, attempt
+  std::map<std::string, std::vector<RunId>> conversations_;  // as they were accepted
+  using Attempt = std::tuple<RunId, int32_t, int32_t>;       // run, step, attempt
   std::set<Attempt> asked_;
   std::map<Attempt, std::optional<int64_t>> reported_;                      // tokens; nullopt: none were reported
   std::map<std::pair<RunId, CallId>, std::map<int32_t, Said>> executions_;  // by attempt

@@ -37,6 +37,7 @@ Counts Play(uint64_t from, int count) {
 // A verdict over nothing is none.
 void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.runs, seeds * 2);
+  EXPECT_GE(counts.forks, seeds / 8);
   EXPECT_GE(counts.stops, seeds * 3);
   EXPECT_GE(counts.events, seeds * 40);
   EXPECT_GE(counts.executions, seeds * 8);

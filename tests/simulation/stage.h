@@ -59,6 +59,7 @@ class Stage {
   boost::asio::awaitable<void> Meddler();
   boost::asio::awaitable<void> MeddleWith(RunId run);
   boost::asio::awaitable<void> Resume(RunId run);
+  boost::asio::awaitable<void> Fork(RunId run);
   boost::asio::awaitable<void> Resolve(RunId run);
   boost::asio::awaitable<void> Look(RunId run);
   void Acknowledge(const CreateRequest& request, const v1::Run& run);

@@ -32,6 +32,7 @@ struct RunOptions {
   std::optional<absl::Time> deadline;
   int32_t priority = 0;
   std::optional<absl::Time> not_before;
+  std::string conversation;
   std::string request_id;
   bool detach = false;
   bool no_deltas = false;
@@ -49,6 +50,7 @@ struct RunsOptions {
   std::vector<std::string> states;        // words such as `running`
   std::vector<std::string> stop_reasons;  // words such as `max_steps`
   std::string agent;
+  std::string conversation;
   std::vector<std::pair<std::string, std::string>> labels;
   std::optional<absl::Time> since;
   bool oldest_first = false;
@@ -72,6 +74,21 @@ struct ResumeOptions {
   bool no_deltas = false;
 };
 ExitCode ResumeCommand(Session& session, const ResumeOptions& options);
+
+struct ForkOptions {
+  std::string run;
+  int32_t step = 0;   // the last that is shared; 0: the input alone
+  std::string agent;  // empty: the run's own
+  LimitOptions limits;
+  std::string input;  // empty: none; `-`: all of standard input
+  std::vector<std::pair<std::string, std::string>> labels;
+  std::optional<absl::Time> deadline;
+  bool allow_side_effects = false;
+  std::string request_id;
+  bool detach = false;
+  bool no_deltas = false;
+};
+ExitCode ForkCommand(Session& session, const ForkOptions& options);
 
 struct SendOptions {
   std::string run;

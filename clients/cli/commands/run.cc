@@ -17,6 +17,7 @@ ExitCode RunCommand(Session& session, const RunOptions& options) {
   const LimitOptions& limits = options.limits;
   if (limits.any()) SetLimits(limits, *run.mutable_limits());
   for (const auto& [key, value] : options.labels) (*run.mutable_labels())[key] = value;
+  run.set_conversation(options.conversation);
   if (options.deadline) *run.mutable_deadline() = ToProto(*options.deadline);
   run.set_priority(options.priority);
   if (options.not_before) *run.mutable_not_before_time() = ToProto(*options.not_before);

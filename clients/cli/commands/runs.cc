@@ -18,6 +18,8 @@
 namespace agentruntime::cli {
 namespace {
 
+constexpr size_t kConversationShown = 24;  // characters
+
 // A word such as `running` or `max-steps` as an enum's value.
 template <typename Enum>
 bool ParseWord(const std::string& word, absl::string_view prefix, bool (*parse)(google::protobuf::ConstStringParam, Enum*), Enum& value) {
@@ -57,14 +59,31 @@ std::string DoingText(const v1::Run& run) {
   return text;
 }
 
+bool AnyOf(const std::vector<v1::Run>& runs, bool (*is)(const v1::Run&)) { return std::any_of(runs.begin(), runs.end(), is); }
+
 void PrintStopped(const Output& output, const std::vector<v1::Run>& runs) {
-  Table table(
-      {{"RUN"}, {"AGENT"}, {"STATE"}, {"STOP"}, {"STEPS", true}, {"CALLS", true}, {"TOKENS", true}, {"AGE", true}, {.title = "TITLE", .flexible = true}});
+  // Columns for what few lists have.
+  const bool forks = AnyOf(runs, [](const v1::Run& run) { return run.has_forked_from(); });
+  const bool conversations = AnyOf(runs, [](const v1::Run& run) { return !run.conversation().empty(); });
+  std::vector<Column> columns = {{"RUN"}, {"AGENT"}, {"STATE"}, {"STOP"}, {"STEPS", true}, {"CALLS", true}, {"TOKENS", true}, {"AGE", true}};
+  if (forks) columns.push_back({"FORK OF"});
+  if (conversations) columns.push_back({"CONVERSATION"});
+  columns.push_back({.title = "TITLE", .flexible = true});
+  Table table(std::move(columns));
   for (const v1::Run& run : runs) {
     const int64_t tokens = run.usage().input_tokens() + run.usage().output_tokens();
-    table.Add({BareRun(run.name()), AgentText(run), StateName(run.state()), run.state() == v1::RUN_STATE_STOPPED ? ReasonName(run.stop().reason()) : "-",
-               FormatCount(run.usage().steps()), FormatCount(run.usage().tool_calls()), tokens > 0 ? FormatCount(tokens) : "-", AgeText(run),
-               PrintableLine(run.title())});
+    std::vector<std::string> cells = {BareRun(run.name()),
+                                      AgentText(run),
+                                      StateName(run.state()),
+                                      run.state() == v1::RUN_STATE_STOPPED ? ReasonName(run.stop().reason()) : "-",
+                                      FormatCount(run.usage().steps()),
+                                      FormatCount(run.usage().tool_calls()),
+                                      tokens > 0 ? FormatCount(tokens) : "-",
+                                      AgeText(run)};
+    if (forks) cells.push_back(run.has_forked_from() ? BareRun(run.forked_from().run()) : "-");
+    if (conversations) cells.push_back(run.conversation().empty() ? "-" : PrintableLine(run.conversation(), kConversationShown));
+    cells.push_back(PrintableLine(run.title()));
+    table.Add(std::move(cells));
   }
   output.out << table.Render(output.width) << std::flush;
 }
@@ -98,6 +117,7 @@ ExitCode RunsCommand(Session& session, const RunsOptions& options) {
     request.add_stop_reasons(reason);
   }
   if (!options.agent.empty()) request.set_agent(ResolveAgent(options.agent));
+  request.set_conversation(options.conversation);
   for (const auto& [key, value] : options.labels) (*request.mutable_labels())[key] = value;
   if (options.since) *request.mutable_created_after() = ToProto(*options.since);
   request.set_oldest_first(options.oldest_first);
@@ -117,7 +137,7 @@ ExitCode RunsCommand(Session& session, const RunsOptions& options) {
     for (const v1::Run& run : runs) PrintJson(output, run);
   } else if (runs.empty()) {
     output.out << "no such runs" << std::endl;
-  } else if (std::any_of(runs.begin(), runs.end(), [](const v1::Run& run) { return run.state() == v1::RUN_STATE_STOPPED; })) {
+  } else if (AnyOf(runs, [](const v1::Run& run) { return run.state() == v1::RUN_STATE_STOPPED; })) {
     PrintStopped(output, runs);
   } else {
     PrintLive(output, runs);

@@ -90,6 +90,11 @@ ExitCode ShowCommand(Session& session, const std::string& run_argument) {
   output.out << Colored(output, Tone::kStrong, Printable(run->name())) << "  " << AgentText(*run) << "     " << StateText(*run) << LabelsText(*run) << "\n";
   const std::string input = PrintableLine(PartsText(run->input()));
   if (!input.empty()) output.out << "  " << (output.width > 0 ? CutToWidth(input, output.width - 2) : input) << "\n";
+  if (run->has_forked_from()) {
+    output.out << "  fork of " << BareRun(run->forked_from().run()) << ", which it shares " << FormatPlural(run->forked_from().sequence(), "event")
+               << " with\n";
+  }
+  if (!run->conversation().empty()) output.out << "  conversation " << PrintableLine(run->conversation()) << "\n";
   output.out << "  " << CountsText(*run) << "\n";
   if (const absl::Status status = PrintEvents(session, *run); !status.ok()) return Fail(output, status);
   if (run->has_activity() && !run->activity().detail().empty()) {

@@ -53,7 +53,7 @@ TEST(MessageHistoryTest, TellsInputsDecisionsAndResultsInTheirOrder) {
   testing::Journal journal;
   AddStep(journal);
   MessageHistory history;
-  const Messages messages = history.Of(journal.state);
+  const Messages messages = history.Of(journal.state, RunPlan());
   ASSERT_EQ(messages.size(), 3);
   EXPECT_EQ(std::get<UserMessage>(messages[0]).parts->at(0).text(), "the question");
   EXPECT_EQ(std::get<AssistantMessage>(messages[1]).decision->tool_calls(0).tool(), "tool");
@@ -68,7 +68,7 @@ TEST(MessageHistoryTest, AddsOnlyWhatHappenedSince) {
   int moved = 0;
   for (int step = 1; step <= 1000; ++step) {
     AddStep(journal);
-    const Messages messages = history.Of(journal.state);
+    const Messages messages = history.Of(journal.state, RunPlan());
     ASSERT_EQ(messages.size(), 1 + 2 * static_cast<size_t>(step));
     if (&messages.front() != first) ++moved;
     first = &messages.front();
@@ -79,9 +79,9 @@ TEST(MessageHistoryTest, AddsOnlyWhatHappenedSince) {
 TEST(MessageHistoryTest, ARequestThatIsStillHeldStaysAsItWas) {
   testing::Journal journal;
   MessageHistory history;
-  const Messages held = history.Of(journal.state);
+  const Messages held = history.Of(journal.state, RunPlan());
   AddStep(journal);
-  EXPECT_EQ(history.Of(journal.state).size(), 3);
+  EXPECT_EQ(history.Of(journal.state, RunPlan()).size(), 3);
   EXPECT_EQ(held.size(), 1);
 }
 

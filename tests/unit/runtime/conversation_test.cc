@@ -1,0 +1,219 @@
+// Conversations: what a run reads of the runs before it, and which of them may be active.
+#include "runtime/conversation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include "proto/util/errors.h"
+#include "proto/util/limits.h"
+#include "proto/util/names.h"
+#include "tests/support/test_runtime.h"
+
+namespace agentruntime {
+namespace {
+
+namespace asio = boost::asio;
+using testing::Answer;
+using ::testing::ElementsAre;
+using testing::FakeModel;
+using testing::TestRuntime;
+
+std::string TextOf(const ModelMessage& message) {
+  if (const auto* user = std::get_if<UserMessage>(&message)) return "user: " + user->parts->at(0).text();
+  if (const auto* said = std::get_if<AssistantMessage>(&message)) return "agent: " + said->decision->content(0).text();
+  return "tool";
+}
+
+// Until `go`, or until the attempt is cancelled.
+asio::awaitable<void> Until(const std::atomic<bool>& go) {
+  SystemTimers timers;
+  while (!go && (co_await asio::this_coro::cancellation_state).cancelled() == asio::cancellation_type::none) co_await timers.Sleep(absl::Milliseconds(5));
+}
+
+class ConversationTest : public ::testing::Test {
+ protected:
+  // Answers `re: ` and the newest question. One that asks to wait is answered when the test lets it.
+  TestRuntime::Config Config() {
+    TestRuntime::Config config;
+    config.models.push_back(std::make_shared<FakeModel>([this](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+      std::vector<std::string> texts;
+      for (const ModelMessage& message : request.messages) texts.push_back(TextOf(message));
+      const std::string question = texts.back();
+      {
+        MutexLock lock(mu_);
+        read_ = std::move(texts);
+        earlier_ = request.earlier;
+      }
+      ++asked;
+      if (question == "user: wait") co_await Until(go);
+      co_return Answer("re: " + question.substr(6));
+    }));
+    config.path = dir_.File("test.db");
+    return config;
+  }
+  static CreateRequest Request(const TestRuntime& runtime, const std::string& input, const std::string& conversation = "chat") {
+    CreateRequest request = runtime.Request(input);
+    request.run.set_conversation(conversation);
+    return request;
+  }
+  static absl::StatusOr<v1::Run> Create(TestRuntime& runtime, CreateRequest request) { return runtime.Await(runtime->CreateRun(std::move(request), Caller())); }
+  static v1::Run Say(TestRuntime& runtime, const std::string& input) { return runtime.RunToStop(Request(runtime, input)); }
+  static absl::Status Delete(TestRuntime& runtime, const v1::Run& run) { return runtime.Await(runtime->DeleteRun(*ParseRunName(run.name()))); }
+  // What the model was last given.
+  std::vector<std::string> read() {
+    MutexLock lock(mu_);
+    return read_;
+  }
+  size_t earlier() {
+    MutexLock lock(mu_);
+    return earlier_;
+  }
+
+  std::atomic<bool> go = false;
+  std::atomic<int> asked = 0;
+
+ private:
+  Mutex mu_;
+  std::vector<std::string> read_ ABSL_GUARDED_BY(mu_);
+  size_t earlier_ ABSL_GUARDED_BY(mu_) = 0;
+
+ protected:
+  TempDir dir_;
+};
+
+TEST_F(ConversationTest, EachRunReadsTheOnesBefore) {
+  TestRuntime runtime(Config());
+  const v1::Run first = Say(runtime, "one");
+  EXPECT_EQ(first.conversation(), "chat");
+  EXPECT_THAT(read(), ElementsAre("user: one"));
+  const v1::Run second = Say(runtime, "two");
+  EXPECT_THAT(read(), ElementsAre("user: one", "agent: re: one", "user: two"));
+  EXPECT_EQ(earlier(), 2u);
+  runtime.RunToStop(Request(runtime, "elsewhere", "another"));
+  EXPECT_THAT(read(), ElementsAre("user: elsewhere"));
+  const v1::Run third = Say(runtime, "three");
+  EXPECT_THAT(read(), ElementsAre("user: one", "agent: re: one", "user: two", "agent: re: two", "user: three"));
+  const auto events = runtime.Events(third.name());
+  EXPECT_THAT(events[0]->run_created().earlier_runs(), ElementsAre(first.name(), second.name()));
+  EXPECT_EQ(events[0]->run_created().input_size(), 1) << "nothing is copied";
+
+  RunQuery query;
+  query.conversation = "chat";
+  const auto listed = runtime.Await(runtime->ListRuns(query));
+  ASSERT_TRUE(listed.ok()) << listed.status();
+  EXPECT_EQ(listed->first.size(), 3u);
+}
+
+TEST_F(ConversationTest, TheNewestAreReadAsManyAsFit) {
+  TestRuntime runtime(Config());
+  for (int i = 1; i <= kConversationRunsMax + 3; ++i) Say(runtime, absl::StrCat("question ", i));
+  Say(runtime, "last");
+  EXPECT_EQ(earlier(), 2 * static_cast<size_t>(kConversationRunsMax));
+  EXPECT_EQ(read().front(), "user: question 4");
+  Say(runtime, std::string(kConversationBytesMax / 2, 'x'));  // and as much of an answer
+  Say(runtime, "short");
+  EXPECT_EQ(earlier(), 2u) << "at least the last one, though it is too large";
+  Say(runtime, "shorter");
+  EXPECT_EQ(earlier(), 2u) << "together they are too large";
+}
+
+TEST_F(ConversationTest, OneRunIsActive) {
+  TestRuntime runtime(Config());
+  CreateRequest waiting = Request(runtime, "wait");
+  waiting.request_id = "job-1";
+  waiting.request_hash = "hash";
+  const auto active = Create(runtime, waiting);
+  ASSERT_TRUE(active.ok()) << active.status();
+  const auto refused = Create(runtime, Request(runtime, "two"));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(refused.status()), v1::ERROR_REASON_CONVERSATION_BUSY);
+  EXPECT_THAT(std::string(refused.status().message()), ::testing::HasSubstr(active->name()));
+  const auto again = Create(runtime, waiting);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->name(), active->name());
+  go = true;
+  runtime.WaitForStop(active->name());
+  EXPECT_EQ(Say(runtime, "two").stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+}
+
+TEST_F(ConversationTest, OnlyItsLastRunCanBeResumed) {
+  TestRuntime runtime(Config());
+  const auto cancelled = Create(runtime, Request(runtime, "wait"));
+  ASSERT_TRUE(cancelled.ok()) << cancelled.status();
+  const RunId run = *ParseRunName(cancelled->name());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(run, "", Caller())).ok());
+  runtime.WaitForStop(cancelled->name());
+  ResumeRequest resume;
+  resume.request_id = "resume-1";
+  resume.request_hash = "hash";
+  ASSERT_TRUE(runtime.Await(runtime->ResumeRun(run, resume, Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(run, "", Caller())).ok());
+  runtime.WaitForStop(cancelled->name());
+  const v1::Run later = Say(runtime, "two");
+  EXPECT_THAT(read(), ElementsAre("user: wait", "user: two")) << "one that did not answer asked all the same";
+  ResumeRequest other;
+  const absl::Status refused = runtime.Await(runtime->ResumeRun(run, other, Caller())).status();
+  EXPECT_EQ(ReasonOf(refused), v1::ERROR_REASON_CONVERSATION_BUSY);
+  EXPECT_THAT(std::string(refused.message()), ::testing::HasSubstr(later.name()));
+  EXPECT_TRUE(runtime.Await(runtime->ResumeRun(run, resume, Caller())).ok()) << "a retry of what was done before it";
+  ASSERT_TRUE(Delete(runtime, later).ok());
+  EXPECT_TRUE(runtime.Await(runtime->ResumeRun(run, other, Caller())).ok());
+  go = true;
+  runtime.WaitForStop(cancelled->name());
+}
+
+// What it reads was fixed when it was accepted: a run that is deleted since is gone, and no older one takes its place.
+TEST_F(ConversationTest, ReadsTheSameAfterARestartButForWhatWasDeleted) {
+  std::vector<v1::Run> runs;
+  std::string name;
+  std::vector<std::string> before;
+  {
+    TestRuntime runtime(Config());
+    for (int i = 1; i <= kConversationRunsMax + 1; ++i) runs.push_back(Say(runtime, absl::StrCat("question ", i)));
+    asked = 0;
+    const auto active = Create(runtime, Request(runtime, "wait"));
+    ASSERT_TRUE(active.ok()) << active.status();
+    name = active->name();
+    while (asked == 0) absl::SleepFor(absl::Milliseconds(1));
+    before = read();
+    EXPECT_EQ(before.front(), "user: question 2");
+    runtime.Stop(absl::ZeroDuration());
+  }
+  {
+    asked = 0;
+    TestRuntime runtime(Config());
+    while (asked == 0) absl::SleepFor(absl::Milliseconds(1));
+    EXPECT_EQ(read(), before);
+    ASSERT_TRUE(Delete(runtime, runs.back()).ok());
+    runtime.Stop(absl::ZeroDuration());
+  }
+  go = true;
+  TestRuntime runtime(Config());
+  EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  std::vector<std::string> without(before.begin(), before.end() - 3);
+  without.push_back("user: wait");
+  EXPECT_EQ(read(), without);
+}
+
+TEST_F(ConversationTest, AForkReadsOnAndTakesNoPart) {
+  TestRuntime runtime(Config());
+  Say(runtime, "one");
+  const v1::Run second = Say(runtime, "two");
+  ForkRequest request;
+  request.source = *ParseRunName(second.name());
+  request.input.emplace_back().set_text("differently");
+  const auto fork = runtime.Await(runtime->ForkRun(request, Caller()));
+  ASSERT_TRUE(fork.ok()) << fork.status();
+  runtime.WaitForStop(fork->name());
+  EXPECT_TRUE(fork->conversation().empty());
+  EXPECT_THAT(read(), ElementsAre("user: one", "agent: re: one", "user: two", "user: differently"));
+  Say(runtime, "three");
+  EXPECT_THAT(read(), ElementsAre("user: one", "agent: re: one", "user: two", "agent: re: two", "user: three"));
+}
+
+}  // namespace
+}  // namespace agentruntime
