@@ -7,6 +7,7 @@
 #include "clients/cli/row.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/text.h"
+#include "proto/util/money.h"
 #include "proto/util/time.h"
 
 namespace agentruntime::cli {
@@ -17,6 +18,15 @@ std::string DecisionText(const v1::Decision& decision) {
   if (decision.tool_calls().empty()) return absl::StrCat(text, PartsText(decision.content()));
   return absl::StrCat(text, absl::StrJoin(decision.tool_calls(), ", ",
                                           [](std::string* out, const v1::ToolCall& call) { absl::StrAppend(out, call.call_id(), " ", call.tool()); }));
+}
+
+std::string AskedText(const v1::ModelCalled& called) {
+  std::string text = absl::StrCat("model ", called.model(), " asked, attempt ", called.attempt(), ", ", FormatCount(called.reserved_tokens()), " tokens");
+  if (called.has_reserved_cost_micros()) absl::StrAppend(&text, " and ", FormatMicros(called.reserved_cost_micros()));
+  absl::StrAppend(&text, " reserved");
+  if (called.purpose() == v1::MODEL_PURPOSE_SUMMARIZE) absl::StrAppend(&text, ", for a summary of old steps");
+  if (called.grace_step()) absl::StrAppend(&text, ", for an answer at the limit");
+  return text;
 }
 
 std::string AnswerText(const v1::CallResolved& resolved) {
@@ -43,9 +53,7 @@ std::string Raw(const v1::Event& event) {
     case v1::Event::kRunStarted:
       return absl::StrCat(event.run_started().cause() == v1::START_CAUSE_RECOVERED ? "taken up again by " : "started by ", event.run_started().node(),
                           ", epoch ", event.epoch());
-    case v1::Event::kModelCalled:
-      return absl::StrCat("model ", event.model_called().model(), " asked, attempt ", event.model_called().attempt(), ", ",
-                          FormatCount(event.model_called().reserved_tokens()), " tokens reserved");
+    case v1::Event::kModelCalled: return AskedText(event.model_called());
     case v1::Event::kModelFailed: return absl::StrCat("model failed, attempt ", event.model_failed().attempt(), ": ", event.model_failed().error().message());
     case v1::Event::kDecisionMade: return DecisionText(event.decision_made().decision());
     case v1::Event::kCallStarted: return absl::StrCat("call ", event.call_started().call_id(), " started, attempt ", event.call_started().attempt());

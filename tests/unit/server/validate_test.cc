@@ -77,6 +77,24 @@ TEST(ValidateTest, EveryWrongFieldIsNamedAtOnce) {
                           "run.labels.good: 257 bytes are too many; at most 256"));
 }
 
+TEST(ValidateTest, PrioritiesAndStartTimesAreBounded) {
+  v1::Run run;
+  run.set_agent("agents/a");
+  run.add_input()->set_text("x");
+  for (const int32_t priority : {-10, 0, 10}) {
+    run.set_priority(priority);
+    EXPECT_THAT(CheckRun(run), IsEmpty());
+  }
+  run.set_priority(-11);
+  run.mutable_not_before_time()->set_seconds(2'000'000'000);
+  run.mutable_deadline()->set_seconds(2'000'000'000);
+  EXPECT_THAT(CheckRun(run), ElementsAre("run.priority: -11 is not in -10 to 10",
+                                         "run.deadline: does not lie behind not_before_time, so the run could never begin; give a later one"));
+  run.set_priority(0);
+  run.mutable_deadline()->set_seconds(2'000'000'001);
+  EXPECT_THAT(CheckRun(run), IsEmpty());
+}
+
 TEST(ValidateTest, AnInputThatSaysNothingIsEmpty) {
   v1::Run run;
   run.set_agent("agents/a");
@@ -152,6 +170,7 @@ TEST(ValidateTest, EveryWrongFieldOfAnAgentIsNamed) {
   agent.mutable_model_settings()->set_temperature(-0.5);
   agent.mutable_model_settings()->set_max_output_tokens(0);
   agent.set_on_uncertain_call(static_cast<v1::UncertainCallAction>(9));
+  agent.set_compaction(static_cast<v1::CompactionStrategy>(9));
   EXPECT_THAT(
       CheckAgent(agent),
       ElementsAre("agent.revision: is set by the server; leave it out",
@@ -159,7 +178,8 @@ TEST(ValidateTest, EveryWrongFieldOfAnAgentIsNamed) {
                   "agent.description: 1025 bytes are too many; at most 1024", "agent.model: is missing; ListModels (agentctl models) names those there are",
                   "agent.instructions: 65537 bytes are too many; at most 65536", "agent.tools[0]: is not 1-64 characters of [a-zA-Z0-9_-]",
                   "agent.tools[2]: \"t\" is there twice; leave one out", "agent.model_settings.temperature: -0.5 is not in 0 to 2",
-                  "agent.model_settings.max_output_tokens: 0 is below 1", "agent.on_uncertain_call: 9 is not an UncertainCallAction"));
+                  "agent.model_settings.max_output_tokens: 0 is below 1", "agent.on_uncertain_call: 9 is not an UncertainCallAction",
+                  "agent.compaction: 9 is not a CompactionStrategy"));
 }
 
 TEST(JsonTextTest, TakesJsonOnly) {
