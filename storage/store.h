@@ -46,7 +46,9 @@ class Store {
   virtual absl::StatusOr<std::optional<CreateOutcome>> FindRequest(const std::string& tenant, const std::string& request_id,
                                                                    const std::string& request_hash) = 0;
 
-  // Appends to a run and replaces its projection. Each event at most kEventBytesMax bytes.
+  // Appends to a run and replaces its projection. Each event at most kEventBytesMax bytes. Artifacts are written first, in pieces of several commits, so
+  // that a large one holds nobody up; they are there, for readers, with the commit of the events and not before. What a crash leaves of them before that
+  // commit is removed by and by after the next opening.
   virtual void Append(AppendRequest request, AppendDone done) = 0;
 
   // Removes a stopped run whole; its id and request id are remembered for at least 24 h. NOT_FOUND; FAILED_PRECONDITION unless its projection is STOPPED
@@ -55,6 +57,14 @@ class Store {
 
   // Events after `after`, in order. Empty at the end of the journal. NOT_FOUND.
   virtual absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) = 0;
+
+  // At most `bytes_max` bytes (at least 1) of an artifact from `offset` on; none at its end. NOT_FOUND: no such run, or no durable event of it that came with
+  // this artifact. OUT_OF_RANGE: `offset` is negative or lies beyond the end. DATA_LOSS (ArtifactDamaged): that piece is missing or damaged; the run itself
+  // is not.
+  virtual absl::StatusOr<ArtifactPiece> ReadArtifact(const RunId& run, int32_t number, int64_t offset, int64_t bytes_max) = 0;
+
+  // What a run has, by number. NOT_FOUND. DATA_LOSS (ArtifactDamaged).
+  virtual absl::StatusOr<std::vector<ArtifactRecord>> ListArtifacts(const RunId& run) = 0;
 
   // One run's columns. NOT_FOUND.
   virtual absl::StatusOr<RunRecord> GetRun(const RunId& run) = 0;

@@ -82,13 +82,35 @@ enum class AppendResult {
   kLost,
 };
 
+// Content that is kept apart from the journal because it is large. Shared, never changed, read on any thread.
+struct StagedArtifact {
+  int32_t number = 0;  // from 1 within the run; above all that its journal names
+  std::string media_type;
+  std::string hash;                            // of the content, by whatever function the caller uses: kept, not judged
+  std::shared_ptr<const std::string> content;  // 1 to kArtifactBytesMax bytes
+};
+
+// An artifact that an event names.
+struct ArtifactRecord {
+  int32_t number = 0;
+  std::string media_type;
+  std::string hash;
+  int64_t bytes = 0;
+};
+
+struct ArtifactPiece {
+  std::string data;
+  int64_t total_bytes = 0;
+};
+
 // Events to be appended to one run, as one atomic item.
 struct AppendRequest {
   RunId run;
   Epoch epoch = 0;
   Sequence expected_last_sequence = 0;
-  std::vector<EventPtr> events;  // at least 1; sequences follow `expected_last_sequence` without gaps
-  RunProjection projection;      // after the last of them
+  std::vector<EventPtr> events;           // at least 1; sequences follow `expected_last_sequence` without gaps
+  RunProjection projection;               // after the last of them
+  std::vector<StagedArtifact> artifacts;  // that the events name for the first time
 };
 
 // A run as its columns tell it.

@@ -68,6 +68,26 @@ absl::Status StepNotFound(const RunId& run, int32_t number) {
               {{"step", FormatStepName(run, number)}});
 }
 
+absl::Status ArtifactNotFound(const RunId& run, int32_t number) {
+  const std::string name = FormatArtifactName(run, number);
+  return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_ARTIFACT_NOT_FOUND,
+              absl::StrCat("there is no ", name, "; the results in ListSteps name those there are"), {{"artifact", name}});
+}
+
+absl::Status ArtifactDamaged(const RunId& run, int32_t number, absl::string_view why) {
+  const std::string name = FormatArtifactName(run, number);
+  return Make(absl::StatusCode::kDataLoss, v1::ERROR_REASON_RUN_DAMAGED,
+              absl::StrCat(name, " is damaged (", why, "); restore it from a backup, or call the tool again in a new run"),
+              {{"run", RunName(run)}, {"artifact", name}});
+}
+
+absl::Status OffsetBeyondEnd(const RunId& run, int32_t number, int64_t offset, int64_t bytes) {
+  const std::string name = FormatArtifactName(run, number);
+  return Make(absl::StatusCode::kOutOfRange, v1::ERROR_REASON_INVALID_FIELD,
+              absl::StrCat("offset: ", offset, " lies beyond the end of ", name, ", which has ", bytes, " bytes"),
+              {{"artifact", name}, {"total_bytes", absl::StrCat(bytes)}});
+}
+
 absl::Status CallNotFound(const RunId& run, const CallId& call) {
   return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_CALL_NOT_FOUND,
               absl::StrCat("call_id: ", RunName(run), " has no call ", call.ToString(), "; its waiting_calls name those that wait"),

@@ -31,6 +31,9 @@ absl::Status InvalidFields(const std::vector<FieldViolation>& violations);  // a
 absl::Status InvalidField(absl::string_view field, absl::string_view description);
 absl::Status RunNotFound(const RunId& run);
 absl::Status StepNotFound(const RunId& run, int32_t number);
+absl::Status ArtifactNotFound(const RunId& run, int32_t number);
+absl::Status ArtifactDamaged(const RunId& run, int32_t number, absl::string_view why);          // DATA_LOSS, RUN_DAMAGED
+absl::Status OffsetBeyondEnd(const RunId& run, int32_t number, int64_t offset, int64_t bytes);  // OUT_OF_RANGE, INVALID_FIELD
 absl::Status CallNotFound(const RunId& run, const CallId& call);
 absl::Status CallNotWaiting(const RunId& run, const CallId& call);
 absl::Status AgentNotFound(absl::string_view name);

@@ -39,13 +39,21 @@ inline constexpr int64_t kConversationBytesMax = 128 << 10;
 // One decision and its calls.
 inline constexpr int32_t kCallsPerDecisionMax = 64;
 inline constexpr int64_t kArgumentsBytesMax = 256 << 10;
-inline constexpr int64_t kResultBytesMax = 64 << 10;
+inline constexpr int64_t kResultBytesMax = 64 << 10;  // within its event; what is larger is kept apart, as an artifact
 inline constexpr int64_t kDecisionTextBytesMax = 512 << 10;
 inline constexpr int32_t kJsonDepthMax = 64;
 inline constexpr int32_t kInvalidDecisionsMax = 3;                   // in a row
 inline constexpr absl::Duration kCallWaitDefault = absl::Hours(24);  // for a person
 inline constexpr absl::Duration kCallWaitMaximum = absl::Hours(30 * 24);
 inline constexpr size_t kWaitTextBytesMax = 512;
+
+// Artifacts: results that are too large for the journal.
+inline constexpr int64_t kArtifactBytesMax = 16 << 20;          // of one result
+inline constexpr int64_t kArtifactBytesPerRunMax = 256 << 20;   // of a run; beyond it results are cut to kResultBytesMax
+inline constexpr int64_t kArtifactBytesInFlightMax = 64 << 20;  // of the server: returned by tools, not yet durable; who comes after that waits
+inline constexpr int64_t kArtifactExcerptBytesMax = 8 << 10;    // in the event
+inline constexpr int64_t kArtifactReadBytesMax = 1 << 20;       // one answer of ReadArtifact
+inline constexpr int32_t kResultPartsMax = 16;                  // more are joined before a result is kept apart
 
 // One agent.
 inline constexpr int64_t kInstructionsBytesMax = 64 << 10;

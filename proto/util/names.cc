@@ -39,6 +39,17 @@ std::optional<StepName> ParseStepName(absl::string_view name) {
   return StepName{*run, *number};
 }
 
+std::string FormatArtifactName(const RunId& run, int32_t number) { return absl::StrCat(RunName(run), "/artifacts/", number); }
+
+std::optional<ArtifactName> ParseArtifactName(absl::string_view name) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(name, '/');
+  if (parts.size() != 4 || parts[0] != "runs" || parts[2] != "artifacts") return std::nullopt;
+  const auto run = RunId::Parse(parts[1]);
+  const auto number = ParseNumber(parts[3]);
+  if (!run || !number) return std::nullopt;
+  return ArtifactName{*run, *number};
+}
+
 std::string FormatAgentName(absl::string_view agent) { return absl::StrCat("agents/", agent); }
 
 std::string FormatRevisionName(absl::string_view agent, int32_t revision) { return absl::StrCat("agents/", agent, "/revisions/", revision); }

@@ -20,6 +20,14 @@ struct StepName {
 std::string FormatStepName(const RunId& run, int32_t number);  // runs/{run}/steps/{number}
 std::optional<StepName> ParseStepName(absl::string_view name);
 
+// `runs/{run}/artifacts/{number}`.
+struct ArtifactName {
+  RunId run;
+  int32_t number = 0;  // from 1
+};
+std::string FormatArtifactName(const RunId& run, int32_t number);
+std::optional<ArtifactName> ParseArtifactName(absl::string_view name);
+
 // `agents/{agent}` or `agents/{agent}/revisions/{revision}`.
 struct AgentName {
   std::string agent;

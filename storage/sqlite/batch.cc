@@ -26,6 +26,7 @@ v1::RunState ParseState(absl::string_view text) {
 void Batch::Apply(Item& item) {
   if (auto* append = std::get_if<AppendItem>(&item.what)) return Append(*append, item.number);
   if (auto* create = std::get_if<CreateItem>(&item.what)) return Create(*create);
+  if (auto* chunk = std::get_if<ChunkItem>(&item.what)) return Stage(*chunk, item.number);
   if (auto* remove = std::get_if<DeleteItem>(&item.what)) return Delete(*remove);
   std::get<TaskItem>(item.what).task(database_);
 }
@@ -107,6 +108,21 @@ void Batch::Create(CreateItem& item) {
   changed_.push_back(id);
 }
 
+bool Batch::Fits(const Run& run, Epoch epoch, Sequence expected_last_sequence) const {
+  return run.exists && epoch == epoch_ && epoch >= run.epoch && expected_last_sequence == run.last_sequence;
+}
+
+bool Batch::IsLost(const Run& run, const RunId& id, uint64_t number) const {
+  const auto lost = lost_.find(id);
+  return run.lost || (lost != lost_.end() && number < lost->second);
+}
+
+// What is not the run's next append is found lost when it comes; its chunks would only lie about.
+void Batch::Stage(const ChunkItem& item, uint64_t number) {
+  const Run& run = Find(item.run);
+  if (!IsLost(run, item.run, number) && Fits(run, item.epoch, item.expected_last_sequence)) InsertChunk(database_, item.run, item.epoch, item.row);
+}
+
 std::optional<CreateOutcome> Batch::Refused(const AcceptedRow& row) {
   if (row.base) {
     const Run& base = Find(row.base->run);
@@ -130,9 +146,8 @@ bool Batch::WentOn(const Run& run) {
 
 void Batch::Append(AppendItem& item, uint64_t number) {
   Run& run = Find(item.run);
-  const auto lost = lost_.find(item.run);
-  item.lost_with_another = run.lost || (lost != lost_.end() && number < lost->second);
-  bool fits = run.exists && item.epoch == epoch_ && item.epoch >= run.epoch && item.expected_last_sequence == run.last_sequence;
+  item.lost_with_another = IsLost(run, item.run, number);
+  bool fits = Fits(run, item.epoch, item.expected_last_sequence);
   // A run that is resumed is active again, which only the last one of its conversation may be.
   if (fits && run.state == v1::RUN_STATE_STOPPED && item.state.state != v1::RUN_STATE_STOPPED) fits = !WentOn(run);
   if (item.lost_with_another || !fits) {
@@ -146,6 +161,7 @@ void Batch::Append(AppendItem& item, uint64_t number) {
     InsertEvent(item.run, event);
     run.journal_bytes += static_cast<int64_t>(event.body().size());
   }
+  for (const HeadRow& artifact : item.artifacts) InsertHead(database_, item.run, item.epoch, artifact);
   if (run.latest == nullptr) changed_.push_back(item.run);
   run.state_changed |= run.state != item.state.state;
   run.last_sequence = item.events.back().sequence;
@@ -201,6 +217,7 @@ void Batch::BuryRun(const DeleteItem& item) {
   Statement& select = database_.Use("SELECT tenant, labels FROM runs WHERE run = ?1");
   if (select.BindBlob(item.run.bytes()).Step()) DeleteLabels(item.run, select.Bytes(0), select.Bytes(1));
   select.Reset();
+  left_artifacts_ |= AbandonArtifacts(database_, item.run);
   database_.Use("DELETE FROM events WHERE run = ?1").BindBlob(item.run.bytes()).Run();
   database_.Use("DELETE FROM runs WHERE run = ?1").BindBlob(item.run.bytes()).Run();
 }

@@ -37,6 +37,8 @@ class Batch {
   // Writes the projections: once for each run, however many appends it had. Items must not move before.
   // False: a row of a run that was there is not there any more, so somebody else writes.
   bool Finish();
+  // Chunks of artifacts were left that the writer is to remove.
+  bool left_artifacts() const { return left_artifacts_; }
   // After the commit: brings the cache to what is durable now.
   void Remember(RunCache& cache) const;
 
@@ -50,7 +52,12 @@ class Batch {
   };
 
   void Create(CreateItem& item);
+  // Whether an append on these terms is the run's next one.
+  bool Fits(const Run& run, Epoch epoch, Sequence expected_last_sequence) const;
+  // Whether another append of the run was, that item `number` was queued behind.
+  bool IsLost(const Run& run, const RunId& id, uint64_t number) const;
   void Append(AppendItem& item, uint64_t number);
+  void Stage(const ChunkItem& item, uint64_t number);
   void Delete(DeleteItem& item);
   Run& Find(const RunId& id);
   bool WriteState(const RunId& id, Run& run);
@@ -70,7 +77,8 @@ class Batch {
   const RunCache& cache_;
   absl::flat_hash_map<RunId, Run> runs_;
   int64_t deleted_bytes_ = 0;
-  bool gone_ = false;           // the row of a run is not there any more
+  bool gone_ = false;  // the row of a run is not there any more
+  bool left_artifacts_ = false;
   std::vector<RunId> changed_;  // runs with a `latest` or created here, in the order of their first change
 };
 

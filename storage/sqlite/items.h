@@ -7,6 +7,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "storage/sqlite/artifacts.h"
 #include "storage/sqlite/database.h"
 #include "storage/sqlite/rows.h"
 #include "storage/store.h"
@@ -27,10 +28,19 @@ struct AppendItem {
   Epoch epoch = 0;
   Sequence expected_last_sequence = 0;
   std::vector<EventRow> events;
+  std::vector<HeadRow> artifacts;
   StateRow state;
   AppendDone done;
   AppendResult result = AppendResult::kDurable;
   bool lost_with_another = false;  // an earlier append of the run was lost while this one was queued
+};
+
+// Before the append that names the artifact, and on the same terms.
+struct ChunkItem {
+  RunId run;
+  Epoch epoch = 0;
+  Sequence expected_last_sequence = 0;
+  ChunkRow row;
 };
 
 struct DeleteItem {
@@ -47,7 +57,7 @@ struct TaskItem {
 };
 
 struct Item {
-  std::variant<CreateItem, AppendItem, DeleteItem, TaskItem> what;
+  std::variant<CreateItem, AppendItem, ChunkItem, DeleteItem, TaskItem> what;
   int64_t bytes = 0;    // about what it takes in memory and in the log
   uint64_t number = 0;  // place in the queue, since the start
 };

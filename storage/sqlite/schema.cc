@@ -125,7 +125,8 @@ CREATE VIEW journal AS
   FROM events ORDER BY events.run, sequence;
 )sql";
 
-// Forks and conversations. One active run of a conversation is a unique index: whatever is wrong above it, there are never two.
+// Forks, conversations, and results that are kept apart from their event. One active run of a conversation is a unique index: whatever is wrong above it, there
+// are never two.
 constexpr char kFormat3[] = R"sql(
 ALTER TABLE runs ADD COLUMN conversation TEXT;    -- NULL if of none
 ALTER TABLE runs ADD COLUMN base BLOB;            -- of a fork: the run whose events up to base_sequence are its own too
@@ -144,6 +145,37 @@ CREATE VIEW journal AS
            WHEN 'AA' THEN 'context_compacted' WHEN 'B2' THEN 'cancel_requested' WHEN 'BA' THEN 'run_stopped' WHEN 'C2' THEN 'run_resumed' END AS kind,
          length(body) AS bytes
   FROM events ORDER BY events.run, sequence;
+
+CREATE TABLE artifacts (                          -- a row comes with the event that names it first
+  id           INTEGER PRIMARY KEY,
+  run          BLOB NOT NULL,
+  number       INTEGER NOT NULL,                  -- from 1 within the run
+  epoch        INTEGER NOT NULL,                  -- of its chunks
+  media_type   TEXT NOT NULL,
+  hash         BLOB NOT NULL,                     -- SHA-256 of the content
+  bytes        INTEGER NOT NULL,
+  crc          INTEGER NOT NULL                   -- of run ... bytes
+) STRICT;
+CREATE UNIQUE INDEX artifacts_by_run ON artifacts (run, number);
+
+CREATE TABLE artifact_chunks (                    -- 256 KiB each but the last; written before their artifact
+  id           INTEGER PRIMARY KEY,
+  run          BLOB NOT NULL,
+  number       INTEGER NOT NULL,
+  epoch        INTEGER NOT NULL,
+  chunk        INTEGER NOT NULL,                  -- from 0
+  data         BLOB NOT NULL,
+  crc          INTEGER NOT NULL                   -- of run ... data
+) STRICT;
+CREATE UNIQUE INDEX artifact_chunks_by_run ON artifact_chunks (run, number, epoch, chunk);
+
+CREATE TABLE unnamed_artifacts (                  -- have chunks and no event: on their way, or left by a crash, a lost append or a deleted run
+  run          BLOB NOT NULL,
+  number       INTEGER NOT NULL,
+  epoch        INTEGER NOT NULL,
+  abandoned    INTEGER NOT NULL,                  -- 1: whatever the epoch
+  PRIMARY KEY (run, number, epoch)
+) STRICT, WITHOUT ROWID;
 )sql";
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
+#include "storage/sqlite/artifacts.h"
 #include "storage/sqlite/journal.h"
 #include "storage/sqlite/relations.h"
 #include "storage/sqlite/request.h"
@@ -96,10 +97,22 @@ void SqliteStore::Append(AppendRequest request, AppendDone done) {
   }
   Require(request.projection.last_sequence == sequence, "the projection is of the last event", request.run);
   append.state = MakeStateRow(std::move(request.projection));
-  auto item = std::make_unique<Item>();
+  std::vector<std::unique_ptr<Item>> items;
+  for (const StagedArtifact& artifact : request.artifacts) {
+    const auto size = static_cast<int64_t>(artifact.content->size());
+    Require(artifact.number > 0 && size > 0 && size <= kArtifactBytesMax, "an artifact has a number and 1 byte to 16 MiB", request.run);
+    append.artifacts.push_back(MakeHeadRow(request.run, request.epoch, artifact));
+    bytes += kItemBytes;
+    for (ChunkRow& row : MakeChunkRows(request.run, request.epoch, artifact)) {
+      auto& item = items.emplace_back(std::make_unique<Item>());
+      item->bytes = kItemBytes + static_cast<int64_t>(row.data().size());
+      item->what = ChunkItem{request.run, request.epoch, request.expected_last_sequence, std::move(row)};
+    }
+  }
+  auto& item = items.emplace_back(std::make_unique<Item>());
   item->bytes = bytes;
   item->what = std::move(append);
-  core_->writer->Push(std::move(item));
+  core_->writer->Push(std::move(items));
 }
 
 void SqliteStore::Delete(const RunId& run, DeleteDone done) {
@@ -124,6 +137,18 @@ absl::StatusOr<std::vector<EventPtr>> SqliteStore::ReadEvents(const RunId& run, 
   }
   core_->set_aside.Note(run, record.status());
   return std::move(record).status();
+}
+
+absl::StatusOr<ArtifactPiece> SqliteStore::ReadArtifact(const RunId& run, int32_t number, int64_t offset, int64_t bytes_max) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  reader->Use("BEGIN").Run();  // head and chunks of the same moment
+  return SelectArtifact(*reader, run, number, offset, bytes_max);
+}
+
+absl::StatusOr<std::vector<ArtifactRecord>> SqliteStore::ListArtifacts(const RunId& run) {
+  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  reader->Use("BEGIN").Run();
+  return SelectArtifacts(*reader, run);
 }
 
 absl::StatusOr<RunRecord> SqliteStore::GetRun(const RunId& run) {

@@ -22,6 +22,8 @@ class SqliteStore final : public Store {
   void Append(AppendRequest request, AppendDone done) override;
   void Delete(const RunId& run, DeleteDone done) override;
   absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) override;
+  absl::StatusOr<ArtifactPiece> ReadArtifact(const RunId& run, int32_t number, int64_t offset, int64_t bytes_max) override;
+  absl::StatusOr<std::vector<ArtifactRecord>> ListArtifacts(const RunId& run) override;
   absl::StatusOr<RunRecord> GetRun(const RunId& run) override;
   absl::StatusOr<RunPage> ListRuns(const RunQuery& query) override;
   absl::StatusOr<std::vector<RunId>> Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) override;

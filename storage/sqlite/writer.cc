@@ -46,6 +46,7 @@ Writer::Writer(std::unique_ptr<Database> database, Epoch epoch, std::function<vo
         return SQLITE_OK;
       },
       this);
+  sweeping_ = AnyUnnamedArtifacts(*database_, epoch_);
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -66,13 +67,29 @@ void Writer::Stop() {
 }
 
 void Writer::Push(std::unique_ptr<Item> item) {
+  std::vector<std::unique_ptr<Item>> items;
+  items.push_back(std::move(item));
+  Push(std::move(items));
+}
+
+void Writer::Push(std::vector<std::unique_ptr<Item>> items) {
   MutexLock lock(mu_);
   while (queue_bytes_ > kQueueBytesMax && !stopping_) room_.Wait(mu_);
   if (stopped_) return;
-  item->number = next_number_++;
-  queue_bytes_ += item->bytes;
-  queue_.push_back(std::move(item));
-  if (queue_.size() == 1) work_.NotifyOne();
+  if (queue_.empty()) work_.NotifyOne();
+  for (std::unique_ptr<Item>& item : items) {
+    item->number = next_number_++;
+    queue_bytes_ += item->bytes;
+    queue_.push_back(std::move(item));
+  }
+}
+
+std::unique_ptr<Item> Writer::SweepItem() {
+  auto more = std::make_shared<bool>(false);
+  auto item = std::make_unique<Item>();
+  item->what = TaskItem{.task = [this, more](Database& database) { *more = SweepArtifacts(database, epoch_); }, .done = [this, more] { sweeping_ = *more; }};
+  item->bytes = kSweptChunksMax * kChunkBytes;
+  return item;
 }
 
 bool Writer::RunTask(absl::AnyInvocable<void(Database&)> task) {
@@ -114,7 +131,7 @@ Writer::Items Writer::TakeBatch() {
   Items items;
   int64_t bytes = 0;
   MutexLock lock(mu_);
-  while (queue_.empty() && !stopping_) work_.Wait(mu_);
+  while (queue_.empty() && !stopping_ && !sweeping_) work_.Wait(mu_);
   while (!queue_.empty() && items.size() < kBatchItemsMax && bytes < batch_bytes_) {
     bytes += queue_.front()->bytes;
     items.push_back(std::move(queue_.front()));
@@ -122,6 +139,7 @@ Writer::Items Writer::TakeBatch() {
   }
   queue_bytes_ -= bytes;
   room_.NotifyAll();
+  if (sweeping_ && !stopping_) items.push_back(SweepItem());  // number 0: what is lost is not forgotten for it
   return items;
 }
 
@@ -156,6 +174,7 @@ size_t Writer::TryCommit(Items& items, size_t begin) {
     batch.Apply(*items[end++]);
     if (database_->failed()) return begin;
   }
+  sweeping_ |= batch.left_artifacts();
   if (!batch.Finish()) Fail("the row of a run has gone: something else writes to the file");
   database_->Use("COMMIT").Run();
   if (IsPlanted(Bug::kIgnoreFailedSync) && database_->error() == SQLITE_IOERR_FSYNC) database_->ClearError();
@@ -174,8 +193,8 @@ void Writer::Deliver(Items& items, size_t begin, size_t end) {
       create->done(create->outcome);
     } else if (auto* remove = std::get_if<DeleteItem>(&item->what)) {
       remove->done(std::move(remove->result));
-    } else {
-      std::get<TaskItem>(item->what).done();
+    } else if (auto* task = std::get_if<TaskItem>(&item->what)) {
+      task->done();
     }
     item.reset();
   }

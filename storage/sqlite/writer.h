@@ -49,6 +49,8 @@ class Writer {
 
   // Queues. Completions come on the writer's thread, in the order of the calls.
   void Push(std::unique_ptr<Item> item) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same of several, with nothing between them.
+  void Push(std::vector<std::unique_ptr<Item>> items) ABSL_LOCKS_EXCLUDED(mu_);
   // Runs `task` in a transaction and waits until it is durable. False if the disk does not take it now: whether it will is unknown.
   // `task` owns what it needs: it may run again, also after this returned false.
   bool RunTask(absl::AnyInvocable<void(Database&)> task) ABSL_LOCKS_EXCLUDED(mu_);
@@ -70,6 +72,8 @@ class Writer {
   void Deliver(Items& items, size_t begin, size_t end);
   void RememberLost(const AppendItem& item) ABSL_LOCKS_EXCLUDED(mu_);
   void ForgetLost(uint64_t first_number);
+  // What nobody names any more goes piece by piece, each behind what callers wait for.
+  std::unique_ptr<Item> SweepItem();
   void CheckpointIfDue();
   int Checkpoint(int mode);  // OK, or the code that says full or busy
   // After a rollback on a full disk: copies and cuts the log. True if that freed anything, so that another try makes sense at once.
@@ -90,6 +94,7 @@ class Writer {
   // Of the writer's thread.
   LostRuns lost_;
   RunCache cache_;
+  bool sweeping_ = false;           // chunks of artifacts are to be removed
   int64_t log_bytes_ = 0;           // after the last commit; it is empty when we begin
   int64_t looked_bytes_ = 0;        // of the log when the disk was last looked at
   int64_t next_look_bytes_ = 0;     // of the log when it is to be looked at again

@@ -115,6 +115,16 @@ AppendRequest TestAppend(const RunId& run, Epoch epoch, Sequence after, int coun
   return request;
 }
 
+StagedArtifact TestArtifact(int32_t number, int64_t bytes, const std::string& hash, const std::string& media_type) {
+  std::string content(static_cast<size_t>(bytes), ' ');
+  uint64_t value = static_cast<uint64_t>(number) * 7919 + hash.size();
+  for (char& c : content) {
+    value = value * 6'364'136'223'846'793'005u + 1'442'695'040'888'963'407u;
+    c = static_cast<char>('a' + (value >> 33) % 26);
+  }
+  return {number, media_type, hash, std::make_shared<const std::string>(std::move(content))};
+}
+
 CreateOutcome CreateNow(Store& store, NewRun run) {
   Awaited<CreateOutcome> outcome;
   store.Create(std::move(run), [&](CreateOutcome value) { outcome.Set(value); });

@@ -62,6 +62,9 @@ RunProjection StoppedProjection(Sequence last, v1::StopReason reason = v1::STOP_
 // `count` events after `after`.
 AppendRequest TestAppend(const RunId& run, Epoch epoch, Sequence after, int count = 1, std::optional<RunProjection> projection = std::nullopt);
 
+// An artifact with `bytes` bytes of content that says nothing but is not all the same.
+StagedArtifact TestArtifact(int32_t number, int64_t bytes, const std::string& hash = "hash", const std::string& media_type = "text/plain");
+
 // Each waits until the call is done.
 CreateOutcome CreateNow(Store& store, NewRun run);
 AppendResult AppendNow(Store& store, AppendRequest request);

@@ -3,6 +3,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr int kBurstMax = 6;
 constexpr char kHash[] = "hash";
+constexpr uint64_t kBigBytes = 1'100'000;  // more than one transaction on a small disk
 constexpr absl::Duration kRefusedMax = absl::Seconds(20);
 
 // Maps in a message are written in one order.
@@ -44,10 +46,29 @@ std::string OutcomeText(const std::optional<CreateOutcome>& outcome) {
   return outcome ? absl::StrCat(static_cast<int>(outcome->kind), " ", outcome->run.ToString()) : "free";
 }
 
-std::string RunText(const RunRecord& record, const std::vector<std::string>& journal) {
+std::string ArtifactLine(int32_t number, const std::string& content) {
+  return absl::StrCat(" artifact ", number, " ", content.size(), ":", absl::Hex(std::hash<std::string>()(content)));
+}
+
+std::string RunText(const RunRecord& record, const std::vector<std::string>& journal, const std::vector<std::string>& artifacts) {
   std::string text = absl::StrCat("run ", ToText(record), "\n");
   for (const std::string& line : journal) absl::StrAppend(&text, line, "\n");
+  for (const std::string& line : artifacts) absl::StrAppend(&text, line, "\n");
   return text;
+}
+
+// The same of a real store.
+absl::StatusOr<std::string> RunTextIn(Store& store, const RunRecord& record) {
+  ASSIGN_OR_RETURN(const std::vector<EventPtr> events, ReadAll(store, record.id));
+  std::vector<std::string> journal;
+  for (const EventPtr& event : events) journal.push_back(EventLine(*event));
+  ASSIGN_OR_RETURN(const std::vector<ArtifactRecord> kept, store.ListArtifacts(record.id));
+  std::vector<std::string> artifacts;
+  for (const ArtifactRecord& artifact : kept) {
+    ASSIGN_OR_RETURN(const ArtifactPiece whole, store.ReadArtifact(record.id, artifact.number, 0, artifact.bytes));
+    artifacts.push_back(ArtifactLine(artifact.number, whole.data));
+  }
+  return RunText(record, journal, artifacts);
 }
 
 }  // namespace
@@ -63,7 +84,7 @@ std::map<RunId, std::string> StoreModel::RunTexts() const {
     for (const auto& [key, value] : run.accepted.created->run_created().labels()) record.labels[key] = value;
     record.create_time = TestTime(0);
     record.projection = run.projection;
-    texts[id] = RunText(record, run.journal);
+    texts[id] = RunText(record, run.journal, run.artifacts);
   }
   return texts;
 }
@@ -84,10 +105,7 @@ std::vector<std::string> StoreModel::request_ids() const {
 
 absl::StatusOr<std::string> ObserveRun(Store& store, const RunId& run) {
   ASSIGN_OR_RETURN(const RunRecord record, store.GetRun(run));
-  ASSIGN_OR_RETURN(const std::vector<EventPtr> events, ReadAll(store, run));
-  std::vector<std::string> journal;
-  for (const EventPtr& event : events) journal.push_back(EventLine(*event));
-  return RunText(record, journal);
+  return RunTextIn(store, record);
 }
 
 absl::StatusOr<std::string> Observe(sqlite::Stores& stores, const std::vector<std::string>& request_ids) {
@@ -96,10 +114,8 @@ absl::StatusOr<std::string> Observe(sqlite::Stores& stores, const std::vector<st
   for (bool more = true; more;) {
     ASSIGN_OR_RETURN(const RunPage page, stores.store->ListRuns({.oldest_first = true, .after = after, .limit = 1000}));
     for (const RunRecord& record : page.runs) {
-      ASSIGN_OR_RETURN(const std::vector<EventPtr> events, ReadAll(*stores.store, record.id));
-      std::vector<std::string> journal;
-      for (const EventPtr& event : events) journal.push_back(EventLine(*event));
-      absl::StrAppend(&text, RunText(record, journal));
+      ASSIGN_OR_RETURN(const std::string run, RunTextIn(*stores.store, record));
+      absl::StrAppend(&text, run);
       after = record.id;
     }
     more = page.more && !page.runs.empty();
@@ -205,6 +221,12 @@ class StoryMaker {
     const Sequence last = after + count;
     item.append = TestAppend(id, epoch_, after, count, stop ? StoppedProjection(last) : TestProjection(last));
     for (EventPtr& event : item.append.events) event = TestEvent(event->sequence(), epoch_, EventBytes());
+    bool big = false;
+    if (Below(random_, 5) == 0) {
+      big = options_.large && !AnyBig() && Below(random_, 2) == 0;
+      const auto bytes = static_cast<int64_t>(big ? kBigBytes + Below(random_, 100'000) : 1 + Below(random_, 20'000));
+      item.append.artifacts = {TestArtifact(static_cast<int32_t>(run.artifacts.size()) + 1, bytes)};
+    }
     if (lost) {
       // From an owner of before; whatever else is queued for the run is lost with it.
       item.append.epoch = epoch_ - 1;
@@ -212,8 +234,15 @@ class StoryMaker {
       return item;
     }
     for (const EventPtr& event : item.append.events) run.journal.push_back(EventLine(*event));
+    for (const StagedArtifact& artifact : item.append.artifacts) run.artifacts.push_back(ArtifactLine(artifact.number, *artifact.content));
+    run.big |= big;
     run.projection = item.append.projection;
     return item;
+  }
+
+  // One at a time: the disk is small.
+  bool AnyBig() const {
+    return std::any_of(model_.runs_.begin(), model_.runs_.end(), [](const auto& entry) { return entry.second.big; });
   }
 
   StoryItem PutAgent() {

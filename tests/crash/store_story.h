@@ -14,7 +14,8 @@
 
 namespace agentruntime::testing {
 
-// What a store holds, as text: every run's columns, its journal byte by byte (as length and digest), every agent, what each request id leads to.
+// What a store holds, as text: every run's columns, its journal and its artifacts byte by byte (as length and digest), every agent, what each request id leads
+// to.
 class StoreModel {
  public:
   std::string Text() const;
@@ -27,7 +28,9 @@ class StoreModel {
   struct Run {
     NewRun accepted;
     RunProjection projection;
-    std::vector<std::string> journal;  // one line for each event
+    std::vector<std::string> journal;    // one line for each event
+    std::vector<std::string> artifacts;  // one line each
+    bool big = false;                    // has an artifact of more than one transaction
   };
   std::map<RunId, Run> runs_;
   std::map<std::string, std::string> agents_;
@@ -53,7 +56,7 @@ struct StoryItem {
 
 struct StoryOptions {
   int items = 40;
-  bool large = false;  // some events of about 100 KB, so that the log is copied for its size
+  bool large = false;  // some events of about 100 KB, so that the log is copied for its size, and an artifact whose chunks take several transactions
 };
 
 struct Story {

@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "storage/sqlite/database.h"
+#include "tests/conformance/store_calls.h"
 #include "tests/crash/effort.h"
 #include "tests/crash/power_cut.h"
 #include "tests/crash/store_image.h"
@@ -184,6 +186,70 @@ TEST_F(WritePointsTest, WhatWasAcknowledgedIsThereAndNothingIsHalf) {
   EXPECT_GE(kept_more, points / 300);
   EXPECT_GE(opening, points / 100);
   EXPECT_GE(copying, points / 50);
+}
+
+// The chunks of one artifact take several transactions before its event's. Whatever a cut leaves, the artifact is there whole with the event, or not at all;
+// and what is left of it then is removed by the next life.
+TEST_F(WritePointsTest, ACutBetweenChunksAndTheirEventLeavesNothing) {
+  Effort effort("points of an artifact", 400, 60);
+  Random random(effort.seed());
+  const RunId run = TestRunId(1);
+  const StagedArtifact artifact = TestArtifact(1, 2'000'000);
+  const Beginning from;
+  PutImage(recorded_, from.image);
+  disk_.Record(from.image);
+  int64_t begun_at = 0, acknowledged_at = 0;
+  {
+    auto stores = sqlite::OpenStores({.path = recorded_ + "/" + kDatabase, .readers = 1, .vfs = disk_.name()});
+    ASSERT_TRUE(stores.ok()) << stores.status();
+    CreateNow(*stores->store, TestRun(run));
+    begun_at = disk_.position();
+    AppendRequest request = TestAppend(run, stores->store->epoch(), 1);
+    request.artifacts = {artifact};
+    ASSERT_EQ(AppendNow(*stores->store, std::move(request)), AppendResult::kDurable);
+    acknowledged_at = disk_.position();
+  }
+  const DiskTrace trace = disk_.Take();
+  const auto calls = static_cast<int64_t>(trace.calls.size()) - begun_at;
+  int64_t points = 0, named = 0, left = 0;
+  PowerCut cut(trace);
+  while (cut.position() < begun_at) cut.Pass();
+  for (;; cut.Pass()) {
+    if (static_cast<int64_t>(Below(random, static_cast<uint64_t>(calls))) < effort.count()) {
+      ++points;
+      const DiskImage survivors = cut.Survivors(random);
+      const auto rows = [&](const char* sql) {
+        auto database = sqlite::Database::Open({.path = found_ + "/" + kDatabase});
+        return database.ok() ? (*database)->Query(sql) : -1;
+      };
+      PutImage(found_, survivors);
+      left += rows("SELECT count(*) FROM unnamed_artifacts") > 0 ? 1 : 0;
+      PutImage(found_, survivors);
+      bool there = false;
+      {
+        auto stores = sqlite::OpenStores({.path = found_ + "/" + kDatabase, .readers = 1});
+        ASSERT_TRUE(stores.ok()) << stores.status();
+        there = stores->store->GetRun(run)->projection.last_sequence == 2;
+        const auto whole = stores->store->ReadArtifact(run, 1, 0, 2'000'000);
+        if (there) {
+          ASSERT_TRUE(whole.ok() && whole->data == *artifact.content) << "cut at call " << cut.position() << ": " << whole.status();
+        } else {
+          ASSERT_EQ(whole.status().code(), absl::StatusCode::kNotFound) << "cut at call " << cut.position();
+        }
+        for (int i = 0; i < 3; ++i) CreateNow(*stores->store, TestRun(TestRunId(100 + i)));  // each takes a piece of what is left along
+      }
+      ASSERT_TRUE(there || cut.position() < acknowledged_at) << "cut at call " << cut.position();
+      EXPECT_EQ(rows("SELECT count(*) FROM artifact_chunks"), there ? 8 : 0) << "cut at call " << cut.position();
+      EXPECT_EQ(rows("SELECT count(*) FROM unnamed_artifacts"), 0);
+      named += there ? 1 : 0;
+    }
+    if (cut.at_end()) break;
+  }
+  effort.Figure("points examined", static_cast<double>(points));
+  effort.Figure("with the event", static_cast<double>(named));
+  effort.Figure("with chunks and no event", static_cast<double>(left));
+  EXPECT_GE(named, 1);
+  EXPECT_GE(left, points / 20);
 }
 
 // A store that is made: whatever a cut leaves of its first moments can be opened, and is empty.

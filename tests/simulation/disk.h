@@ -1,6 +1,8 @@
 // What outlives a simulated process: the durable state of its store. Events are kept as bytes, so that nothing is shared across a crash.
 #pragma once
 
+#include <compare>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -14,13 +16,19 @@
 
 namespace agentruntime::simulation {
 
+struct DiskArtifact {
+  ArtifactRecord record;
+  Epoch epoch = 0;  // of its chunks
+};
+
 struct DiskRun {
   RunRecord record;
   std::string request_id;
   std::string request_hash;
-  std::vector<std::string> events;  // its own: event 1 first, or, of a fork, the one behind those that it shares
-  Epoch epoch = 0;                  // of the last event
-  int64_t number = 0;               // in the order in which runs were accepted
+  std::vector<std::string> events;            // its own: event 1 first, or, of a fork, the one behind those that it shares
+  Epoch epoch = 0;                            // of the last event
+  std::map<int32_t, DiskArtifact> artifacts;  // that an event names
+  int64_t number = 0;                         // in the order in which runs were accepted
 
   // Of the last event that lies with other runs.
   Sequence shared() const { return record.forked_from ? record.forked_from->sequence : 0; }
@@ -33,6 +41,14 @@ struct DiskRequest {
   bool deleted = false;
 };
 
+// Written before the event that names their artifact.
+struct ChunkKey {
+  RunId run;
+  int32_t number = 0;
+  Epoch epoch = 0;
+  auto operator<=>(const ChunkKey&) const = default;
+};
+
 using RequestKey = std::pair<std::string, std::string>;  // tenant, request id
 
 struct Disk {
@@ -40,6 +56,7 @@ struct Disk {
   Epoch epoch ABSL_GUARDED_BY(mu) = 0;  // of the last opening
   int64_t accepted ABSL_GUARDED_BY(mu) = 0;
   std::map<RunId, DiskRun> runs ABSL_GUARDED_BY(mu);
+  std::map<ChunkKey, std::vector<std::string>> chunks ABSL_GUARDED_BY(mu);
   std::map<RequestKey, DiskRequest> requests ABSL_GUARDED_BY(mu);
   std::map<std::string, std::vector<v1::Agent>> agents ABSL_GUARDED_BY(mu);  // by agent id: revisions, the first one first
 };

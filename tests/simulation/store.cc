@@ -19,6 +19,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
+constexpr size_t kChunkBytes = 16 << 10;
 
 struct CreateItem {
   NewRun run;
@@ -31,15 +32,31 @@ struct AppendItem {
   AppendResult result = AppendResult::kDurable;
   bool lost_with_another = false;
 };
+// A piece of an artifact, before the append that names it.
+struct ChunkItem {
+  RunId run;
+  Epoch epoch = 0;
+  Sequence expected_last_sequence = 0;
+  int32_t number = 0;
+  size_t chunk = 0;
+  std::string data;
+};
 struct DeleteItem {
   RunId run;
   DeleteDone done;
   absl::Status result;
 };
 struct Item {
-  std::variant<CreateItem, AppendItem, DeleteItem> what;
+  std::variant<CreateItem, AppendItem, ChunkItem, DeleteItem> what;
   uint64_t number = 0;
 };
+
+template <typename What>
+std::unique_ptr<Item> ItemOf(What what) {
+  auto item = std::make_unique<Item>();
+  item->what = std::move(what);
+  return item;
+}
 
 // Takes a contract broken by its caller for a bug.
 void Require(bool holds) {
@@ -119,9 +136,11 @@ class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
       : disk(disk), commits(commits), timers(timers), executor(std::move(executor)) {
     MutexLock lock(disk.mu);
     epoch = ++disk.epoch;
+    // What a crash left between chunks and their event.
+    for (auto at = disk.chunks.begin(); at != disk.chunks.end();) at = IsNamed(at->first) ? std::next(at) : disk.chunks.erase(at);
   }
 
-  void Push(std::unique_ptr<Item> item);
+  void Push(std::vector<std::unique_ptr<Item>> items);
   void Begin();
   void TryCommit();
   void DeliverOne();
@@ -147,6 +166,11 @@ class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
   void ApplyCreate(CreateItem& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyAppend(AppendItem& item, uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
   bool WentOn(const DiskRun& row, const AppendRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
+  void ApplyChunk(ChunkItem& item, uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
+  // The run, if an append on these terms is its next one; else null. `lost_with_another`: because another was lost.
+  DiskRun* Fitting(const RunId& run, Epoch epoch, Sequence expected_last_sequence, uint64_t number, bool& lost_with_another)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
+  bool IsNamed(const ChunkKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyDelete(DeleteItem& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void TakeBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -173,11 +197,13 @@ void SimulatedStore::Core::Later(absl::Duration delay, void (Core::*step)()) {
   wait = timers.After(delay, executor, std::move(run));
 }
 
-void SimulatedStore::Core::Push(std::unique_ptr<Item> item) {
+void SimulatedStore::Core::Push(std::vector<std::unique_ptr<Item>> items) {
   MutexLock lock(mu);
   if (!connected) return;
-  item->number = next_number++;
-  queue.push_back(std::move(item));
+  for (std::unique_ptr<Item>& item : items) {
+    item->number = next_number++;
+    queue.push_back(std::move(item));
+  }
   if (!busy) Later(absl::ZeroDuration(), &Core::Begin);
 }
 
@@ -229,6 +255,7 @@ void SimulatedStore::Core::ApplyBatch() {
 void SimulatedStore::Core::Apply(Item& item) {
   if (auto* create = std::get_if<CreateItem>(&item.what)) return ApplyCreate(*create);
   if (auto* append = std::get_if<AppendItem>(&item.what)) return ApplyAppend(*append, item.number);
+  if (auto* chunk = std::get_if<ChunkItem>(&item.what)) return ApplyChunk(*chunk, item.number);
   ApplyDelete(std::get<DeleteItem>(item.what));
 }
 
@@ -277,6 +304,29 @@ void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
   commits.Durable(row, 1);
 }
 
+DiskRun* SimulatedStore::Core::Fitting(const RunId& run, Epoch of, Sequence expected_last_sequence, uint64_t number, bool& lost_with_another) {
+  const auto at = disk.runs.find(run);
+  const auto known = lost.find(run);
+  lost_with_another = lost_in_batch.contains(run) || (known != lost.end() && number < known->second);
+  const bool fits = at != disk.runs.end() && of == epoch && disk.epoch == epoch && of >= at->second.epoch && expected_last_sequence == at->second.last();
+  return !lost_with_another && fits ? &at->second : nullptr;
+}
+
+bool SimulatedStore::Core::IsNamed(const ChunkKey& key) {
+  const auto run = disk.runs.find(key.run);
+  if (run == disk.runs.end()) return false;
+  const auto artifact = run->second.artifacts.find(key.number);
+  return artifact != run->second.artifacts.end() && artifact->second.epoch == key.epoch;
+}
+
+void SimulatedStore::Core::ApplyChunk(ChunkItem& item, uint64_t number) {
+  bool lost_with_another = false;
+  if (Fitting(item.run, item.epoch, item.expected_last_sequence, number, lost_with_another) == nullptr) return;
+  std::vector<std::string>& chunks = disk.chunks[{item.run, item.number, item.epoch}];
+  chunks.resize(item.chunk);  // what an append left that was lost goes
+  chunks.push_back(item.data);
+}
+
 // Whether the run is to be resumed although its conversation has a later one.
 bool SimulatedStore::Core::WentOn(const DiskRun& row, const AppendRequest& request) const {
   if (IsActive(row) || request.projection.state == v1::RUN_STATE_STOPPED) return false;
@@ -286,22 +336,21 @@ bool SimulatedStore::Core::WentOn(const DiskRun& row, const AppendRequest& reque
 
 void SimulatedStore::Core::ApplyAppend(AppendItem& item, uint64_t number) {
   const AppendRequest& request = item.request;
-  const auto at = disk.runs.find(request.run);
-  const auto known = lost.find(request.run);
-  item.lost_with_another = lost_in_batch.contains(request.run) || (known != lost.end() && number < known->second);
-  const bool fits = at != disk.runs.end() && request.epoch == epoch && disk.epoch == epoch && request.epoch >= at->second.epoch &&
-                    request.expected_last_sequence == at->second.last() && !WentOn(at->second, request);
-  if (item.lost_with_another || !fits) {
+  DiskRun* row = Fitting(request.run, request.epoch, request.expected_last_sequence, number, item.lost_with_another);
+  if (row != nullptr && WentOn(*row, request)) row = nullptr;
+  if (row == nullptr) {
     item.result = AppendResult::kLost;
     lost_in_batch[request.run] = true;
     commits.Lost(request);
     return;
   }
-  DiskRun& row = at->second;
-  for (const EventPtr& event : request.events) row.events.push_back(event->SerializeAsString());
-  row.record.projection = request.projection;
-  row.epoch = request.epoch;
-  commits.Durable(row, request.events.size());
+  for (const StagedArtifact& artifact : request.artifacts) {
+    row->artifacts[artifact.number] = {{artifact.number, artifact.media_type, artifact.hash, static_cast<int64_t>(artifact.content->size())}, request.epoch};
+  }
+  for (const EventPtr& event : request.events) row->events.push_back(event->SerializeAsString());
+  row->record.projection = request.projection;
+  row->epoch = request.epoch;
+  commits.Durable(*row, request.events.size());
 }
 
 void SimulatedStore::Core::ApplyDelete(DeleteItem& item) {
@@ -318,6 +367,7 @@ void SimulatedStore::Core::ApplyDelete(DeleteItem& item) {
     item.result = RunHasForks(item.run, fork->first);
   } else {
     if (!at->second.request_id.empty()) disk.requests[RequestKey(at->second.record.tenant, at->second.request_id)].deleted = true;
+    for (const auto& [artifact, head] : at->second.artifacts) disk.chunks.erase({item.run, artifact, head.epoch});
     disk.runs.erase(at);
     commits.Deleted(item.run);
   }
@@ -338,9 +388,8 @@ bool SimulatedStore::Core::Deliver() {
     create->done(create->outcome);
   } else if (auto* append = std::get_if<AppendItem>(&item->what)) {
     append->done(append->result);
-  } else {
-    auto& remove = std::get<DeleteItem>(item->what);
-    remove.done(std::move(remove.result));
+  } else if (auto* remove = std::get_if<DeleteItem>(&item->what)) {
+    remove->done(std::move(remove->result));
   }
   return true;
 }
@@ -409,9 +458,9 @@ void SimulatedStore::Create(NewRun run, CreateDone done) {
   Require(run.created != nullptr && (run.forked_from ? run.created->has_run_forked() : run.created->has_run_created()));
   Require(run.created->sequence() == (run.forked_from ? run.forked_from->sequence : 0) + 1 && run.projection.last_sequence == run.created->sequence());
   core_->commits.Queued(run);
-  auto item = std::make_unique<Item>();
-  item->what = CreateItem{.run = std::move(run), .done = std::move(done)};
-  core_->Push(std::move(item));
+  std::vector<std::unique_ptr<Item>> items;
+  items.push_back(ItemOf(CreateItem{.run = std::move(run), .done = std::move(done)}));
+  core_->Push(std::move(items));
 }
 
 void SimulatedStore::Append(AppendRequest request, AppendDone done) {
@@ -420,15 +469,22 @@ void SimulatedStore::Append(AppendRequest request, AppendDone done) {
   for (const EventPtr& event : request.events) Require(event->sequence() == ++sequence);
   Require(request.projection.last_sequence == sequence);
   core_->commits.Queued(request);
-  auto item = std::make_unique<Item>();
-  item->what = AppendItem{.request = std::move(request), .done = std::move(done)};
-  core_->Push(std::move(item));
+  std::vector<std::unique_ptr<Item>> items;
+  for (const StagedArtifact& artifact : request.artifacts) {
+    Require(artifact.number > 0 && !artifact.content->empty());
+    for (size_t at = 0; at < artifact.content->size(); at += kChunkBytes) {
+      items.push_back(ItemOf(
+          ChunkItem{request.run, request.epoch, request.expected_last_sequence, artifact.number, at / kChunkBytes, artifact.content->substr(at, kChunkBytes)}));
+    }
+  }
+  items.push_back(ItemOf(AppendItem{.request = std::move(request), .done = std::move(done)}));
+  core_->Push(std::move(items));
 }
 
 void SimulatedStore::Delete(const RunId& run, DeleteDone done) {
-  auto item = std::make_unique<Item>();
-  item->what = DeleteItem{.run = run, .done = std::move(done)};
-  core_->Push(std::move(item));
+  std::vector<std::unique_ptr<Item>> items;
+  items.push_back(ItemOf(DeleteItem{.run = run, .done = std::move(done)}));
+  core_->Push(std::move(items));
 }
 
 absl::StatusOr<std::optional<CreateOutcome>> SimulatedStore::FindRequest(const std::string& tenant, const std::string& request_id,
@@ -454,6 +510,34 @@ absl::StatusOr<std::vector<EventPtr>> SimulatedStore::ReadEvents(const RunId& ru
     events.push_back(std::move(event));
   }
   return events;
+}
+
+absl::StatusOr<ArtifactPiece> SimulatedStore::ReadArtifact(const RunId& run, int32_t number, int64_t offset, int64_t bytes_max) {
+  MutexLock lock(core_->mu);
+  if (!core_->connected) return Gone();
+  MutexLock disk_lock(core_->disk.mu);
+  const auto at = core_->disk.runs.find(run);
+  if (at == core_->disk.runs.end()) return RunNotFound(run);
+  const auto artifact = at->second.artifacts.find(number);
+  if (artifact == at->second.artifacts.end()) return ArtifactNotFound(run, number);
+  ArtifactPiece piece;
+  piece.total_bytes = artifact->second.record.bytes;
+  if (offset < 0 || offset > piece.total_bytes) return OffsetBeyondEnd(run, number, offset, piece.total_bytes);
+  for (const std::string& chunk : core_->disk.chunks[{run, number, artifact->second.epoch}]) piece.data += chunk;
+  if (static_cast<int64_t>(piece.data.size()) != piece.total_bytes) return ArtifactDamaged(run, number, "a piece is missing");
+  piece.data = piece.data.substr(static_cast<size_t>(offset), static_cast<size_t>(std::max<int64_t>(bytes_max, 1)));
+  return piece;
+}
+
+absl::StatusOr<std::vector<ArtifactRecord>> SimulatedStore::ListArtifacts(const RunId& run) {
+  MutexLock lock(core_->mu);
+  if (!core_->connected) return Gone();
+  MutexLock disk_lock(core_->disk.mu);
+  const auto at = core_->disk.runs.find(run);
+  if (at == core_->disk.runs.end()) return RunNotFound(run);
+  std::vector<ArtifactRecord> records;
+  for (const auto& [number, artifact] : at->second.artifacts) records.push_back(artifact.record);
+  return records;
 }
 
 absl::StatusOr<RunRecord> SimulatedStore::GetRun(const RunId& run) {

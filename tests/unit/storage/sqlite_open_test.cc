@@ -127,7 +127,8 @@ TEST_F(SqliteOpenTest, NewerFormatInTheLogAloneIsRefused) {
 TEST_F(SqliteOpenTest, AnOlderFormatIsBroughtUpToDate) {
   MakeDatabase();
   const std::vector<std::string> views = Rows("SELECT sql FROM sqlite_schema WHERE type = 'view' ORDER BY name");
-  Sql("DROP VIEW journal; CREATE VIEW journal AS SELECT 1; DROP INDEX runs_by_base; DROP INDEX runs_active_in_conversation; DROP INDEX runs_by_conversation; "
+  Sql("DROP VIEW journal; CREATE VIEW journal AS SELECT 1; DROP TABLE artifacts; DROP TABLE artifact_chunks; DROP TABLE unnamed_artifacts; DROP INDEX "
+      "runs_by_base; DROP INDEX runs_active_in_conversation; DROP INDEX runs_by_conversation; "
       "DROP INDEX runs_accepted_in_conversation; ALTER TABLE runs DROP COLUMN conversation; ALTER TABLE runs DROP COLUMN base; "
       "ALTER TABLE runs DROP COLUMN base_sequence; PRAGMA user_version=1");
   {
