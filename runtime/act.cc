@@ -40,25 +40,6 @@ std::string NoSuchTool(const RunPlan& plan, absl::string_view name) {
 
 bool IsRepeatable(v1::SideEffect side_effect) { return side_effect == v1::SIDE_EFFECT_READ_ONLY || side_effect == v1::SIDE_EFFECT_IDEMPOTENT; }
 
-// Text is cut at the bound; JSON that is over it becomes cut text, for half a JSON value is none.
-void AddBounded(std::vector<v1::Part> parts, v1::CallFinished& finished) {
-  int64_t left = kResultBytesMax;
-  for (v1::Part& part : parts) {
-    const bool is_json = part.kind_case() == v1::Part::kJson;
-    std::string text = is_json ? std::move(*part.mutable_json()) : MakeValidUtf8(part.text());
-    if (static_cast<int64_t>(text.size()) <= left) {
-      left -= static_cast<int64_t>(text.size());
-      v1::Part* const added = finished.add_result();
-      is_json ? added->set_json(std::move(text)) : added->set_text(std::move(text));
-      continue;
-    }
-    const std::string note = absl::StrCat("\n[cut: ", text.size(), " bytes, at most ", kResultBytesMax, " are kept]");
-    const int64_t room = std::max<int64_t>(0, left - static_cast<int64_t>(note.size()));
-    finished.add_result()->set_text(absl::StrCat(CutUtf8(text, static_cast<size_t>(room)), note));
-    return;
-  }
-}
-
 v1::Event Failed(const CallState& call, absl::string_view reason, std::string message, bool definite, std::optional<absl::Time> retry_time) {
   v1::Event fact;
   fact.set_step(call.id.step);
@@ -111,7 +92,9 @@ ToolRequest BuildToolRequest(const RunState& state, const RunPlan& plan, const S
   request.attempt = call.attempts;
   request.arguments = asked.arguments();
   request.idempotency_key = IdempotencyKey(state.id, call.id, asked.tool(), asked.arguments());
-  request.timeout = plan.tools.at(asked.tool()).spec->timeout;
+  const ToolSpec& spec = *plan.tools.at(asked.tool()).spec;
+  request.timeout = spec.timeout;
+  if (spec.reads_artifacts) request.artifacts = state.artifacts;
   return request;
 }
 
@@ -122,7 +105,7 @@ v1::Event FactOfOutcome(const CallState& call, const ToolSpec& spec, CallEnd end
     v1::CallFinished* const finished = fact.mutable_call_finished();
     finished->set_call_id(call.id.ToString());
     finished->set_outcome(v1::CALL_OUTCOME_OK);
-    AddBounded(std::move(done->parts), *finished);
+    for (v1::Part& part : done->parts) *finished->add_result() = std::move(part);
     *finished->mutable_duration() = ToProto(end.duration);
     return fact;
   }

@@ -4,6 +4,7 @@
 #include "absl/time/time.h"
 #include "agentruntime/v1/event.pb.h"
 #include "runtime/plan.h"
+#include "runtime/result.h"
 #include "runtime/state.h"
 #include "runtime/tools/tool.h"
 
@@ -27,10 +28,11 @@ struct CallEnd {
   ToolOutcome outcome;
   bool timed_out = false;
   absl::Duration duration;
+  std::vector<LargePart> large = {};  // of a ToolDone: parts that are artifacts without a name
 };
 
 // `call_finished`, or `call_failed` if it is tried again (repeatable, or certainly without effect) or if nobody knows (UNSAFE).
-// `random` in [0, 1) spreads retries.
+// A result is taken as it is: within its bounds, its artifacts named. `random` in [0, 1) spreads retries.
 v1::Event FactOfOutcome(const CallState& call, const ToolSpec& spec, CallEnd end, absl::Time now, double random);
 
 }  // namespace agentruntime

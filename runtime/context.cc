@@ -111,7 +111,10 @@ ModelRequest BuildModelRequest(const RunState& state, const RunPlan& plan, Messa
   } else if (state.model.grace) {
     request.notice = GraceNotice(state, plan);
   } else {
-    for (const auto& [name, planned] : plan.tools) request.tools.push_back(planned.spec);
+    for (const auto& [name, planned] : plan.tools) {
+      request.tools.push_back(planned.spec);
+      if (planned.spec->reads_artifacts) request.artifact_reader = name;
+    }
   }
   if (plan.agent->model_settings().has_temperature()) request.temperature = plan.agent->model_settings().temperature();
   int64_t output = summarizes ? kSummaryTokensMax : OutputTokensMax(plan);

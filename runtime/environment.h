@@ -14,6 +14,7 @@
 #include "proto/base/random.h"
 #include "proto/util/limits.h"
 #include "runtime/models/model.h"
+#include "runtime/result.h"
 #include "runtime/timers.h"
 #include "runtime/tools/tool.h"
 #include "storage/agent_store.h"
@@ -42,6 +43,8 @@ struct RuntimeOptions {
   v1::Limits default_limits;  // every field set, but max_cost_micros where nothing bounds it
   v1::Limits maximum_limits;  // every field set
   absl::Duration cancel_grace = kCancelGrace;
+  ResultBounds result;
+  int64_t artifact_bytes_in_flight_max = kArtifactBytesInFlightMax;
 };
 
 // The published defaults and maxima of limits.h as messages.

@@ -464,6 +464,12 @@ asio::awaitable<absl::StatusOr<v1::Step>> Runtime::GetStep(RunId run, int32_t nu
   co_return std::move(listed.first.front());
 }
 
+asio::awaitable<absl::StatusOr<ArtifactPiece>> Runtime::ReadArtifact(RunId run, int32_t number, int64_t offset, int64_t bytes_max) {
+  const auto impl = impl_;
+  co_return co_await impl->Blocking(
+      [store = impl->environment_.store, run, number, offset, bytes_max] { return store->ReadArtifact(run, number, offset, bytes_max); });
+}
+
 asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::WatchRun(RunId run, Sequence after, bool include_deltas) {
   co_return impl_->hub_->Follow(run, after, include_deltas);
 }

@@ -98,6 +98,8 @@ class Runtime {
   // Steps after `after`; the bool says whether there are more.
   boost::asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> ListSteps(RunId run, StepCursor after, ReadLimit limit);
   boost::asio::awaitable<absl::StatusOr<v1::Step>> GetStep(RunId run, int32_t number);
+  // A piece of a large result, once the event that names it is durable.
+  boost::asio::awaitable<absl::StatusOr<ArtifactPiece>> ReadArtifact(RunId run, int32_t number, int64_t offset, int64_t bytes_max);
   boost::asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> WatchRun(RunId run, Sequence after, bool include_deltas);
 
   boost::asio::awaitable<absl::StatusOr<v1::Agent>> CreateAgent(v1::Agent agent);

@@ -37,10 +37,14 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
 }  // namespace
 
 Scheduler::Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher)
-    : environment_(environment), options_(options), catalog_(catalog), publisher_(std::move(publisher)) {}
+    : environment_(environment),
+      options_(options),
+      catalog_(catalog),
+      publisher_(std::move(publisher)),
+      room_(std::make_shared<StagingRoom>(options.artifact_bytes_in_flight_max)) {}
 
 std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin) {
-  return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, *this, origin);
+  return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, room_, *this, origin);
 }
 
 bool Scheduler::HasRoom() const { return static_cast<int64_t>(entries_.size()) < options_.running_max; }
@@ -350,6 +354,7 @@ asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
       MutexLock lock(self->mu_);
       late = SessionsIn(self->entries_);
     }
+    self->room_->Close();
     for (const auto& session : late) session->Abandon();
   });
   co_await drained->Wait();

@@ -103,6 +103,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   const RuntimeOptions& options_;
   AgentCatalog& catalog_;
   const std::shared_ptr<Publisher> publisher_;
+  const std::shared_ptr<StagingRoom> room_;  // of all sessions
 
   Mutex mu_;
   absl::flat_hash_map<RunId, Entry> entries_ ABSL_GUARDED_BY(mu_);  // looked up; walked to park only

@@ -11,8 +11,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/log.h"
 #include "proto/base/planted_bug.h"
+#include "proto/util/names.h"
 #include "proto/util/time.h"
+#include "runtime/blocking_pool.h"
 #include "runtime/context.h"
 #include "runtime/decide.h"
 #include "runtime/view.h"
@@ -85,7 +88,7 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
 };
 
 Session::Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
-                 std::shared_ptr<Publisher> publisher, SessionOwner& owner, Origin origin)
+                 std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin)
     : environment_(environment),
       options_(options),
       strand_(asio::make_strand(environment.pool)),
@@ -93,8 +96,10 @@ Session::Session(const Environment& environment, const RuntimeOptions& options, 
       plan_(std::move(plan)),
       owner_(owner),
       gate_(std::make_shared<Gate>(state.id, state.last_sequence, strand_, std::move(publisher))),
+      room_(std::move(room)),
       origin_(origin),
       state_(std::move(state)),
+      artifacts_known_(state_.own_artifacts == 0),
       active_since_(environment.clock->Monotonic()),
       inbox_(*environment.timers) {}
 
@@ -208,7 +213,7 @@ asio::awaitable<void> Session::Run() {
 
 std::optional<absl::Time> Session::WakeTime() const { return ProjectionOf(state_).wake_time; }
 
-void Session::Record(std::vector<v1::Event> facts) {
+void Session::Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> artifacts) {
   const Instant now = Now();
   // Wall time may jump back; a run's own time does not. Cut to what the journal keeps.
   const absl::Time time = absl::FromUnixMicros(absl::ToUnixMicros(std::max(now.wall, state_.last_time)));
@@ -216,6 +221,7 @@ void Session::Record(std::vector<v1::Event> facts) {
   request.run = run_;
   request.epoch = environment_.store->epoch();
   request.expected_last_sequence = state_.last_sequence;
+  request.artifacts = std::move(artifacts);
   for (v1::Event& fact : facts) {
     fact.set_sequence(state_.last_sequence + 1);
     *fact.mutable_time() = ToProto(time);
@@ -316,7 +322,8 @@ asio::awaitable<void> Session::RunCall(Effect effect, ToolRequest request, std::
   std::string thrown;
   try {
     asio::awaitable<ToolOutcome> calling = tool->Call(std::move(request), progress);
-    EndCall(effect, began, co_await std::move(calling));
+    std::unique_ptr<CallEnd> large = EndCall(effect, began, co_await std::move(calling));
+    if (large != nullptr) co_await EndLargeCall(effect, std::move(large));
     co_return;
   } catch (const std::exception& error) {
     thrown = error.what();
@@ -324,9 +331,46 @@ asio::awaitable<void> Session::RunCall(Effect effect, ToolRequest request, std::
   EndCall(effect, began, ToolUnknown{absl::StrCat("the tool's connector failed: ", thrown)});
 }
 
-void Session::EndCall(const Effect& effect, absl::Duration began, ToolOutcome&& outcome) noexcept {
-  const absl::Duration duration = environment_.clock->Monotonic() - began;
-  PushOutcome([this, effect, outcome = std::move(outcome), duration]() mutable { OnCallEnded(effect, std::move(outcome), duration); });
+std::unique_ptr<CallEnd> Session::EndCall(const Effect& effect, absl::Duration began, ToolOutcome&& outcome) noexcept {
+  CallEnd end{std::move(outcome), /*timed_out=*/false, environment_.clock->Monotonic() - began};
+  if (auto* const done = std::get_if<ToolDone>(&end.outcome)) {
+    if (IsLarge(done->parts, options_.result)) return std::make_unique<CallEnd>(std::move(end));
+    MakeValid(done->parts);
+  }
+  PushOutcome([this, effect, end = std::move(end)]() mutable { OnCallEnded(effect, std::move(end)); });
+  return nullptr;
+}
+
+// The attempt stays under way until its result is on its way into the journal. Reading all of a large one takes longer than a strand should be held.
+asio::awaitable<void> Session::EndLargeCall(Effect effect, std::unique_ptr<CallEnd> end) {
+  const auto self = shared_from_this();
+  if (const auto attempt = attempts_.find(effect.sequence); attempt != attempts_.end()) attempt->second->timeout.reset();  // it has answered in time
+  auto parts = std::make_shared<std::vector<v1::Part>>(std::move(std::get<ToolDone>(end->outcome).parts));
+  const StagingRoom::Lease lease = co_await room_->Take(ContentBytes(*parts));
+  if (abandoned_) co_return;
+  struct Kept {
+    std::vector<LargePart> large;
+    absl::StatusOr<std::vector<ArtifactRecord>> known = std::vector<ArtifactRecord>();
+  };
+  Kept kept = co_await RunBlocking(environment_.blocking_pool, [self, parts, known = artifacts_known_] {
+    Kept made{KeepApart(*parts, self->options_.result)};
+    if (!known) made.known = self->environment_.store->ListArtifacts(self->run_);
+    return made;
+  });
+  if (kept.known.ok()) {
+    for (const ArtifactRecord& record : *kept.known) artifacts_.emplace(record.hash, record.number);
+    artifacts_known_ = true;
+  } else {
+    Log(LogLevel::kWarn, "what a run has of large results cannot be read now; the same may be kept twice",
+        {{"run", RunName(run_)}, {"reason", std::string(kept.known.status().message())}});
+  }
+  for (LargePart& large : kept.large) {
+    // The room is taken as long as the content is in memory: until the store has it.
+    large.content = std::shared_ptr<const std::string>(large.content.get(), [content = large.content, lease](const std::string*) {});
+  }
+  end->outcome = ToolDone{std::move(*parts)};
+  end->large = std::move(kept.large);
+  PushOutcome([this, effect, end = std::move(end)]() mutable { OnCallEnded(effect, std::move(*end)); });
 }
 
 // The time counts from when the call may leave. A tool that goes on in spite of its cancellation is given up: its call is settled without it.
@@ -339,7 +383,9 @@ void Session::LimitTime(const Effect& effect, absl::Duration timeout) {
     limited->timed_out = true;
     limited->timeout = environment_.timers->After(kAbortMax, strand_, [this, weak, effect, timeout] {
       if (weak.expired()) return;
-      PushOutcome([this, effect, timeout] { OnCallEnded(effect, ToolUnknown{"it did not end when it was cancelled"}, timeout + kAbortMax); });
+      PushOutcome([this, effect, timeout] {
+        OnCallEnded(effect, CallEnd{ToolUnknown{"it did not end when it was cancelled"}, /*timed_out=*/false, timeout + kAbortMax});
+      });
     });
     limited->signal.emit(asio::cancellation_type::terminal);
   });
@@ -351,20 +397,22 @@ void Session::OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Dur
   Record(FactsOfOutcome(state_, *plan_, std::move(outcome), duration, environment_.clock->Now(), environment_.random->NextDouble()));
 }
 
-void Session::OnCallEnded(const Effect& effect, ToolOutcome outcome, absl::Duration duration) {
+void Session::OnCallEnded(const Effect& effect, CallEnd end) {
   const auto attempt = attempts_.find(effect.sequence);
   if (attempt == attempts_.end() || attempt->second->dropped) return;
   attempt->second->timeout.reset();
   const CallState* const call = state_.FindCall(effect.call);
   if (call == nullptr || call->phase != CallPhase::kOpen || call->attempts != effect.attempt) return;
   const ToolSpec& spec = *plan_->tools.at(RequestOf(*state_.last_step(), *call).tool()).spec;
-  CallEnd end{std::move(outcome), attempt->second->timed_out, duration};
   // A result that came in spite of the timeout is a result.
-  if (std::holds_alternative<ToolDone>(end.outcome)) end.timed_out = false;
+  auto* const done = std::get_if<ToolDone>(&end.outcome);
+  end.timed_out = done == nullptr && attempt->second->timed_out;
   attempt->second->dropped = true;  // the first outcome counts
+  std::vector<StagedArtifact> artifacts;
+  if (done != nullptr) artifacts = NameArtifacts(state_, options_.result, artifacts_, done->parts, std::move(end.large));
   std::vector<v1::Event> facts;
   facts.push_back(FactOfOutcome(*call, spec, std::move(end), environment_.clock->Now(), environment_.random->NextDouble()));
-  Record(std::move(facts));
+  Record(std::move(facts), std::move(artifacts));
 }
 
 void Session::AbortAttempts() {

@@ -18,6 +18,8 @@
 #include "runtime/gate.h"
 #include "runtime/inbox.h"
 #include "runtime/plan.h"
+#include "runtime/result.h"
+#include "runtime/staging_room.h"
 #include "runtime/state.h"
 #include "runtime/stop.h"
 
@@ -48,7 +50,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // `environment`, `owner` outlive the session. `state` is durable as a whole.
   Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
-          std::shared_ptr<Publisher> publisher, SessionOwner& owner, Origin origin);
+          std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin);
 
   const RunId& run() const { return run_; }
 
@@ -67,8 +69,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // For commands, on the strand:
   const RunState& state() const { return state_; }
   const RunPlan& plan() const { return *plan_; }
-  // Appends facts as one item, and applies them.
-  void Record(std::vector<v1::Event> facts);
+  // Appends facts as one item, with the artifacts that they name for the first time, and applies them.
+  void Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> artifacts = {});
   // Calls `then(true)` once everything recorded so far is durable; `then(false)` if the run was lost.
   void WhenDurable(absl::AnyInvocable<void(bool)> then) { gate_->WhenDurable(state_.last_sequence, std::move(then)); }
   // Aborts every attempt under way; their outcomes are still recorded.
@@ -94,10 +96,13 @@ class Session : public std::enable_shared_from_this<Session> {
   [[gnu::noinline]] void EndModel(const Effect& effect, bool local, absl::Duration began, ModelOutcome&& outcome) noexcept;
   [[gnu::noinline]] void EndUnaskedModel(const Effect& effect, bool local, absl::Duration began);
   [[gnu::noinline]] void EndThrownModel(const Effect& effect, bool local, absl::Duration began, absl::string_view what);
-  [[gnu::noinline]] void EndCall(const Effect& effect, absl::Duration began, ToolOutcome&& outcome) noexcept;
+  // What is too large for its event comes back, to be ended by EndLargeCall.
+  [[gnu::noinline]] std::unique_ptr<CallEnd> EndCall(const Effect& effect, absl::Duration began, ToolOutcome&& outcome) noexcept;
+  // A frame of its own, of the few that need it.
+  boost::asio::awaitable<void> EndLargeCall(Effect effect, std::unique_ptr<CallEnd> end);
   void LimitTime(const Effect& effect, absl::Duration timeout);
   void OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration);
-  void OnCallEnded(const Effect& effect, ToolOutcome outcome, absl::Duration duration);
+  void OnCallEnded(const Effect& effect, CallEnd end);
   void DropAttempts();
   // Of an attempt: taken when the session is not ahead of the disk.
   void PushOutcome(Inbox::Item outcome);
@@ -115,9 +120,12 @@ class Session : public std::enable_shared_from_this<Session> {
   const std::shared_ptr<const RunPlan> plan_;
   SessionOwner& owner_;
   const std::shared_ptr<Gate> gate_;
+  const std::shared_ptr<StagingRoom> room_;  // shared with what is on its way through it
   const Origin origin_;
 
   RunState state_;
+  ArtifactIndex artifacts_;  // by hash; of a loaded run only once it is needed
+  bool artifacts_known_;
   MessageHistory messages_;                                // of `state_`, for the model
   absl::Duration active_since_;                            // monotonic time of the last event
   Inbox inbox_;                                            // commands, and calls to look again

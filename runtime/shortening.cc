@@ -10,7 +10,8 @@ namespace {
 
 constexpr int64_t kBytesPerToken = 4;
 constexpr int64_t kTokensPerMessage = 4;
-constexpr int64_t kClearedBytesMin = 256;  // shorter results stay: the line would be no gain
+constexpr int64_t kArtifactNoteBytes = 200;  // about what the model reads of an artifact besides its excerpt
+constexpr int64_t kClearedBytesMin = 256;    // shorter results stay: the line would be no gain
 
 int64_t ReadBytes(const Shortening& shortening, const CallState& call) {
   if (call.finished == nullptr) return 0;
@@ -52,7 +53,10 @@ const Parts& InputOf(const v1::Event& event) {
 
 int64_t TextBytes(const Parts& parts) {
   int64_t bytes = 0;
-  for (const v1::Part& part : parts) bytes += static_cast<int64_t>(part.text().size() + part.json().size());
+  for (const v1::Part& part : parts) {
+    bytes += static_cast<int64_t>(part.text().size() + part.json().size() + part.artifact().excerpt().size());
+    if (part.has_artifact()) bytes += kArtifactNoteBytes;
+  }
   return bytes;
 }
 

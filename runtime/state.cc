@@ -5,12 +5,29 @@
 
 #include "proto/base/planted_bug.h"
 #include "proto/util/limits.h"
+#include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "runtime/context.h"
 #include "runtime/shortening.h"
 
 namespace agentruntime {
 namespace {
+
+// New ones only: what was kept before is named again.
+void NoteArtifacts(RunState& state, const google::protobuf::RepeatedPtrField<v1::Part>& parts) {
+  for (const v1::Part& part : parts) {
+    if (!part.has_artifact()) continue;
+    const auto name = ParseArtifactName(part.artifact().name());
+    if (!name) continue;
+    const bool own = name->run == state.id;
+    const auto same = [&](const ArtifactRef& ref) { return ref.name.run == name->run && ref.name.number == name->number; };
+    if (own ? name->number <= state.own_artifacts : std::any_of(state.artifacts.begin(), state.artifacts.end(), same)) continue;
+    state.artifacts.push_back({*name, part.artifact().bytes()});
+    if (!own) continue;
+    state.own_artifacts = name->number;
+    state.artifact_bytes += part.artifact().bytes();
+  }
+}
 
 void AddUsage(v1::Usage& total, const v1::Usage& more) {
   total.set_input_tokens(total.input_tokens() + more.input_tokens());
@@ -58,6 +75,9 @@ void ApplyForked(RunState& state, const EventPtr& event) {
   const v1::RunForked& forked = event->run_forked();
   BeginLeg(state);
   state.forked = event;
+  // What is shared was kept by other runs, whatever the run was called while it was folded.
+  state.own_artifacts = 0;
+  state.artifact_bytes = 0;
   state.allow_side_effects = forked.allow_side_effects();
   state.limits = forked.limits();
   state.not_before = absl::InfinitePast();
@@ -200,6 +220,7 @@ void ApplyCallFinished(RunState& state, const EventPtr& event) {
   call->finished = event;
   if (finished.outcome() == v1::CALL_OUTCOME_UNCERTAIN) state.call_uncertain = true;
   state.history_bytes += TextBytes(finished.result());
+  NoteArtifacts(state, finished.result());
   state.barren_starts = 0;
   const StepState& step = *state.last_step();
   if (std::all_of(step.calls.begin(), step.calls.end(), [](const CallState& other) { return other.phase == CallPhase::kSettled; })) {

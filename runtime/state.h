@@ -19,6 +19,7 @@
 #include "agentruntime/v1/event.pb.h"
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/id.h"
+#include "runtime/artifact_ref.h"
 #include "runtime/fifo.h"
 #include "storage/types.h"
 
@@ -128,7 +129,10 @@ struct RunState {
   Sequence answer_sequence = 0;
   int32_t barren_starts = 0;  // recoveries since the last progress
   std::optional<absl::Time> start_time;
-  Fifo<SeenRequest> seen_requests;  // at most kRequestIdsPerRunMax
+  std::vector<ArtifactRef> artifacts;  // in the order of their first appearance
+  int32_t own_artifacts = 0;           // the last number that the run gave
+  int64_t artifact_bytes = 0;          // of the run's own
+  Fifo<SeenRequest> seen_requests;     // at most kRequestIdsPerRunMax
 
   // The first event of its own: run_created or run_forked.
   const v1::Event& accepted() const { return forked != nullptr ? *forked : *created; }

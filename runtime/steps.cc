@@ -17,7 +17,10 @@ namespace {
 // Results up to this size are never cut: the note would be no shorter.
 constexpr int64_t kShownBytesMin = 256;
 
-const std::string& TextOf(const v1::Part& part) { return part.kind_case() == v1::Part::kJson ? part.json() : part.text(); }
+const std::string& TextOf(const v1::Part& part) {
+  if (part.kind_case() == v1::Part::kArtifact) return part.artifact().excerpt();
+  return part.kind_case() == v1::Part::kJson ? part.json() : part.text();
+}
 
 int64_t ResultBytes(const v1::ToolCallRecord& record) {
   int64_t bytes = 0;
@@ -46,6 +49,12 @@ void CutResult(v1::ToolCallRecord& record, int64_t bytes_max, Sequence event) {
   google::protobuf::RepeatedPtrField<v1::Part> kept;
   for (v1::Part& part : *record.mutable_result()) {
     const auto size = static_cast<int64_t>(TextOf(part).size());
+    if (size > left && part.has_artifact()) {
+      v1::Artifact& artifact = *(*kept.Add() = std::move(part)).mutable_artifact();
+      artifact.set_excerpt(std::string(CutUtf8(artifact.excerpt(), static_cast<size_t>(left))));
+      left = 0;
+      continue;
+    }
     if (size > left) {
       kept.Add()->set_text(absl::StrCat(CutUtf8(TextOf(part), static_cast<size_t>(left)), note));
       break;

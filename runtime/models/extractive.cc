@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "proto/base/text.h"
 #include "runtime/models/scoring.h"
+#include "runtime/part_text.h"
 #include "runtime/text/sentences.h"
 #include "runtime/text/words.h"
 
@@ -30,7 +31,7 @@ constexpr char kNoQuestion[] = "I quote documents, and there is nothing to searc
 
 std::string TextOf(const Parts& parts) {
   std::string text;
-  for (const v1::Part& part : parts) absl::StrAppend(&text, text.empty() ? "" : "\n\n", part.kind_case() == v1::Part::kJson ? part.json() : part.text());
+  for (const v1::Part& part : parts) absl::StrAppend(&text, text.empty() ? "" : "\n\n", PartText(part, ""));
   return text;
 }
 
@@ -94,7 +95,7 @@ Search ReadSearch(const ToolMessage& message) {
   if (message.finished->outcome() != v1::CALL_OUTCOME_OK) {
     search.failure = result.empty() ? "it was not run" : TextOf(result);
   } else {
-    if (!result.empty()) search.finding = ReadFinding(result[0].kind_case() == v1::Part::kJson ? result[0].json() : result[0].text());
+    if (!result.empty()) search.finding = ReadFinding(PartText(result[0], ""));
     if (!search.finding) search.failure = "its result is not of the form that it documents";
   }
   return search;

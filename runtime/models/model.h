@@ -40,6 +40,7 @@ struct ModelRequest {
   size_t earlier = 0;  // of `messages`, in front: what earlier runs of the conversation asked and answered
   std::string notice;  // what the runtime says behind the messages, as a user would; may be empty. For models that read prompts
   std::vector<std::shared_ptr<const ToolSpec>> tools;
+  std::string artifact_reader;  // the tool among them that reads on in a large result; empty: none does
   std::optional<double> temperature;
   int32_t max_output_tokens = 4096;
 };

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "proto/base/text.h"
+#include "runtime/part_text.h"
 
 namespace agentruntime {
 namespace {
@@ -21,11 +22,11 @@ bool IsJsonObject(absl::string_view text) {
          text[text.find_first_not_of(" \t\r\n")] == '{';
 }
 
-std::string PartsText(const Parts& parts) {
+std::string PartsText(const Parts& parts, absl::string_view artifact_reader = "") {
   std::string text;
   for (const v1::Part& part : parts) {
     if (!text.empty()) text.push_back('\n');
-    absl::StrAppend(&text, part.kind_case() == v1::Part::kJson ? part.json() : part.text());
+    absl::StrAppend(&text, PartText(part, artifact_reader));
   }
   return text;
 }
@@ -83,7 +84,7 @@ std::string OpenAiRequestJson(const ModelRequest& request, const OpenAiOptions& 
       AppendAssistant(json, *assistant->decision);
     } else if (const auto* const tool = std::get_if<ToolMessage>(&message)) {
       AppendMessage(json, absl::StrCat("{\"role\":\"tool\",\"tool_call_id\":", Quote(ProviderCallId(*tool->decision, tool->call_index)),
-                                       ",\"content\":", Quote(ResultText(*tool->finished)), "}"));
+                                       ",\"content\":", Quote(ResultText(*tool->finished, request.artifact_reader)), "}"));
     }
   }
   if (!request.notice.empty()) AppendMessage(json, absl::StrCat("{\"role\":\"user\",\"content\":", Quote(request.notice), "}"));
@@ -102,8 +103,8 @@ std::string ProviderCallId(const v1::Decision& decision, int index) {
   return absl::StrCat("call_", absl::StrReplaceAll(call.call_id(), {{".", "_"}}));
 }
 
-std::string ResultText(const v1::CallFinished& finished) {
-  std::string text = PartsText(finished.result());
+std::string ResultText(const v1::CallFinished& finished, absl::string_view artifact_reader) {
+  std::string text = PartsText(finished.result(), artifact_reader);
   absl::string_view how;
   switch (finished.outcome()) {
     case v1::CALL_OUTCOME_OK: return text;

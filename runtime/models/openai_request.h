@@ -17,7 +17,7 @@ std::string OpenAiRequestJson(const ModelRequest& request, const OpenAiOptions& 
 // twice within one decision.
 std::string ProviderCallId(const v1::Decision& decision, int index);
 
-// What the model reads of a call's end: the result, and in front of it how the call ended unless it went well.
-std::string ResultText(const v1::CallFinished& finished);
+// What the model reads of a call's end: the result, and in front of it how the call ended unless it went well. `artifact_reader`: as in ModelRequest.
+std::string ResultText(const v1::CallFinished& finished, absl::string_view artifact_reader = "");
 
 }  // namespace agentruntime

@@ -8,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "proto/base/text.h"
 #include "runtime/models/script.h"
+#include "runtime/part_text.h"
 
 namespace agentruntime {
 
@@ -17,9 +18,9 @@ namespace {
 
 constexpr size_t kPlaceholderBytesMax = 16 << 10;  // of what one stands for
 
-std::string TextOf(const Parts& parts) {
+std::string TextOf(const Parts& parts, absl::string_view artifact_reader = "") {
   std::string text;
-  for (const v1::Part& part : parts) absl::StrAppend(&text, text.empty() ? "" : "\n", part.kind_case() == v1::Part::kJson ? part.json() : part.text());
+  for (const v1::Part& part : parts) absl::StrAppend(&text, text.empty() ? "" : "\n", PartText(part, artifact_reader));
   return text;
 }
 
@@ -46,7 +47,7 @@ class Placeholders {
   template <typename Message>
   std::string Newest() const {
     for (size_t i = request_.messages.size(); i > 0; --i) {
-      if (const auto* message = std::get_if<Message>(&request_.messages[i - 1])) return TextOf(PartsOf(*message));
+      if (const auto* message = std::get_if<Message>(&request_.messages[i - 1])) return TextOf(PartsOf(*message), request_.artifact_reader);
     }
     return "";
   }

@@ -13,6 +13,7 @@
 #include "agentruntime/v1/agent.pb.h"
 #include "agentruntime/v1/content.pb.h"
 #include "proto/base/id.h"
+#include "runtime/artifact_ref.h"
 
 namespace agentruntime {
 
@@ -23,6 +24,7 @@ struct ToolSpec {
   v1::SideEffect side_effect = v1::SIDE_EFFECT_UNSAFE;
   absl::Duration timeout = absl::Seconds(30);  // of one attempt
   int32_t attempts_max = 1;                    // of an UNSAFE one, the later follow a definite failure or a person's word
+  bool reads_artifacts = false;                // what models are told to read on with
   bool local = false;                          // our own, in-process, touches only the store and read-only folders: may run ahead of the disk
   std::string origin = "built in";
 };
@@ -35,11 +37,12 @@ struct ToolRequest {
   std::string arguments;
   std::string idempotency_key;
   absl::Duration timeout;
+  std::vector<ArtifactRef> artifacts;  // that the run may read; only where the spec says that the tool does
 };
 
 // A Status cannot tell "it certainly failed" from "nobody knows", which the ledger needs.
 struct ToolDone {
-  std::vector<v1::Part> parts;  // what the model reads; the runtime cuts it to kResultBytesMax
+  std::vector<v1::Part> parts;  // texts and JSON; what is above kResultBytesMax becomes artifacts, up to kArtifactBytesMax
 };
 struct ToolFailed {     // it certainly took no effect
   std::string message;  // what the model reads if it is not tried again

@@ -205,9 +205,20 @@ asio::awaitable<void> Stage::Resolve(RunId run) {
   if (judge_.Find(run)->rules.events(v1::Event::kCallResolved) == 0) world_.Fail("acknowledged: an answer is not in the journal of ", run.ToString());
 }
 
+asio::awaitable<void> Stage::ReadArtifact(RunId run, int32_t number) {
+  const bool is_there = number <= judge_.Find(run)->fold.own_artifacts;
+  auto piece = co_await Ask<ArtifactPiece>([run, number](Runtime& runtime) { return runtime.ReadArtifact(run, number, 0, kArtifactBytesMax); });
+  if (absl::IsNotFound(piece.status())) {
+    if (is_there && !judge_.Find(run)->deleted) world_.Fail("visible: artifact ", number, " of ", run.ToString(), " is not found");
+    co_return;
+  }
+  CheckCode(piece.status(), "ReadArtifact");
+  if (piece.ok()) judge_.SeenArtifact(run, number, *piece);
+}
+
 asio::awaitable<void> Stage::Look(RunId run) {
   Dice& dice = world_.dice;
-  switch (dice.Index(4)) {
+  switch (dice.Index(5)) {
     case 0: {
       const absl::Duration wait = dice.Chance(0.5) ? absl::ZeroDuration() : dice.Skewed(absl::Minutes(1));
       auto seen = co_await Ask<v1::Run>([run, wait](Runtime& runtime) { return runtime.GetRun(run, wait); });
@@ -228,6 +239,11 @@ asio::awaitable<void> Stage::Look(RunId run) {
       co_return;
     }
     case 2: {
+      // Also one that is not there yet: it may be on its way to the disk.
+      co_await ReadArtifact(run, static_cast<int32_t>(dice.Between(1, judge_.Find(run)->fold.own_artifacts + 1)));
+      co_return;
+    }
+    case 3: {
       using Listed = std::pair<std::vector<v1::Step>, bool>;
       auto steps = co_await Ask<Listed>([run](Runtime& runtime) { return runtime.ListSteps(run, {}, ReadLimit()); });
       CheckCode(steps.status(), "ListSteps");

@@ -57,6 +57,8 @@ void Counts::Add(const Counts& more) {
   acknowledged += more.acknowledged;
   crashes += more.crashes;
   handlers += more.handlers;
+  artifacts += more.artifacts;
+  artifacts_read += more.artifacts_read;
 }
 
 void Judge::ProcessStarted(int number) {
@@ -188,6 +190,7 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     world_.Trace("durable ", run.ToString(), " ", event->sequence(), " ", static_cast<int>(event->kind_case()), " step ", event->step(), " epoch ",
                  event->epoch(), " ", bytes.size());
     CheckBooked(known, *event);
+    CheckArtifacts(row, known, *event);
     if (const std::string broken = known.rules.Add(*event); !broken.empty()) {
       world_.Fail("journal: ", run.ToString(), " event ", event->sequence(), ": ", broken);
     }

@@ -46,6 +46,8 @@ struct Counts {
   int64_t acknowledged = 0;
   int64_t crashes = 0;
   int64_t handlers = 0;
+  int64_t artifacts = 0;
+  int64_t artifacts_read = 0;
   void Add(const Counts& more);
 };
 
@@ -67,6 +69,7 @@ class Judge {
   void SeenEvent(const RunId& run, const v1::Event& event);
   void SeenRun(const v1::Run& run, RunForm form);
   void SeenDelta(const RunId& run, const v1::Delta& delta);
+  void SeenArtifact(const RunId& run, int32_t number, const ArtifactPiece& piece);
 
   // Effects, as they begin; and what the outside said of a call.
   void ModelAsked(const ModelRequest& request, bool local);
@@ -75,6 +78,9 @@ class Judge {
   void CallSent(const ToolRequest& request, const ToolSpec& spec);
   enum class Said { kNothing, kDone, kFailed, kUnknown };
   void CallSaid(const ToolRequest& request, const ToolSpec& spec, Said said);
+
+  // At the end: chunks that no event names are gone.
+  void CheckChunks();
 
   // Null if no such run was ever durable.
   const Known* Find(const RunId& run) const;
@@ -95,6 +101,7 @@ class Judge {
   void CheckColumns(const Known& known, const RunProjection& projection);
   void CheckBooked(const Known& known, const v1::Event& event);
   void CheckCancel(const RunId& run, const v1::Event& event);
+  void CheckArtifacts(const DiskRun& row, const Known& known, const v1::Event& event);
   void CheckMessages(const ModelRequest& request);
   // What the fork shares, folded as if it were its own.
   Known Shared(const RunId& fork, const ForkPoint& point);

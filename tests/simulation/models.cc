@@ -38,8 +38,11 @@ void SimulatedModel::AddCalls(const ModelRequest& request, v1::Decision& decisio
   for (int64_t i = 0; i < calls; ++i) {
     v1::ToolCall* const call = decision.add_tool_calls();
     call->set_tool(request.tools.empty() || (odd && dice.Chance(0.3)) ? "no_such_tool" : request.tools[dice.Index(request.tools.size())]->name);
-    call->set_arguments(odd && dice.Chance(0.4) ? dice.Pick<std::string>({"", "{", "[]", R"({"n":"x"})", R"({"m":1})"})
-                                                : absl::StrCat("{\"n\":", dice.Between(0, 9), "}"));
+    const bool reads = !request.artifact_reader.empty() && call->tool() == request.artifact_reader;
+    const std::string sound =
+        reads ? absl::StrCat("{\"artifact\":", dice.Between(1, 4), ",\"offset\":", dice.Between(0, 100), ",\"length\":", dice.Between(1, 900), "}")
+              : absl::StrCat("{\"n\":", dice.Between(0, 9), "}");
+    call->set_arguments(odd && dice.Chance(0.4) ? dice.Pick<std::string>({"", "{", "[]", R"({"n":"x"})", R"({"m":1})"}) : sound);
   }
   if (dice.Chance(0.3)) decision.add_content()->set_text("let me see");
 }

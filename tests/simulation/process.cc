@@ -59,7 +59,7 @@ Environment Process::MakeEnvironment() {
   environment.agents = agents_.get();
   for (const std::string name : {"near", "far", "poison"}) environment.models[name] = std::make_shared<SimulatedModel>(world_, judge_, *this, name);
   environment.prices = world_.settings.prices;
-  for (const std::string& name : ToolNames()) environment.tools[name] = std::make_shared<SimulatedTool>(world_, judge_, *this, name);
+  for (const std::string& name : ToolNames()) environment.tools[name] = std::make_shared<SimulatedTool>(world_, judge_, *this, *store_, name);
   return environment;
 }
 

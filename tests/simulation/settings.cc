@@ -54,6 +54,14 @@ Settings::Settings(uint64_t seed) {
     prices[name].set_output_micros(dice.Between(0, 9'000'000));
   }
   if (dice.Chance(0.3)) context_tokens = static_cast<int32_t>(dice.Between(300, 3'000));
+  // So small that results are kept apart, cut, find no room in their run, or wait for each other.
+  if (dice.Chance(0.8)) {
+    options.result.inline_bytes_max = dice.Between(64, 2'000);
+    options.result.excerpt_bytes_max = dice.Between(8, 200);
+    options.result.bytes_max = dice.Between(30'000, 100'000);
+    options.result.run_bytes_max = dice.Between(40'000, 400'000);
+    options.artifact_bytes_in_flight_max = dice.Between(30'000, 200'000);
+  }
   const int count = static_cast<int>(dice.Between(1, 3));
   for (int i = 0; i < count; ++i) agents.push_back(MakeAgent(dice, i, prices));
   poisoned = dice.Chance(0.03);
@@ -74,6 +82,7 @@ Settings::Settings(uint64_t seed) {
   tool.hang = Rate(dice, 0.1);
   tool.deaf = Rate(dice, 0.1);
   tool.odd = Rate(dice, 0.2);
+  tool.large = Rate(dice, 0.6);
   tool.time_max = dice.Chance(0.3) ? absl::Milliseconds(5) : absl::Seconds(2);
 
   // Long and fast: whoever does not read for a moment has missed more than is kept for him.

@@ -30,7 +30,8 @@ struct ToolTemper {
   double unknown = 0;  // may have worked: it does not say
   double hang = 0;
   double deaf = 0;
-  double odd = 0;  // large or broken text, throws
+  double odd = 0;    // broken text, throws
+  double large = 0;  // a result that may be too large for its event, now and then one that was there before
   absl::Duration time_max;
 };
 
@@ -68,8 +69,9 @@ struct Settings {
 };
 
 // Names: model `near` and tools `near_read`, `near_keep` are local; `far`, `far_read`, `far_keep`, `far_send` are not. `poison` is a far model.
+// `read_artifact` is the real one.
 inline const std::vector<std::string>& ToolNames() {
-  static const auto& names = *new std::vector<std::string>{"far_keep", "far_read", "far_send", "near_keep", "near_read"};
+  static const auto& names = *new std::vector<std::string>{"far_keep", "far_read", "far_send", "near_keep", "near_read", "read_artifact"};
   return names;
 }
 

@@ -45,6 +45,8 @@ void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.seen_events, seeds * 80);
   EXPECT_GE(counts.acknowledged, seeds * 4);
   EXPECT_GE(counts.crashes, seeds * 2);
+  EXPECT_GE(counts.artifacts, seeds / 4);
+  EXPECT_GE(counts.artifacts_read, seeds / 4);
 }
 
 TEST(SimulationTest, TheFixedSeedsKeepEveryPromise) { ExpectWork(Play(1, kSeeds / 2), kSeeds / 2); }

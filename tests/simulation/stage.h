@@ -62,6 +62,7 @@ class Stage {
   boost::asio::awaitable<void> Fork(RunId run);
   boost::asio::awaitable<void> Resolve(RunId run);
   boost::asio::awaitable<void> Look(RunId run);
+  boost::asio::awaitable<void> ReadArtifact(RunId run, int32_t number);
   void Acknowledge(const CreateRequest& request, const v1::Run& run);
   CreateRequest NewRequest(int submitter, int number);
   // Fails unless the code is one that callers are promised.

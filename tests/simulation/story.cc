@@ -81,6 +81,7 @@ asio::awaitable<void> Stage::Settle() {
     co_await AwaitStop(run);
     if (known.rules.phase() != JournalRules::Phase::kStopped) world_.Fail("ends: ", run.ToString(), " did not stop");
     co_await Follow(run, 0, /*deltas=*/false, /*may_leave=*/false, Connection());
+    for (int32_t number = 1; number <= known.fold.own_artifacts; ++number) co_await ReadArtifact(run, number);
   }
 }
 
@@ -97,6 +98,7 @@ asio::awaitable<void> Stage::Story() {
   co_await Sleep(settings.busy_time);
   co_await Settle();
   co_await DrainOnce(absl::Seconds(1));
+  judge_.CheckChunks();
   over_ = true;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "tests/simulation/pause.h"
 #include "tests/simulation/process.h"
 
@@ -13,8 +14,23 @@ namespace agentruntime::simulation {
 
 namespace asio = boost::asio;
 
-SimulatedTool::SimulatedTool(World& world, Judge& judge, Process& process, const std::string& name)
-    : world_(world), judge_(judge), process_(process), temper_(world.settings.tool) {
+namespace {
+
+constexpr char kReader[] = "read_artifact";
+
+}  // namespace
+
+SimulatedTool::SimulatedTool(World& world, Judge& judge, Process& process, Store& store, const std::string& name)
+    : world_(world),
+      judge_(judge),
+      process_(process),
+      temper_(world.settings.tool),
+      reader_(name == kReader ? std::make_unique<ReadArtifact>(name, store, process.loop().blocking_pool()) : nullptr) {
+  if (reader_ != nullptr) {
+    spec_ = reader_->spec();
+    spec_.timeout = absl::Seconds(1);
+    return;
+  }
   spec_.name = name;
   spec_.description = "a tool of a simulation";
   spec_.input_schema = R"({"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]})";
@@ -35,6 +51,15 @@ ToolOutcome SimulatedTool::Outcome(bool cancelled) {
     return failed;
   }
   ToolDone done;
+  if (dice.Chance(temper_.large)) {
+    for (int64_t i = dice.Between(1, 3); i > 0; --i) {
+      // Few different ones, so that a run meets the same again; of several chunks, now and then.
+      const std::string content(static_cast<size_t>(dice.Pick<int64_t>({100, 3'000, 20'000, 50'000})), static_cast<char>(dice.Between('a', 'd')));
+      v1::Part& part = done.parts.emplace_back();
+      dice.Chance(0.5) ? part.set_text(content) : part.set_json(absl::StrCat("\"", content, "\""));
+    }
+    return done;
+  }
   if (!dice.Chance(temper_.odd)) {
     done.parts.emplace_back().set_text(dice.Chance(world_.settings.is_narrow() ? 0.7 : 0.1) ? std::string(static_cast<size_t>(dice.Between(200, 3'000)), 'y')
                                                                                             : "done");
@@ -60,7 +85,12 @@ asio::awaitable<ToolOutcome> SimulatedTool::Call(ToolRequest request, ProgressSi
   const bool cancelled = cancellation.cancelled() != asio::cancellation_type::none;
   process_.MayDie("when a call had worked");
   if (dice.Chance(temper_.odd * 0.2)) throw std::runtime_error("the dice said so");
-  ToolOutcome outcome = Outcome(cancelled);
+  ToolOutcome outcome = ToolUnknown{};
+  if (reader_ != nullptr) {
+    outcome = co_await reader_->Call(request, progress);
+  } else {
+    outcome = Outcome(cancelled);
+  }
   const auto said = std::holds_alternative<ToolDone>(outcome)     ? Judge::Said::kDone
                     : std::holds_alternative<ToolFailed>(outcome) ? Judge::Said::kFailed
                                                                   : Judge::Said::kUnknown;

@@ -1,8 +1,10 @@
 // A tool that does what the dice say: works, fails, works and says that it does not know, hangs, goes on when it is cancelled, or says nonsense.
 #pragma once
 
+#include <memory>
 #include <string>
 
+#include "runtime/tools/read_artifact.h"
 #include "runtime/tools/tool.h"
 #include "tests/simulation/judge.h"
 #include "tests/simulation/world.h"
@@ -14,7 +16,7 @@ class Process;
 class SimulatedTool final : public Tool {
  public:
   // `name`: one of ToolNames; it says what the tool is.
-  SimulatedTool(World& world, Judge& judge, Process& process, const std::string& name);
+  SimulatedTool(World& world, Judge& judge, Process& process, Store& store, const std::string& name);
 
   const ToolSpec& spec() const override { return spec_; }
   boost::asio::awaitable<ToolOutcome> Call(ToolRequest request, ProgressSink& progress) override;
@@ -27,6 +29,7 @@ class SimulatedTool final : public Tool {
   Process& process_;
   const ToolTemper& temper_;
   ToolSpec spec_;
+  const std::unique_ptr<ReadArtifact> reader_;  // the tool itself, where it is read_artifact
 };
 
 }  // namespace agentruntime::simulation

@@ -185,6 +185,21 @@ TEST_F(StepFolderTest, ACutResultKeepsItsFirstPartsAndWholeCharacters) {
   EXPECT_EQ(steps[0].tool_calls(1).result(0).kind_case(), v1::Part::kText);  // half a JSON value is none
 }
 
+TEST_F(StepFolderTest, ACutArtifactKeepsItsName) {
+  Ask(1);
+  Decide(1, kCallsPerDecisionMax);
+  v1::Part part;
+  part.mutable_artifact()->set_name("runs/r/artifacts/1");
+  part.mutable_artifact()->set_excerpt(std::string(kResultBytesMax / 2, 'x'));
+  for (int i = 1; i <= kCallsPerDecisionMax; ++i) Finish(absl::StrCat("1.", i), {part, part});
+  const auto steps = folder_.Finish();
+  EXPECT_LE(steps[0].ByteSizeLong(), static_cast<size_t>(kPageBytesMax + kCallsPerDecisionMax * 64));
+  const v1::ToolCallRecord& record = steps[0].tool_calls(7);
+  ASSERT_EQ(record.result_size(), 2);
+  EXPECT_EQ(record.result(1).artifact().name(), "runs/r/artifacts/1");
+  EXPECT_LT(record.result(1).artifact().excerpt().size(), static_cast<size_t>(kResultBytesMax / 2));
+}
+
 TEST_F(StepFolderTest, ShortResultsOfALargeDecisionStayWhole) {
   Ask(1);
   Decide(1, 4, kArgumentsBytesMax - 1000);
