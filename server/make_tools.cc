@@ -10,6 +10,7 @@
 #include "runtime/tools/clock.h"
 #include "runtime/tools/http_call.h"
 #include "runtime/tools/http_get.h"
+#include "runtime/tools/read_artifact.h"
 #include "runtime/tools/read_doc.h"
 #include "runtime/tools/search_docs.h"
 
@@ -69,7 +70,7 @@ absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, cons
       return std::shared_ptr<Tool>(std::move(made));
     }
     case cfg::ToolConfig::kHttpCall: return MakeHttpCall(tool, keys, parts);
-    case cfg::ToolConfig::kReadArtifact:
+    case cfg::ToolConfig::kReadArtifact: return std::make_shared<ReadArtifact>(tool.name(), *parts.store, parts.blocking_pool);
     case cfg::ToolConfig::KIND_NOT_SET: break;
   }
   return absl::InvalidArgumentError(absl::StrCat("tool \"", tool.name(), "\" has no kind"));

@@ -14,6 +14,7 @@
 #include "runtime/tools/folder.h"
 #include "runtime/tools/tool.h"
 #include "server/config.h"
+#include "storage/store.h"
 #include "storage/text_index.h"
 
 namespace agentruntime {
@@ -31,6 +32,7 @@ struct ToolParts {
   const Clock* clock = nullptr;
   HttpClient* http = nullptr;
   TextIndex* text_index = nullptr;
+  Store* store = nullptr;
   boost::asio::any_io_executor blocking_pool;
   std::map<std::string, std::unique_ptr<DocumentFolder>>* folders = nullptr;  // filled as tools need them
 };

@@ -120,8 +120,12 @@ std::optional<StartFailure> Wiring::Impl::MakeEnvironment(const LoadedConfig& lo
   for (const auto& model : loaded.config.models()) {
     if (model.has_price()) environment.prices[model.name()] = model.price();
   }
-  auto tools =
-      MakeTools(loaded, {.clock = &clock, .http = http.get(), .text_index = text_index.get(), .blocking_pool = tool_pool.get_executor(), .folders = &folders});
+  auto tools = MakeTools(loaded, {.clock = &clock,
+                                  .http = http.get(),
+                                  .text_index = text_index.get(),
+                                  .store = environment.store,
+                                  .blocking_pool = tool_pool.get_executor(),
+                                  .folders = &folders});
   if (!tools.ok()) return StartFailure{ExitCode::kBadConfig, std::string(tools.status().message())};
   environment.tools = *std::move(tools);
   return std::nullopt;

@@ -189,6 +189,10 @@ void AddRuns(CLI::App& app, CommandLine& line) {
   events.add_option("--after", line.after, "Only events after this one");
   events.callback([&line] { line.command = [&line](Session& session) { return EventsCommand(session, line.name, line.after); }; });
 
+  CLI::App& artifact = *app.add_subcommand("artifact", "Print a result that was too large for its event");
+  artifact.add_option("NAME", line.name, "runs/RUN/artifacts/NUMBER, as steps and events show it")->required();
+  artifact.callback([&line] { line.command = [&line](Session& session) { return ArtifactCommand(session, line.name); }; });
+
   CLI::App& cancel = *app.add_subcommand("cancel", "Ask a run to stop");
   cancel.add_option("RUN", line.name, "Its id, or last")->required();
   cancel.add_option("--cause", line.cause, "Why; stands in the run's stop");

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
+#include "clients/cli/format.h"
 #include "clients/cli/row.h"
 #include "clients/cli/text.h"
 
@@ -58,13 +60,18 @@ class SummaryReader final : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 std::string ResultText(const google::protobuf::RepeatedPtrField<v1::Part>& result) {
+  std::string kept;
+  for (const v1::Part& part : result) {
+    if (part.has_artifact())
+      absl::StrAppend(&kept, "[", FormatCount(part.artifact().bytes()), " bytes: agentctl artifact ", PrintableLine(part.artifact().name()), "] ");
+  }
   for (const v1::Part& part : result) {
     if (!part.has_json()) continue;
     SummaryReader reader;
     nlohmann::json::sax_parse(part.json(), &reader);
-    if (!reader.summary().empty()) return PrintableLine(reader.summary(), kCharactersMax);
+    if (!reader.summary().empty()) return absl::StrCat(kept, PrintableLine(reader.summary(), kCharactersMax));
   }
-  return PrintableLine(PartsText(result), kCharactersMax);
+  return absl::StrCat(kept, PrintableLine(PartsText(result), kCharactersMax));
 }
 
 }  // namespace agentruntime::cli

@@ -9,7 +9,8 @@
 
 namespace agentruntime::cli {
 
-// The `summary` of a result that is a JSON object with one, else its beginning; printable, on one line.
+// The `summary` of a result that is a JSON object with one, else its beginning; printable, on one line. In front of it, where the whole result is if it is
+// kept apart.
 std::string ResultText(const google::protobuf::RepeatedPtrField<v1::Part>& result);
 
 }  // namespace agentruntime::cli

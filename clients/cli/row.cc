@@ -64,7 +64,7 @@ std::string PartsText(const google::protobuf::RepeatedPtrField<v1::Part>& parts)
   std::string text;
   for (const v1::Part& part : parts) {
     if (!text.empty() && text.back() != '\n') text.push_back('\n');
-    text.append(part.has_json() ? part.json() : part.text());
+    text.append(part.has_artifact() ? part.artifact().excerpt() : part.has_json() ? part.json() : part.text());
   }
   return text;
 }

@@ -85,6 +85,10 @@ absl::StatusOr<v1::Step> RunClient::GetStep(const std::string& name) {
 
 absl::StatusOr<v1::ListEventsResponse> RunClient::Events(const v1::ListEventsRequest& request) { return Call(*impl_->stub, &Stub::ListEvents, request); }
 
+absl::StatusOr<v1::ReadArtifactResponse> RunClient::ReadArtifact(const v1::ReadArtifactRequest& request) {
+  return Call(*impl_->stub, &Stub::ReadArtifact, request);
+}
+
 std::string NewRequestId() {
   SystemRandom random;
   return absl::StrFormat("%016x%016x", random.Next(), random.Next());

@@ -39,6 +39,7 @@ class RunClient {
   absl::Status Delete(const std::string& name);
   absl::StatusOr<v1::ListStepsResponse> Steps(const v1::ListStepsRequest& request);
   absl::StatusOr<v1::Step> GetStep(const std::string& name);
+  absl::StatusOr<v1::ReadArtifactResponse> ReadArtifact(const v1::ReadArtifactRequest& request);
   absl::StatusOr<v1::ListEventsResponse> Events(const v1::ListEventsRequest& request);
 
  private:

@@ -20,6 +20,9 @@ v1::PublishedLimits Published(const Backend& backend) {
   limits.set_input_bytes_max(kInputBytesMax);
   limits.set_arguments_bytes_max(kArgumentsBytesMax);
   limits.set_result_bytes_max(kResultBytesMax);
+  limits.set_artifact_bytes_max(kArtifactBytesMax);
+  limits.set_run_artifact_bytes_max(kArtifactBytesPerRunMax);
+  limits.set_artifact_read_bytes_max(kArtifactReadBytesMax);
   limits.set_instructions_bytes_max(kInstructionsBytesMax);
   limits.set_journal_bytes_max(kJournalBytesMax);
   limits.set_events_max(kEventsMax);

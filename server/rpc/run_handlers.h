@@ -27,6 +27,7 @@ Answer<v1::Run> ResolveCall(const Backend& backend, v1::ResolveCallRequest reque
 Answer<google::protobuf::Empty> DeleteRun(const Backend& backend, v1::DeleteRunRequest request);
 Answer<v1::ListStepsResponse> ListSteps(const Backend& backend, v1::ListStepsRequest request);
 Answer<v1::Step> GetStep(const Backend& backend, v1::GetStepRequest request);
+Answer<v1::ReadArtifactResponse> ReadArtifact(const Backend& backend, v1::ReadArtifactRequest request);
 Answer<v1::ListEventsResponse> ListEvents(const Backend& backend, v1::ListEventsRequest request);
 
 boost::asio::awaitable<absl::Status> RunAgent(const Backend& backend, v1::RunAgentRequest request, Caller caller, ResponseStream& stream);

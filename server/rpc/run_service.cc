@@ -18,10 +18,10 @@ using StreamReactor = grpc::ServerWriteReactor<ByteBuffer>;
 
 // Every method takes bytes: see codec.h.
 using S = v1::RunService;
-using Base = S::WithRawCallbackMethod_CreateRun<S::WithRawCallbackMethod_RunAgent<S::WithRawCallbackMethod_WatchRun<
-    S::WithRawCallbackMethod_GetRun<S::WithRawCallbackMethod_ListRuns<S::WithRawCallbackMethod_CancelRun<S::WithRawCallbackMethod_ResumeRun<
-        S::WithRawCallbackMethod_SendInput<S::WithRawCallbackMethod_ForkRun<S::WithRawCallbackMethod_ResolveCall<S::WithRawCallbackMethod_DeleteRun<
-            S::WithRawCallbackMethod_ListSteps<S::WithRawCallbackMethod_GetStep<S::WithRawCallbackMethod_ListEvents<S::Service>>>>>>>>>>>>>>;
+using Base = S::WithRawCallbackMethod_CreateRun<S::WithRawCallbackMethod_RunAgent<S::WithRawCallbackMethod_WatchRun<S::WithRawCallbackMethod_GetRun<
+    S::WithRawCallbackMethod_ListRuns<S::WithRawCallbackMethod_CancelRun<S::WithRawCallbackMethod_ResumeRun<S::WithRawCallbackMethod_SendInput<
+        S::WithRawCallbackMethod_ForkRun<S::WithRawCallbackMethod_ResolveCall<S::WithRawCallbackMethod_DeleteRun<S::WithRawCallbackMethod_ListSteps<
+            S::WithRawCallbackMethod_GetStep<S::WithRawCallbackMethod_ListEvents<S::WithRawCallbackMethod_ReadArtifact<S::Service>>>>>>>>>>>>>>>;
 
 asio::awaitable<absl::Status> ServeRunAgent(const Backend& backend, ByteBuffer bytes, Caller caller, ResponseStream& stream) {
   v1::RunAgentRequest request;
@@ -107,6 +107,12 @@ class RunServiceImpl final : public Base {
     return StartUnary(host_, response, OnLeave::kGoOn, Serve<v1::ListEventsRequest>("ListEvents", *request, [&backend = backend_](v1::ListEventsRequest r) {
                         return rpc::ListEvents(backend, std::move(r));
                       }));
+  }
+
+  UnaryReactor* ReadArtifact(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
+    return StartUnary(host_, response, OnLeave::kGoOn,
+                      Serve<v1::ReadArtifactRequest>("ReadArtifact", *request,
+                                                     [&backend = backend_](v1::ReadArtifactRequest r) { return rpc::ReadArtifact(backend, std::move(r)); }));
   }
 
   StreamReactor* RunAgent(CallbackServerContext* context, const ByteBuffer* request) override {

@@ -70,6 +70,12 @@ StepName CheckStepName(FieldChecks& checks, absl::string_view field, absl::strin
   return step.value_or(StepName());
 }
 
+ArtifactName CheckArtifactName(FieldChecks& checks, absl::string_view field, absl::string_view name) {
+  const auto artifact = ParseArtifactName(name);
+  if (!artifact) checks.Add(field, "is not the name of an artifact, runs/{run}/artifacts/{number}; take it from a result in ListSteps or ListEvents");
+  return artifact.value_or(ArtifactName());
+}
+
 AgentName CheckAgentName(FieldChecks& checks, absl::string_view field, absl::string_view name) {
   const auto agent = ParseAgentName(name);
   if (!agent) checks.Add(field, "is not the name of an agent, agents/{agent} or agents/{agent}/revisions/{revision}; take it from ListAgents");

@@ -40,6 +40,7 @@ class FieldChecks {
 // Names; the default value of the result if the name is wrong.
 RunId CheckRunName(FieldChecks& checks, absl::string_view field, absl::string_view name);
 StepName CheckStepName(FieldChecks& checks, absl::string_view field, absl::string_view name);
+ArtifactName CheckArtifactName(FieldChecks& checks, absl::string_view field, absl::string_view name);
 AgentName CheckAgentName(FieldChecks& checks, absl::string_view field, absl::string_view name);
 
 // 1-128 printable ASCII characters, or empty.

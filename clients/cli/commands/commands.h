@@ -61,6 +61,8 @@ ExitCode RunsCommand(Session& session, const RunsOptions& options);
 ExitCode ShowCommand(Session& session, const std::string& run);
 ExitCode StepsCommand(Session& session, const std::string& run);
 ExitCode EventsCommand(Session& session, const std::string& run, int64_t after);
+// Prints all of what is kept under a name of the form runs/{run}/artifacts/{number}.
+ExitCode ArtifactCommand(Session& session, const std::string& name);
 ExitCode CancelCommand(Session& session, const std::string& run, const std::string& cause);
 ExitCode DeleteCommand(Session& session, const std::vector<std::string>& runs);
 
