@@ -53,9 +53,9 @@ Batch::Run& Batch::Find(const RunId& id) {
   return run;
 }
 
-void Batch::InsertEvent(const RunId& run, const EventRow& event) {
+void Batch::InsertEvent(int64_t run_row, const EventRow& event) {
   database_.Use("INSERT INTO events (run, sequence, time_us, active_us, step, epoch, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
-      .BindBlob(run.bytes())
+      .Bind(run_row)
       .Bind(event.sequence)
       .Bind(event.time_us)
       .Bind(event.active_us)
@@ -96,7 +96,7 @@ void Batch::Create(CreateItem& item) {
         .BindBlob(id.bytes())
         .Run();
   }
-  InsertEvent(id, item.event);
+  InsertEvent(row, item.event);
   Run& run = runs_[id];
   run = Run();
   run.exists = true;
@@ -158,7 +158,7 @@ void Batch::Append(AppendItem& item, uint64_t number) {
   item.result = AppendResult::kDurable;
   for (const EventRow& event : item.events) {
     if (IsPlanted(Bug::kDropEvent) && event.sequence == item.events.back().sequence) continue;
-    InsertEvent(item.run, event);
+    InsertEvent(run.row, event);
     run.journal_bytes += static_cast<int64_t>(event.body().size());
   }
   for (const HeadRow& artifact : item.artifacts) InsertHead(database_, item.run, item.epoch, artifact);
@@ -180,7 +180,7 @@ void Batch::Delete(DeleteItem& item) {
   } else if (const std::optional<RunId> fork = AnyForkOf(database_, item.run); fork) {
     item.result = RunHasForks(item.run, *fork);
   } else {
-    BuryRun(item);
+    BuryRun(item, run.row);
     deleted_bytes_ += run.journal_bytes;
     run = Run();
   }
@@ -203,7 +203,7 @@ void Batch::DeleteLabels(const RunId& run, absl::string_view tenant, absl::strin
   }
 }
 
-void Batch::BuryRun(const DeleteItem& item) {
+void Batch::BuryRun(const DeleteItem& item, int64_t run_row) {
   database_.Use("DELETE FROM deleted_runs WHERE rowid IN (SELECT rowid FROM deleted_runs WHERE deleted_us < ?1 LIMIT 100)")
       .Bind(absl::ToUnixMicros(item.now - kTombstoneAge))
       .Run();
@@ -218,8 +218,8 @@ void Batch::BuryRun(const DeleteItem& item) {
   if (select.BindBlob(item.run.bytes()).Step()) DeleteLabels(item.run, select.Bytes(0), select.Bytes(1));
   select.Reset();
   left_artifacts_ |= AbandonArtifacts(database_, item.run);
-  database_.Use("DELETE FROM events WHERE run = ?1").BindBlob(item.run.bytes()).Run();
-  database_.Use("DELETE FROM runs WHERE run = ?1").BindBlob(item.run.bytes()).Run();
+  database_.Use("DELETE FROM events WHERE run = ?1").Bind(run_row).Run();
+  database_.Use("DELETE FROM runs WHERE id = ?1").Bind(run_row).Run();
 }
 
 bool Batch::WriteState(const RunId& id, Run& run) {

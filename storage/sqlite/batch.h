@@ -67,9 +67,9 @@ class Batch {
   std::optional<CreateOutcome> Refused(const AcceptedRow& row);
   // Whether a stopped run's conversation went on without it.
   bool WentOn(const Run& run);
-  void InsertEvent(const RunId& run, const EventRow& event);
+  void InsertEvent(int64_t run_row, const EventRow& event);
   void DeleteLabels(const RunId& run, absl::string_view tenant, absl::string_view labels_blob);
-  void BuryRun(const DeleteItem& item);
+  void BuryRun(const DeleteItem& item, int64_t run_row);
 
   Database& database_;
   const Epoch epoch_;

@@ -61,12 +61,13 @@ void CutLog(Database& database) {
   database.Rollback();
 }
 
-absl::Status DiskFull(absl::string_view path) {
+absl::Status DiskFull(absl::string_view path, int64_t more_bytes) {
   const std::string file(path);
   struct stat log;
   const int64_t log_bytes = stat((file + "-wal").c_str(), &log) == 0 ? log.st_size : 0;
-  return absl::UnavailableError(absl::StrCat(path, ": the disk is full, so the store cannot be written: starting needs up to ", log_bytes + kOpenBytes,
-                                             " bytes of free space and ", SpaceOf(file).free, " are free; make room and start again"));
+  return absl::UnavailableError(absl::StrCat(path, ": the disk is full, so the store cannot be written: starting needs up to ",
+                                             log_bytes + kOpenBytes + more_bytes, " bytes of free space and ", SpaceOf(file).free,
+                                             " are free; make room and start again"));
 }
 
 }  // namespace agentruntime::sqlite

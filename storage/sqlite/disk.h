@@ -24,7 +24,7 @@ bool IsFull(int code);
 // Does nothing while another process writes.
 void CutLog(Database& database);
 
-// UNAVAILABLE for opening on a full disk: says so, and how much space is needed.
-absl::Status DiskFull(absl::string_view path);
+// UNAVAILABLE for opening on a full disk: says so, and how much space is needed, `more_bytes` beside what any start needs.
+absl::Status DiskFull(absl::string_view path, int64_t more_bytes = 0);
 
 }  // namespace agentruntime::sqlite

@@ -49,8 +49,9 @@ absl::Status Missing(const RunId& run, Sequence sequence) { return RunDamaged(ru
 absl::Status Add(Database& database, const Stretch& stretch, Sequence at, const ReadLimit& limit, Page& page) {
   const int64_t count = std::min<int64_t>(std::clamp(limit.events_max, 1, kReadRowsMax) - static_cast<int64_t>(page.events.size()), stretch.last - at);
   if (count <= 0) return absl::OkStatus();
-  Statement& select =
-      database.Use("SELECT sequence, time_us, active_us, step, epoch, body, crc FROM events WHERE run = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3");
+  Statement& select = database.Use(
+      "SELECT sequence, time_us, active_us, step, epoch, body, crc FROM events WHERE run = (SELECT id FROM runs WHERE run = ?1) AND sequence > ?2 "
+      "ORDER BY sequence LIMIT ?3");
   select.BindBlob(stretch.run.bytes()).Bind(at).Bind(count);
   for (const Sequence end = at + count; at < end; ++at) {
     if (page.bytes >= limit.bytes_max && !page.events.empty()) page.full = true;

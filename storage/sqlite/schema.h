@@ -10,7 +10,7 @@
 namespace agentruntime::sqlite {
 
 // Rises with each change of the tables and with each new kind or meaning of an event: an older server must not misread a newer journal.
-inline constexpr int32_t kFormat = 3;
+inline constexpr int32_t kFormat = 4;
 // "AgRt": tells our files from other SQLite databases.
 inline constexpr int32_t kApplicationId = 0x41675274;
 
@@ -20,7 +20,9 @@ absl::Status CheckFormat(absl::string_view path, uint32_t application_id, uint32
 // The same of what the database reads as: the log may hold a newer header than the file. Writes nothing.
 absl::Status CheckFormat(Database& database, absl::string_view path);
 
-// Brings an empty or older database to kFormat, in one transaction. Errors as CheckFormat's; DATA_LOSS if the file is damaged.
+// Brings an empty or older database to kFormat, in one transaction. Errors as CheckFormat's; DATA_LOSS if the file is damaged. From
+// formats before 4 the events are copied within the file: that needs their space in the log and in the file, and leaves the old ones' for what is written
+// later.
 absl::Status Migrate(Database& database, absl::string_view path);
 
 }  // namespace agentruntime::sqlite

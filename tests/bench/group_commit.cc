@@ -21,8 +21,8 @@ GroupCommit::GroupCommit(const std::string& file, const RecordedRows& rows) : ne
   }
   begin_ = Prepare("BEGIN IMMEDIATE");
   commit_ = Prepare("COMMIT");
-  inserts_.push_back(PrepareInsert("runs", rows.run));
-  for (const auto& event : rows.events) inserts_.push_back(PrepareInsert("events", event));
+  insert_run_ = PrepareInsert("runs", rows.run);
+  for (const auto& event : rows.events) insert_events_.push_back(PrepareInsert("events", event));
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -33,7 +33,8 @@ GroupCommit::~GroupCommit() {
   }
   work_.notify_all();
   thread_.join();
-  for (sqlite3_stmt* insert : inserts_) sqlite3_finalize(insert);
+  for (sqlite3_stmt* insert : insert_events_) sqlite3_finalize(insert);
+  sqlite3_finalize(insert_run_);
   sqlite3_finalize(begin_);
   sqlite3_finalize(commit_);
   sqlite3_close(database_);
@@ -59,22 +60,25 @@ void GroupCommit::Loop() {
       batch.swap(queue_);
     }
     Step(begin_);
-    for (size_t i = 0; i < batch.size(); ++i) {
-      // In the order of time, as the product's ids.
-      std::string id(16, '\0');
-      const uint64_t number = next_id_++;
-      for (int byte = 0; byte < 8; ++byte) id[byte] = static_cast<char>(number >> (56 - 8 * byte));
-      for (sqlite3_stmt* insert : inserts_) Insert(insert, id);
-    }
+    for (size_t i = 0; i < batch.size(); ++i) InsertRun();
     Step(commit_);
     for (const auto& done : batch) done();
     batch.clear();
   }
 }
 
-void GroupCommit::Insert(sqlite3_stmt* statement, const std::string& id) {
-  sqlite3_bind_blob(statement, 2, id.data(), static_cast<int>(id.size()), SQLITE_STATIC);
-  Step(statement);
+void GroupCommit::InsertRun() {
+  // In the order of time, as the product's ids.
+  std::string id(16, '\0');
+  const uint64_t number = next_id_++;
+  for (int byte = 0; byte < 8; ++byte) id[byte] = static_cast<char>(number >> (56 - 8 * byte));
+  sqlite3_bind_blob(insert_run_, 2, id.data(), static_cast<int>(id.size()), SQLITE_STATIC);
+  Step(insert_run_);
+  const int64_t row = sqlite3_last_insert_rowid(database_);
+  for (sqlite3_stmt* insert : insert_events_) {
+    sqlite3_bind_int64(insert, 2, row);
+    Step(insert);
+  }
 }
 
 sqlite3_stmt* GroupCommit::Prepare(const std::string& sql) {
@@ -83,7 +87,7 @@ sqlite3_stmt* GroupCommit::Prepare(const std::string& sql) {
   return statement;
 }
 
-// Everything but the run's id is bound once.
+// Everything but the second column, which says which run it is, is bound once.
 sqlite3_stmt* GroupCommit::PrepareInsert(const std::string& table, const std::vector<Value>& row) {
   std::string sql = "INSERT INTO " + table + " VALUES (NULL";
   for (size_t i = 1; i < row.size(); ++i) sql += ", ?" + std::to_string(i + 1);

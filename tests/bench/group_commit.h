@@ -28,7 +28,7 @@ class GroupCommit {
 
  private:
   void Loop();
-  void Insert(sqlite3_stmt* statement, const std::string& id);
+  void InsertRun();
   sqlite3_stmt* Prepare(const std::string& sql);
   sqlite3_stmt* PrepareInsert(const std::string& table, const std::vector<Value>& row);
   void Step(sqlite3_stmt* statement);
@@ -36,7 +36,8 @@ class GroupCommit {
   sqlite3* database_ = nullptr;
   sqlite3_stmt* begin_ = nullptr;
   sqlite3_stmt* commit_ = nullptr;
-  std::vector<sqlite3_stmt*> inserts_;
+  sqlite3_stmt* insert_run_ = nullptr;
+  std::vector<sqlite3_stmt*> insert_events_;
   uint64_t next_id_ = 0;
 
   std::mutex mu_;

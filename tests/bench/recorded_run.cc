@@ -65,7 +65,7 @@ RecordedRows ReadRows(const std::string& database) {
   const auto runs = Query(handle, "SELECT * FROM runs WHERE state = 'STOPPED' ORDER BY id DESC LIMIT 1");
   if (runs.size() != 1) Fail(database + " has no stopped run");
   rows.run = runs.front();
-  rows.events = Query(handle, "SELECT * FROM events WHERE run = (SELECT run FROM runs WHERE state = 'STOPPED' ORDER BY id DESC LIMIT 1) ORDER BY sequence");
+  rows.events = Query(handle, "SELECT * FROM events WHERE run = (SELECT id FROM runs WHERE state = 'STOPPED' ORDER BY id DESC LIMIT 1) ORDER BY sequence");
   sqlite3_close(handle);
   return rows;
 }

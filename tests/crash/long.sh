@@ -22,6 +22,7 @@ run() {
 
 run 200000 600 write_points_test '*NothingIsHalf'
 run 20000 200 write_points_test '*FirstMoments*'
+run 10000 100 write_points_test '*Renewed'
 run 300 300 write_points_test '*FoundOut'
 run 2000 60 call_faults_test
 run 5000 60 damage_test

@@ -25,6 +25,7 @@
 #include "tests/crash/store_image.h"
 #include "tests/crash/store_story.h"
 #include "tests/support/mount_namespace.h"
+#include "tests/support/old_store.h"
 #include "tests/support/recording_vfs.h"
 #include "tests/support/temp_dir.h"
 
@@ -265,6 +266,32 @@ TEST_F(WritePointsTest, TheFirstMomentsOfAStore) {
           << "cut at call " << cut.position() << " of " << life.trace.calls.size() << ": " << why;
     }
   }
+}
+
+// A file of an older format that becomes one of this server's: a cut at any point leaves the one or the other, with all that it held.
+TEST_F(WritePointsTest, AFileWhoseFormatIsRenewed) {
+  Effort effort("points while a format is renewed", 300, 100);
+  Random random(effort.seed());
+  std::filesystem::create_directory(folder_.File("old"));
+  MakeOldStore(folder_.File("old") + "/" + kDatabase, 2);
+  const DiskImage old = GetImage(folder_.File("old"));
+  PutImage(found_, old);
+  const Found whole = FindStore(found_, "", {});
+  ASSERT_TRUE(whole.status.ok()) << whole.status;
+  ASSERT_THAT(whole.text, ::testing::HasSubstr("\nlast 9 "));
+  PutImage(recorded_, old);
+  disk_.Record(old);
+  ASSERT_TRUE(sqlite::OpenStores({.path = recorded_ + "/" + kDatabase, .readers = 1, .vfs = disk_.name()}).ok());
+  const DiskTrace trace = disk_.Take();
+  for (int64_t points = 0; points < effort.count();) {
+    for (PowerCut cut(trace); !cut.at_end() && points < effort.count(); cut.Pass(), ++points) {
+      PutImage(found_, cut.Survivors(random));
+      const Found found = FindStore(found_, disk_.name(), {});
+      ASSERT_TRUE(found.status.ok()) << "cut at call " << cut.position() << " of " << trace.calls.size() << ": " << found.status;
+      ASSERT_EQ(found.text, whole.text) << "cut at call " << cut.position() << " of " << trace.calls.size();
+    }
+  }
+  effort.Figure("calls of the disk", static_cast<double>(trace.calls.size()));
 }
 
 // The control: a disk that lies about syncs loses acknowledged items, and the same comparison finds that.

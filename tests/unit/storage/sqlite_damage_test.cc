@@ -47,8 +47,6 @@ class SqliteDamageTest : public testing::Test {
     Edit(sql);
     ASSERT_EQ(rows_changed_, 1) << sql;
   }
-  // Run 2 in SQL.
-  static std::string Run2() { return absl::StrCat("(SELECT run FROM runs WHERE id = 2)"); }
 
   void ExpectOnlyRun2IsDamaged(const absl::Status& status) {
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
@@ -70,7 +68,7 @@ class SqliteDamageTest : public testing::Test {
 
 TEST_F(SqliteDamageTest, FlippedByteInABodyIsDataLossOfThatRun) {
   // One byte of the text of event 3: it still decodes.
-  Damage(absl::StrCat("UPDATE events SET body = CAST(replace(body, 'ddddd', 'ddddx') AS BLOB) WHERE sequence = 3 AND run = ", Run2()));
+  Damage("UPDATE events SET body = CAST(replace(body, 'ddddd', 'ddddx') AS BLOB) WHERE run = 2 AND sequence = 3");
   const auto events = ReadAll(store(), TestRunId(2));
   EXPECT_THAT(std::string(events.status().message()), HasSubstr("event 3"));
   ExpectOnlyRun2IsDamaged(events.status());
@@ -79,20 +77,32 @@ TEST_F(SqliteDamageTest, FlippedByteInABodyIsDataLossOfThatRun) {
 
 TEST_F(SqliteDamageTest, ChangedEnvelopeIsDataLoss) {
   for (const char* column : {"time_us", "active_us", "step", "epoch"}) {
-    Damage(absl::StrCat("UPDATE events SET ", column, " = ", column, " + 1 WHERE sequence = 3 AND run = ", Run2()));
+    Damage(absl::StrCat("UPDATE events SET ", column, " = ", column, " + 1 WHERE run = 2 AND sequence = 3"));
     EXPECT_EQ(ReadAll(store(), TestRunId(2)).status().code(), absl::StatusCode::kDataLoss) << column;
-    Damage(absl::StrCat("UPDATE events SET ", column, " = ", column, " - 1 WHERE sequence = 3 AND run = ", Run2()));
+    Damage(absl::StrCat("UPDATE events SET ", column, " = ", column, " - 1 WHERE run = 2 AND sequence = 3"));
     EXPECT_TRUE(ReadAll(store(), TestRunId(2)).ok()) << column;
   }
 }
 
+TEST_F(SqliteDamageTest, AnEventInThePlaceOfAnotherIsDataLoss) {
+  Edit("DELETE FROM events WHERE run = 2 AND sequence = 5; UPDATE events SET sequence = 5 WHERE run = 2 AND sequence = 4");
+  Damage("INSERT INTO events SELECT NULL, run, 4, time_us, active_us, step, epoch, body, crc FROM events WHERE run = 2 AND sequence = 5");
+  EXPECT_THAT(std::string(ReadAll(store(), TestRunId(2)).status().message()), HasSubstr("event 5"));
+}
+
+TEST_F(SqliteDamageTest, AnEventOfAnotherRunIsDataLoss) {
+  Edit("DELETE FROM events WHERE run = 2 AND sequence = 3");
+  Damage("INSERT INTO events SELECT NULL, 2, sequence, time_us, active_us, step, epoch, body, crc FROM events WHERE run = 1 AND sequence = 3");
+  ExpectOnlyRun2IsDamaged(ReadAll(store(), TestRunId(2)).status());
+}
+
 TEST_F(SqliteDamageTest, MissingEventIsDataLoss) {
-  Damage(absl::StrCat("DELETE FROM events WHERE sequence = 3 AND run = ", Run2()));
+  Damage("DELETE FROM events WHERE run = 2 AND sequence = 3");
   ExpectOnlyRun2IsDamaged(ReadAll(store(), TestRunId(2)).status());
 }
 
 TEST_F(SqliteDamageTest, MissingLastEventIsDataLoss) {
-  Damage(absl::StrCat("DELETE FROM events WHERE sequence = 5 AND run = ", Run2()));
+  Damage("DELETE FROM events WHERE run = 2 AND sequence = 5");
   ExpectOnlyRun2IsDamaged(ReadAll(store(), TestRunId(2)).status());
 }
 
@@ -158,7 +168,7 @@ TEST_F(SqliteDamageTest, ReadsThatMetDamageLetGoOfTheLog) {
   agent.set_name("agents/docs");
   agent.set_instructions("Answer.");
   ASSERT_TRUE(stores_.agents->Create(agent, TestTime(1)).ok());
-  Damage(absl::StrCat("UPDATE events SET step = step + 1 WHERE sequence = 3 AND run = ", Run2()));
+  Damage("UPDATE events SET step = step + 1 WHERE run = 2 AND sequence = 3");
   Damage("UPDATE agent_revisions SET content = CAST(replace(content, 'Answer', 'Answe!') AS BLOB)");
   const auto write = [&](Sequence last) { AppendNow(store(), TestAppend(TestRunId(1), store().epoch(), last)); };
   write(5);

@@ -124,23 +124,6 @@ TEST_F(SqliteOpenTest, NewerFormatInTheLogAloneIsRefused) {
   EXPECT_THAT(Message(Open()), HasSubstr("format 99"));
 }
 
-TEST_F(SqliteOpenTest, AnOlderFormatIsBroughtUpToDate) {
-  MakeDatabase();
-  const std::vector<std::string> views = Rows("SELECT sql FROM sqlite_schema WHERE type = 'view' ORDER BY name");
-  Sql("DROP VIEW journal; CREATE VIEW journal AS SELECT 1; DROP TABLE artifacts; DROP TABLE artifact_chunks; DROP TABLE unnamed_artifacts; DROP INDEX "
-      "runs_by_base; DROP INDEX runs_active_in_conversation; DROP INDEX runs_by_conversation; "
-      "DROP INDEX runs_accepted_in_conversation; ALTER TABLE runs DROP COLUMN conversation; ALTER TABLE runs DROP COLUMN base; "
-      "ALTER TABLE runs DROP COLUMN base_sequence; PRAGMA user_version=1");
-  {
-    auto stores = OpenStores({.path = path_});
-    ASSERT_TRUE(stores.ok()) << stores.status();
-    EXPECT_TRUE(stores->store->GetRun(TestRunId(1)).ok()) << "its checksum was made before the newer columns were there";
-    EXPECT_EQ(AppendNow(*stores->store, TestAppend(TestRunId(1), stores->store->epoch(), 1)), AppendResult::kDurable);
-  }
-  EXPECT_EQ(Rows("PRAGMA user_version"), std::vector<std::string>{absl::StrCat(kFormat)});
-  EXPECT_EQ(Rows("SELECT sql FROM sqlite_schema WHERE type = 'view' ORDER BY name"), views);
-}
-
 TEST_F(SqliteOpenTest, DatabaseOfAnotherProgramIsRefused) {
   Sql("CREATE TABLE theirs (x)");
   EXPECT_EQ(Open().code(), absl::StatusCode::kFailedPrecondition);

@@ -1,0 +1,150 @@
+// A file of an older server becomes one of this server's format, with everything that it held.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "storage/sqlite/schema.h"
+#include "storage/sqlite/stores.h"
+#include "tests/conformance/store_calls.h"
+#include "tests/support/old_store.h"
+#include "tests/support/temp_dir.h"
+
+namespace agentruntime::sqlite {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::kOldStoreBodyBytes;
+using testing::kOldStoreEvents;
+using testing::kOldStoreRuns;
+using testing::MakeOldStore;
+
+class SqliteMigrationTest : public ::testing::Test {
+ protected:
+  void Open() {
+    auto stores = OpenStores({.path = path_});
+    ASSERT_TRUE(stores.ok()) << stores.status();
+    stores_ = *std::move(stores);
+  }
+  Store& store() { return *stores_.store; }
+
+  // Each row of a query on the file while nobody serves it, its columns in one text.
+  static std::vector<std::string> Rows(const std::string& path, const std::string& sql) {
+    sqlite3* database = nullptr;
+    EXPECT_EQ(sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
+    std::vector<std::string> rows;
+    const auto collect = [](void* into, int count, char** values, char**) {
+      std::string row;
+      for (int i = 0; i < count; ++i) absl::StrAppend(&row, i > 0 ? "|" : "", values[i] != nullptr ? values[i] : "NULL");
+      static_cast<std::vector<std::string>*>(into)->push_back(std::move(row));
+      return 0;
+    };
+    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), collect, &rows, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    sqlite3_close(database);
+    return rows;
+  }
+  static std::vector<std::string> Schema(const std::string& path) { return Rows(path, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"); }
+
+  std::vector<RunId> Runs() {
+    std::vector<RunId> runs;
+    const auto page = store().ListRuns({.oldest_first = true});
+    for (const RunRecord& run : page->runs) runs.push_back(run.id);
+    return runs;
+  }
+  // Whole, as it was written.
+  void ExpectWhole(const RunId& run) {
+    const auto record = store().GetRun(run);
+    ASSERT_TRUE(record.ok()) << record.status();
+    RunProjection projection = StoppedProjection(kOldStoreEvents);
+    projection.usage.clear_cost_micros();  // what such a server did not know
+    projection.priority = 0;
+    projection.not_before.reset();
+    EXPECT_EQ(ToText(record->projection), ToText(projection));
+    const auto events = ReadAll(store(), run);
+    ASSERT_TRUE(events.ok()) << events.status();
+    std::vector<std::string> bytes;
+    for (const EventPtr& event : *events) bytes.push_back(event->SerializeAsString());
+    std::vector<std::string> expected = {TestRun(run).created->SerializeAsString()};
+    for (int i = 2; i <= kOldStoreEvents; ++i) expected.push_back(TestEvent(i, 1, kOldStoreBodyBytes)->SerializeAsString());
+    EXPECT_EQ(bytes, expected);
+  }
+
+  TempDir folder_;
+  const std::string path_ = folder_.File("agentd.db");
+  Stores stores_;
+};
+
+TEST_F(SqliteMigrationTest, EverythingIsKept) {
+  for (const int format : {1, 2}) {
+    SCOPED_TRACE(format);
+    std::filesystem::remove(path_);
+    MakeOldStore(path_, format);
+    Open();
+    const std::vector<RunId> runs = Runs();
+    ASSERT_EQ(runs.size(), size_t{kOldStoreRuns});
+    for (const RunId& run : runs) ExpectWhole(run);
+    EXPECT_EQ(store().epoch(), 2);
+    EXPECT_EQ(store().Info()->format, kFormat);
+    // It goes on as any other.
+    EXPECT_EQ(AppendNow(store(), TestAppend(runs[0], store().epoch(), kOldStoreEvents)), AppendResult::kDurable);
+    EXPECT_EQ(ReadAll(store(), runs[0])->size(), size_t{kOldStoreEvents + 1});
+    EXPECT_TRUE(DeleteNow(store(), runs[1]).ok());
+    ExpectWhole(runs[2]);
+    stores_ = {};
+    EXPECT_EQ(Rows(path_, "PRAGMA user_version"), std::vector<std::string>{absl::StrCat(kFormat)});
+    EXPECT_EQ(Rows(path_, "SELECT run, count(*) FROM events GROUP BY run"), (std::vector<std::string>{"1|10", "3|9"}));
+  }
+}
+
+TEST_F(SqliteMigrationTest, TheTablesAreThoseOfANewFile) {
+  MakeOldStore(path_, 2);
+  Open();
+  stores_ = {};
+  ASSERT_TRUE(OpenStores({.path = folder_.File("new.db")}).ok());
+  EXPECT_EQ(Schema(path_), Schema(folder_.File("new.db")));
+}
+
+TEST_F(SqliteMigrationTest, ADamagedRowCostsItsRunAlone) {
+  // Row 12 is event 3 of run 2.
+  const std::vector<std::string> damages = {
+      "UPDATE events SET body = x'00' WHERE id = 12",
+      "UPDATE events SET sequence = 77 WHERE id = 12",
+      "UPDATE events SET run = x'ff' WHERE id = 12",
+      "DROP INDEX events_by_run; UPDATE events SET sequence = 4 WHERE id = 12",  // twice there
+      // Bytes that the table would not take.
+      "ALTER TABLE events RENAME TO strict; CREATE TABLE events (id INTEGER PRIMARY KEY, run, sequence, time_us, active_us, step, epoch, body, crc);"
+      "INSERT INTO events SELECT * FROM strict; DROP TABLE strict; UPDATE events SET body = 'text', step = 'text' WHERE id = 12",
+      "ALTER TABLE events RENAME TO strict; CREATE TABLE events (id INTEGER PRIMARY KEY, run, sequence, time_us, active_us, step, epoch, body, crc);"
+      "INSERT INTO events SELECT * FROM strict; DROP TABLE strict; UPDATE events SET body = NULL WHERE id = 12",
+  };
+  for (const std::string& damage : damages) {
+    SCOPED_TRACE(damage);
+    std::filesystem::remove(path_);
+    MakeOldStore(path_, 2, damage);
+    Open();
+    const std::vector<RunId> runs = Runs();
+    ASSERT_EQ(runs.size(), size_t{kOldStoreRuns});
+    ExpectWhole(runs[0]);
+    ExpectWhole(runs[2]);
+    const auto events = ReadAll(store(), runs[1]);
+    EXPECT_EQ(events.status().code(), absl::StatusCode::kDataLoss) << events.status();
+    EXPECT_THAT(std::string(events.status().message()), HasSubstr("event 3"));
+    EXPECT_EQ(store().Info()->set_aside, 1);
+    stores_ = {};
+  }
+}
+
+TEST_F(SqliteMigrationTest, EventsWithoutAPlaceAreKeptAside) {
+  MakeOldStore(path_, 2, "UPDATE events SET run = x'ff' WHERE id = 12");
+  Open();
+  stores_ = {};
+  EXPECT_EQ(Rows(path_, "SELECT id, hex(run), sequence FROM stray_events"), std::vector<std::string>{"12|FF|3"});
+}
+
+}  // namespace
+}  // namespace agentruntime::sqlite
