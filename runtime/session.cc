@@ -4,7 +4,6 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <exception>
 #include <string>
@@ -18,6 +17,7 @@
 #include "runtime/blocking_pool.h"
 #include "runtime/context.h"
 #include "runtime/decide.h"
+#include "runtime/strand.h"
 #include "runtime/view.h"
 
 namespace agentruntime {
@@ -91,7 +91,7 @@ Session::Session(const Environment& environment, const RuntimeOptions& options, 
                  std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin)
     : environment_(environment),
       options_(options),
-      strand_(asio::make_strand(environment.pool)),
+      strand_(Strand::On(environment.pool)),
       run_(state.id),
       plan_(std::move(plan)),
       owner_(owner),

@@ -1,7 +1,6 @@
 #include "server/wiring.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <filesystem>
@@ -17,6 +16,7 @@
 #include "proto/base/status.h"
 #include "runtime/http/curl_client.h"
 #include "runtime/runtime.h"
+#include "runtime/strand.h"
 #include "runtime/timers.h"
 #include "server/make_models.h"
 #include "server/make_tools.h"
@@ -74,7 +74,7 @@ struct Wiring::Impl {
   // Runs a coroutine on the pool and blocks until its end.
   template <typename T>
   T Await(asio::awaitable<T> coroutine) {
-    return asio::co_spawn(asio::make_strand(pool.get_executor()), std::move(coroutine), asio::use_future).get();
+    return asio::co_spawn(Strand::On(pool.get_executor()), std::move(coroutine), asio::use_future).get();
   }
 
   SystemClock clock;
@@ -164,7 +164,7 @@ Runtime& Wiring::runtime() { return *impl_->runtime; }
 asio::any_io_executor Wiring::pool() { return impl_->pool.get_executor(); }
 void Wiring::Drain(absl::Duration grace) { impl_->Await(impl_->runtime->Drain(grace)); }
 void Wiring::StartDrain(absl::Duration grace, std::function<void()> drained) {
-  asio::co_spawn(asio::make_strand(impl_->pool.get_executor()), impl_->runtime->Drain(grace),
+  asio::co_spawn(Strand::On(impl_->pool.get_executor()), impl_->runtime->Drain(grace),
                  [drained = std::move(drained)](const std::exception_ptr&) { drained(); });
 }
 

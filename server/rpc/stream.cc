@@ -3,11 +3,11 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <utility>
 
+#include "runtime/strand.h"
 #include "server/rpc/codec.h"
 #include "server/rpc/status.h"
 
@@ -29,7 +29,7 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
     return stream.get();
   }
 
-  explicit Stream(Host& host) : host_(host), strand_(asio::make_strand(host.pool)) { host_.calls.Enter(); }
+  explicit Stream(Host& host) : host_(host), strand_(Strand::On(host.pool)) { host_.calls.Enter(); }
   ~Stream() override { host_.calls.Leave(); }
 
   asio::awaitable<bool> Write(EncodedResponse message) override {
@@ -71,7 +71,7 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
   void OnDone() override { std::shared_ptr<Stream> last = std::move(self_); }
 
   Host& host_;
-  const asio::strand<asio::any_io_executor> strand_;
+  const Strand strand_;
   std::shared_ptr<Stream> self_;  // gRPC's reference
   grpc::ByteBuffer buffer_;
   absl::AnyInvocable<void(bool)> written_;  // of the write under way

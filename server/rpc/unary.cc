@@ -4,10 +4,11 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <exception>
 #include <memory>
+
+#include "runtime/strand.h"
 
 namespace agentruntime::rpc {
 namespace {
@@ -30,7 +31,7 @@ class Unary final : public grpc::ServerUnaryReactor {
     return call.get();
   }
 
-  Unary(Host& host, OnLeave on_leave) : host_(host), strand_(asio::make_strand(host.pool)), on_leave_(on_leave) { host_.calls.Enter(); }
+  Unary(Host& host, OnLeave on_leave) : host_(host), strand_(Strand::On(host.pool)), on_leave_(on_leave) { host_.calls.Enter(); }
   ~Unary() override { host_.calls.Leave(); }
 
  private:
@@ -47,7 +48,7 @@ class Unary final : public grpc::ServerUnaryReactor {
   void OnDone() override { std::shared_ptr<Unary> last = std::move(self_); }
 
   Host& host_;
-  const asio::strand<asio::any_io_executor> strand_;
+  const Strand strand_;
   const OnLeave on_leave_;
   asio::cancellation_signal signal_;  // emitted on the strand
   std::shared_ptr<Unary> self_;       // gRPC's reference

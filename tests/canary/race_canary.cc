@@ -2,7 +2,6 @@
 // thread of their own, a Status that travels between threads) must give no report. Built with AGENTRUNTIME_RACE it has one race, which must be reported.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <cstdio>
@@ -14,6 +13,7 @@
 #include "absl/status/status.h"
 #include "runtime/completion.h"
 #include "runtime/gate.h"
+#include "runtime/strand.h"
 
 namespace agentruntime {
 namespace {
@@ -59,9 +59,9 @@ int Main() {
   std::vector<std::future<absl::Status>> ends;
   for (int i = 0; i < kSessions; ++i) {
     auto ended = std::make_shared<Completion<absl::Status>>();
-    const auto strand = asio::make_strand(pool.get_executor());
+    const auto strand = Strand::On(pool.get_executor());
     asio::co_spawn(strand, Session(outside, strand, writer.get_executor(), ended), [](const std::exception_ptr&) {});
-    ends.push_back(asio::co_spawn(asio::make_strand(pool.get_executor()), Await(ended), asio::use_future));
+    ends.push_back(asio::co_spawn(Strand::On(pool.get_executor()), Await(ended), asio::use_future));
   }
   int64_t statuses = 0;
   for (auto& end : ends) statuses += absl::IsNotFound(end.get()) ? 1 : 0;
