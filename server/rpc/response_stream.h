@@ -12,7 +12,7 @@ namespace agentruntime::rpc {
 class ResponseStream {
  public:
   virtual ~ResponseStream() = default;
-  // True when the message was handed on and the next may come: one is under way at a time, so a slow client holds one message. False: the client is gone.
+  // True when the message was handed on and the next may come: a few are on their way at a time, so a slow client holds few. False: the client is gone.
   virtual boost::asio::awaitable<bool> Write(EncodedResponse message) = 0;
   // Calls `cancel` on the strand once the client is gone; at once if it is. A later call replaces it; pass {} before what it refers to ends.
   virtual void OnCancel(absl::AnyInvocable<void()> cancel) = 0;
