@@ -20,8 +20,8 @@ bool VoidsText(const v1::Event& event) { return event.has_decision_made() || eve
 
 }  // namespace
 
-Gate::Gate(RunId run, Sequence durable, asio::any_io_executor strand, std::shared_ptr<Publisher> publisher)
-    : run_(run), strand_(std::move(strand)), publisher_(std::move(publisher)), completed_(durable), durable_(durable) {}
+Gate::Gate(RunId run, Sequence durable, bool settled, asio::any_io_executor strand, std::shared_ptr<Publisher> publisher)
+    : run_(run), strand_(std::move(strand)), publisher_(std::move(publisher)), completed_(durable), was_settled_(settled), durable_(durable) {}
 
 AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) {
   const Sequence last = events.back()->sequence();
@@ -52,6 +52,7 @@ void Gate::Pass() {
   Sequence text_void_before = 0;
   for (const EventPtr& event : out) {
     if (VoidsText(*event)) text_void_before = event->sequence();
+    if (event->has_run_stopped() || event->has_call_waiting()) was_settled_ = true;
   }
   if (!out.empty()) {
     // The snapshot may already be of a later event.

@@ -31,8 +31,8 @@ class Publisher {
 // Lives on the session's strand, except for the tickets, which the store completes on its own thread. Outlives the session while tickets are open.
 class Gate : public std::enable_shared_from_this<Gate> {
  public:
-  // `durable`: the last event that the store already has.
-  Gate(RunId run, Sequence durable, boost::asio::any_io_executor strand, std::shared_ptr<Publisher> publisher);
+  // `durable`: the last event that the store already has. `settled`: with it the run has stopped or waits.
+  Gate(RunId run, Sequence durable, bool settled, boost::asio::any_io_executor strand, std::shared_ptr<Publisher> publisher);
 
   // Events that were handed to the store just now; the ticket is what to complete the append with.
   AppendDone Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled);
@@ -48,6 +48,8 @@ class Gate : public std::enable_shared_from_this<Gate> {
   void AddDelta(v1::Delta delta);
 
   bool lost() const { return lost_; }
+  // Whether something that settles the run was durable at the beginning, or was published since; true before it is published. Thread-safe.
+  bool settled() const { return was_settled_; }
   // Called once on the strand when the run is lost.
   void OnLost(absl::AnyInvocable<void()> then) { on_lost_ = std::move(then); }
   // Events that are not durable yet.
@@ -71,6 +73,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
   std::atomic<Sequence> completed_;
   std::atomic<bool> failed_ = false;
   std::atomic<bool> passing_ = false;  // a Pass is posted
+  std::atomic<bool> was_settled_;
 
   Sequence durable_;
   bool lost_ = false;

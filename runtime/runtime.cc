@@ -319,17 +319,21 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::RunAgent(Create
 
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Duration wait) {
   const auto impl = impl_;
-  const auto settled = [](const v1::Run& seen) { return seen.state() == v1::RUN_STATE_STOPPED || seen.state() == v1::RUN_STATE_WAITING; };
   if (wait <= absl::ZeroDuration()) co_return co_await impl->Load(run);
-  const absl::Duration until = impl->environment_.clock->Monotonic() + wait;
+  const auto settled = [](const v1::Run& seen) { return seen.state() == v1::RUN_STATE_STOPPED || seen.state() == v1::RUN_STATE_WAITING; };
+  const auto left = [impl, until = impl->environment_.clock->Monotonic() + wait] { return until - impl->environment_.clock->Monotonic(); };
   CO_ASSIGN_OR_RETURN(const std::shared_ptr<Mailbox> mailbox, impl->hub_->Subscribe(run, Mailbox::Interest::kSettled));
+  // A run at work need not be read to know that it is: its end comes by mail.
+  bool at_work = impl->scheduler_->IsAtWork(run);
+  bool draining = false;
   for (;;) {
-    CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
-    const absl::Duration left = until - impl->environment_.clock->Monotonic();
-    if (settled(loaded) || left <= absl::ZeroDuration()) co_return loaded;
-    const Mailbox::Mail mail = co_await mailbox->Take(*impl->environment_.timers, left);
+    if (!std::exchange(at_work, false)) {
+      CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
+      if (settled(loaded) || draining || left() <= absl::ZeroDuration()) co_return loaded;
+    }
+    const Mailbox::Mail mail = co_await mailbox->Take(*impl->environment_.timers, left());
     if (mail.settled != nullptr) co_return *mail.settled;
-    if (mail.draining) co_return loaded;
+    draining = mail.draining;
     const auto cancellation = co_await asio::this_coro::cancellation_state;
     if (cancellation.cancelled() != asio::cancellation_type::none) co_return absl::CancelledError("the caller has left");
   }

@@ -289,6 +289,12 @@ int32_t Scheduler::sessions() {
   return alive_;
 }
 
+bool Scheduler::IsAtWork(const RunId& run) {
+  MutexLock lock(mu_);
+  const auto at = entries_.find(run);
+  return at != entries_.end() && at->second.session != nullptr && !at->second.session->settled();
+}
+
 // Leaving and delivering mail are one critical section, so no command reaches a session that is gone.
 bool Scheduler::TryLeave(const RunId& run, std::optional<absl::Time> wake) {
   MutexLock lock(mu_);

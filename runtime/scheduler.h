@@ -51,6 +51,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   void Send(const RunId& run, Session::Command command, Need need, Failed failed);
 
   int32_t sessions();
+  // Whether the run has a session that has not published since its start that the run stopped or waits for a person. Whoever subscribed before asking hears
+  // of it when it does.
+  bool IsAtWork(const RunId& run);
 
   // Starts nothing any more, parks every session, cuts off after `grace` what is still under way. Returns when no session is left.
   boost::asio::awaitable<void> Drain(absl::Duration grace);

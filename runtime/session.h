@@ -53,6 +53,8 @@ class Session : public std::enable_shared_from_this<Session> {
           std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin);
 
   const RunId& run() const { return run_; }
+  // Whether it began with a run that had stopped or waited for a person, or has published that since. Thread-safe.
+  bool settled() const { return gate_->settled(); }
 
   // Starts the coroutine. Once.
   void Start();
