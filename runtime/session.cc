@@ -28,6 +28,8 @@ namespace {
 
 // A session that is so far ahead of the disk waits for it.
 constexpr size_t kHeldEventsMax = 256;
+// What is appended at once, at most by one more record.
+constexpr size_t kRecordedEventsMax = 64;
 // How long a tool may take to end after its timeout.
 constexpr absl::Duration kAbortMax = absl::Seconds(2);
 
@@ -145,9 +147,9 @@ Instant Session::Now() const {
 }
 
 bool Session::MustWaitForDisk() const {
-  if (gate_->held() == 0) return false;
+  if (ahead() == 0) return false;
   // A full disk is a slow disk: nobody runs ahead of it.
-  return gate_->held() > kHeldEventsMax || !environment_.store->writable() || (origin_ == Origin::kLoaded && !progressed_);
+  return ahead() > kHeldEventsMax || !environment_.store->writable() || (origin_ == Origin::kLoaded && !progressed_);
 }
 
 void Session::WakeWhenDurable() {
@@ -188,7 +190,7 @@ asio::awaitable<void> Session::Run() {
       // QUEUED and nothing to record: its time has not come.
       if ((state_.is_stopped() || state_.is_waiting() || state_.phase == v1::RUN_STATE_QUEUED) && attempts_.empty()) {
         // Whoever loads the run next must find its stop, or what it waits for, in the store.
-        if (gate_->held() > 0) {
+        if (ahead() > 0) {
           WakeWhenDurable();
         } else if (owner_.TryLeave(run_, WakeTime())) {
           co_return;
@@ -197,8 +199,10 @@ asio::awaitable<void> Session::Run() {
       for (const Effect& effect : next.effects) StartOnce(effect);
       wake = next.wake;
     }
+    if (inbox_.empty()) Flush();
     if (auto item = co_await inbox_.Next(wake)) (*item)();
   }
+  Flush();
   DropAttempts();
   // Those that ignore it end later, with nobody to hear of them; a server that drains does not wait for them.
   while (!attempts_.empty() && !abandoned_) {
@@ -217,16 +221,12 @@ void Session::Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> a
   const Instant now = Now();
   // Wall time may jump back; a run's own time does not. Cut to what the journal keeps.
   const absl::Time time = absl::FromUnixMicros(absl::ToUnixMicros(std::max(now.wall, state_.last_time)));
-  AppendRequest request;
-  request.run = run_;
-  request.epoch = environment_.store->epoch();
-  request.expected_last_sequence = state_.last_sequence;
-  request.artifacts = std::move(artifacts);
+  if (!artifacts.empty()) Flush();  // what names content goes with it, and with nothing before it
   for (v1::Event& fact : facts) {
     fact.set_sequence(state_.last_sequence + 1);
     *fact.mutable_time() = ToProto(time);
     fact.set_active_us(absl::ToInt64Microseconds(now.active));
-    fact.set_epoch(request.epoch);
+    fact.set_epoch(environment_.store->epoch());
     if (fact.has_run_started()) fact.mutable_run_started()->set_node(options_.node);
     auto event = std::make_shared<const v1::Event>(std::move(fact));
     Apply(state_, event);
@@ -234,9 +234,21 @@ void Session::Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> a
       progressed_ = true;
       owner_.OnProgress(run_);
     }
-    request.events.push_back(std::move(event));
+    recorded_.push_back(std::move(event));
   }
   active_since_ = environment_.clock->Monotonic();
+  if (!artifacts.empty() || recorded_.size() >= kRecordedEventsMax) Flush(std::move(artifacts));
+}
+
+// A local run that waits for nothing is one item, not one for each fact: the columns of its row are made and written once.
+void Session::Flush(std::vector<StagedArtifact> artifacts) {
+  if (recorded_.empty()) return;
+  AppendRequest request;
+  request.run = run_;
+  request.epoch = environment_.store->epoch();
+  request.expected_last_sequence = recorded_.front()->sequence() - 1;
+  request.events = std::exchange(recorded_, {});
+  request.artifacts = std::move(artifacts);
   request.projection = ProjectionOf(state_);
   auto settled = state_.is_stopped() || state_.is_waiting() ? std::make_shared<const v1::Run>(RunOf(state_)) : nullptr;
   AppendDone done = gate_->Add(request.events, std::move(settled));
@@ -251,7 +263,7 @@ void Session::StartOnce(const Effect& effect) {
     self->PushOutcome([self = self.get(), sequence] { self->attempts_.erase(sequence); });
   };
   if (effect.is_model()) {
-    asio::co_spawn(strand_, RunModel(effect, BuildModelRequest(state_, *plan_, messages_), plan_->model->info().local),
+    asio::co_spawn(strand_, RunModel(effect, std::make_unique<ModelRequest>(BuildModelRequest(state_, *plan_, messages_)), plan_->model->info().local),
                    asio::bind_cancellation_slot(started->signal.slot(), ended));
     return;
   }
@@ -263,7 +275,7 @@ void Session::StartOnce(const Effect& effect) {
 }
 
 // An outcome never lives across a wait: it would take its room in the frame of every attempt that waits.
-asio::awaitable<void> Session::RunModel(Effect effect, ModelRequest request, bool local) {
+asio::awaitable<void> Session::RunModel(Effect effect, std::unique_ptr<ModelRequest> request, bool local) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto self = shared_from_this();
   if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
@@ -273,10 +285,11 @@ asio::awaitable<void> Session::RunModel(Effect effect, ModelRequest request, boo
     EndUnaskedModel(effect, local, began);
     co_return;
   }
-  Deltas deltas(request.purpose == v1::MODEL_PURPOSE_SUMMARIZE ? nullptr : gate_, effect, request.step);
+  Deltas deltas(request->purpose == v1::MODEL_PURPOSE_SUMMARIZE ? nullptr : gate_, effect, request->step);
   std::string thrown;
   try {
-    asio::awaitable<ModelOutcome> deciding = plan_->model->Decide(std::move(request), deltas);
+    asio::awaitable<ModelOutcome> deciding = plan_->model->Decide(std::move(*request), deltas);
+    request.reset();  // the model has it
     EndModel(effect, local, began, co_await std::move(deciding));
     co_return;
   } catch (const std::exception& error) {

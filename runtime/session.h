@@ -71,7 +71,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // For commands, on the strand:
   const RunState& state() const { return state_; }
   const RunPlan& plan() const { return *plan_; }
-  // Appends facts as one item, with the artifacts that they name for the first time, and applies them.
+  // Applies facts, and appends them: together with what else is recorded before the session next waits for something. `artifacts`: those that they name for
+  // the first time.
   void Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> artifacts = {});
   // Calls `then(true)` once everything recorded so far is durable; `then(false)` if the run was lost.
   void WhenDurable(absl::AnyInvocable<void(bool)> then) { gate_->WhenDurable(state_.last_sequence, std::move(then)); }
@@ -91,7 +92,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   boost::asio::awaitable<void> Run();
   void StartOnce(const Effect& effect);
-  boost::asio::awaitable<void> RunModel(Effect effect, ModelRequest request, bool local);
+  boost::asio::awaitable<void> RunModel(Effect effect, std::unique_ptr<ModelRequest> request, bool local);
   boost::asio::awaitable<void> RunCall(Effect effect, ToolRequest request, std::shared_ptr<Tool> tool, bool local);
   // What became of an attempt, on its way into the inbox. Functions of their own, never inlined: a temporary in a coroutine takes room in every frame of
   // it that waits.
@@ -108,6 +109,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void DropAttempts();
   // Of an attempt: taken when the session is not ahead of the disk.
   void PushOutcome(Inbox::Item outcome);
+  // Hands what was recorded to the store, as one item.
+  void Flush(std::vector<StagedArtifact> artifacts = {});
+  // Events that are not durable yet.
+  size_t ahead() const { return gate_->held() + recorded_.size(); }
   // Whether the session must wait for the disk before it records more by itself. Commands are taken all the same.
   bool MustWaitForDisk() const;
   // Looks again when everything recorded so far is durable.
@@ -128,6 +133,7 @@ class Session : public std::enable_shared_from_this<Session> {
   RunState state_;
   ArtifactIndex artifacts_;  // by hash; of a loaded run only once it is needed
   bool artifacts_known_;
+  std::vector<EventPtr> recorded_;                         // the newest events of `state_`, which the store has not been given yet
   MessageHistory messages_;                                // of `state_`, for the model
   absl::Duration active_since_;                            // monotonic time of the last event
   Inbox inbox_;                                            // commands, and calls to look again

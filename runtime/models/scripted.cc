@@ -81,6 +81,60 @@ ModelOutcome Failure(const ScriptError& error) {
   return outcome;
 }
 
+[[gnu::noinline]] ModelOutcome Summary(const ModelRequest& request) {
+  ModelOutcome outcome;
+  outcome.usage.emplace();
+  outcome.decision.emplace().set_finish_reason(v1::FINISH_REASON_ANSWER);
+  outcome.decision->add_content()->set_text(absl::StrCat("The script went as far as step ", request.step - 1, "."));
+  return outcome;
+}
+
+[[gnu::noinline]] ModelOutcome Cancelled() { return Failure({"MODEL_UNAVAILABLE", "the attempt was cancelled", true, std::nullopt}); }
+
+// By the run's own first input, so that a resumed run stays in its rule.
+const ScriptRule* FindRule(const Script& script, const ModelRequest& request) {
+  const auto* first = request.messages.size() <= request.earlier ? nullptr : std::get_if<UserMessage>(&request.messages[request.earlier]);
+  return RuleFor(script, first == nullptr ? "" : TextOf(*first->parts));
+}
+
+[[gnu::noinline]] const ScriptStep* FindStep(const Script& script, const ModelRequest& request) {
+  const ScriptRule* const rule = FindRule(script, request);
+  return rule == nullptr ? nullptr : StepAt(*rule, request.step);
+}
+
+[[gnu::noinline]] ModelOutcome NoStep(const Script& script, const ModelRequest& request) {
+  if (FindRule(script, request) == nullptr) return Failure({"MODEL_BAD_RESPONSE", "no rule of the script fits the input", false, std::nullopt});
+  return Failure({"MODEL_BAD_RESPONSE", absl::StrCat("the script ends before step ", request.step), false, std::nullopt});
+}
+
+const ScriptError* ErrorOf(const ScriptStep& step, int32_t attempt) {
+  return attempt >= 1 && static_cast<size_t>(attempt) <= step.errors.size() ? &step.errors[static_cast<size_t>(attempt) - 1] : nullptr;
+}
+
+[[gnu::noinline]] void WriteChunk(const std::string& chunk, const ModelRequest& request, DeltaSink& deltas) {
+  deltas.Text(Placeholders(request).Fill(chunk, false));
+}
+
+// The decision, its text written already.
+[[gnu::noinline]] ModelOutcome Whole(const ScriptStep& step, const ModelRequest& request, DeltaSink& deltas) {
+  const Placeholders placeholders(request);
+  v1::Decision decision;
+  std::string text;
+  for (const std::string& chunk : step.text) absl::StrAppend(&text, placeholders.Fill(chunk, false));
+  if (!text.empty()) decision.add_content()->set_text(text);
+  for (const ScriptCall& scripted : step.calls) {
+    v1::ToolCall* const call = decision.add_tool_calls();
+    call->set_tool(scripted.tool);
+    call->set_arguments(placeholders.Fill(scripted.arguments, scripted.is_json));
+    deltas.ToolCall(decision.tool_calls_size(), call->tool(), call->arguments());
+  }
+  decision.set_finish_reason(step.finish_reason);
+  ModelOutcome outcome;
+  outcome.usage = step.usage;
+  outcome.decision = std::move(decision);
+  return outcome;
+}
+
 }  // namespace
 
 Scripted::Scripted(std::string name, std::shared_ptr<const Script> script, Timers& timers) : script_(std::move(script)), timers_(timers) {
@@ -92,52 +146,21 @@ Scripted::Scripted(std::string name, std::shared_ptr<const Script> script, Timer
   info_.local = true;
 }
 
+// What follows runs in functions of its own: what a coroutine names, each of its frames that waits has room for.
 asio::awaitable<ModelOutcome> Scripted::Decide(ModelRequest request, DeltaSink& deltas) {
-  if (request.purpose == v1::MODEL_PURPOSE_SUMMARIZE) {
-    ModelOutcome outcome;
-    outcome.usage.emplace();
-    outcome.decision.emplace().set_finish_reason(v1::FINISH_REASON_ANSWER);
-    outcome.decision->add_content()->set_text(absl::StrCat("The script went as far as step ", request.step - 1, "."));
-    co_return outcome;
-  }
-  const Placeholders placeholders(request);
-  // By the run's own first input, so that a resumed run stays in its rule.
-  const auto* first = request.messages.size() <= request.earlier ? nullptr : std::get_if<UserMessage>(&request.messages[request.earlier]);
-  const ScriptRule* const rule = RuleFor(*script_, first == nullptr ? "" : TextOf(*first->parts));
-  if (rule == nullptr) co_return Failure({"MODEL_BAD_RESPONSE", "no rule of the script fits the input", false, std::nullopt});
-  const ScriptStep* const step = StepAt(*rule, request.step);
-  if (step == nullptr) {
-    co_return Failure({"MODEL_BAD_RESPONSE", absl::StrCat("the script ends before step ", request.step), false, std::nullopt});
-  }
+  if (request.purpose == v1::MODEL_PURPOSE_SUMMARIZE) co_return Summary(request);
+  const ScriptStep* const step = FindStep(*script_, request);
+  if (step == nullptr) co_return NoStep(*script_, request);
   const auto cancelled = [state = co_await asio::this_coro::cancellation_state] { return state.cancelled() != asio::cancellation_type::none; };
-  const ScriptError stopped{"MODEL_UNAVAILABLE", "the attempt was cancelled", true, std::nullopt};
   if (step->delay > absl::ZeroDuration()) co_await timers_.Sleep(step->delay);
-  if (cancelled()) co_return Failure(stopped);
-  if (request.attempt >= 1 && static_cast<size_t>(request.attempt) <= step->errors.size()) {
-    co_return Failure(step->errors[static_cast<size_t>(request.attempt) - 1]);
-  }
-
-  v1::Decision decision;
-  std::string text;
+  if (cancelled()) co_return Cancelled();
+  if (const ScriptError* const error = ErrorOf(*step, request.attempt)) co_return Failure(*error);
   for (size_t i = 0; i < step->text.size(); ++i) {
     if (i > 0 && step->chunk_delay > absl::ZeroDuration()) co_await timers_.Sleep(step->chunk_delay);
-    if (cancelled()) co_return Failure(stopped);
-    const std::string chunk = placeholders.Fill(step->text[i], false);
-    deltas.Text(chunk);
-    absl::StrAppend(&text, chunk);
+    if (cancelled()) co_return Cancelled();
+    WriteChunk(step->text[i], request, deltas);
   }
-  if (!text.empty()) decision.add_content()->set_text(text);
-  for (const ScriptCall& scripted : step->calls) {
-    v1::ToolCall* const call = decision.add_tool_calls();
-    call->set_tool(scripted.tool);
-    call->set_arguments(placeholders.Fill(scripted.arguments, scripted.is_json));
-    deltas.ToolCall(decision.tool_calls_size(), call->tool(), call->arguments());
-  }
-  decision.set_finish_reason(step->finish_reason);
-  ModelOutcome outcome;
-  outcome.usage = step->usage;
-  outcome.decision = std::move(decision);
-  co_return outcome;
+  co_return Whole(*step, request, deltas);
 }
 
 }  // namespace agentruntime
