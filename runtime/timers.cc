@@ -1,50 +1,123 @@
 #include "runtime/timers.h"
 
-#include <atomic>
+#include <algorithm>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <map>
 #include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "proto/base/mutex.h"
 
 namespace agentruntime {
 
 namespace asio = boost::asio;
 
-namespace {
-
-// The timer outlives the wait until its handler ran; the handler asks whether the wait still stands.
-class SystemWait final : public Timers::Wait {
+class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Waits> {
  public:
-  SystemWait(absl::Duration delay, const asio::any_io_executor& executor, absl::AnyInvocable<void()> then)
-      : state_(std::make_shared<State>(executor, std::move(then))) {
-    state_->timer.expires_after(absl::ToChronoNanoseconds(delay));
-    state_->timer.async_wait([state = state_](boost::system::error_code) {
-      if (!state->dropped) state->then();
-      state->then = nullptr;
-    });
+  using Instant = std::chrono::steady_clock::time_point;
+  using Key = std::pair<Instant, uint64_t>;  // the number makes it unique
+  struct Entry {
+    asio::any_io_executor executor;
+    absl::AnyInvocable<void()> then;
+  };
+
+  Key Add(absl::Duration delay, Entry entry) ABSL_LOCKS_EXCLUDED(mu_) {
+    const Instant now = std::chrono::steady_clock::now();
+    MutexLock lock(mu_);
+    const Key key(now + absl::ToChronoNanoseconds(std::clamp(delay, absl::ZeroDuration(), kDelayMax)), ++last_number_);
+    if (waiting_.emplace(key, std::move(entry)).first == waiting_.begin()) changed_.NotifyOne();
+    return key;
   }
-  ~SystemWait() override {
-    state_->dropped = true;
-    state_->timer.cancel();
+
+  void Drop(const Key& key) ABSL_LOCKS_EXCLUDED(mu_) { Take(key); }
+
+  // On the timers' thread, until Stop.
+  void HandOver() ABSL_LOCKS_EXCLUDED(mu_) {
+    std::vector<std::pair<asio::any_io_executor, Key>> due;
+    while (AwaitDue(due)) {
+      for (auto& [executor, key] : due) asio::post(executor, [self = shared_from_this(), key = key] { self->Run(key); });
+      due.clear();
+    }
+  }
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    stopped_ = true;
+    changed_.NotifyOne();
   }
 
  private:
-  struct State {
-    State(const asio::any_io_executor& executor, absl::AnyInvocable<void()> then) : timer(executor), then(std::move(then)) {}
-    asio::steady_timer timer;
-    absl::AnyInvocable<void()> then;
-    std::atomic<bool> dropped = false;  // an executor of many threads may drop the wait while the timer fires
-  };
-  std::shared_ptr<State> state_;
+  using Entries = std::map<Key, Entry>;
+  inline static const absl::Duration kDelayMax = absl::Hours(24 * 366 * 10);  // what the clock can add without overflow
+
+  // False once stopped. What is due moves to `due_`, where it may still be dropped until it runs.
+  bool AwaitDue(std::vector<std::pair<asio::any_io_executor, Key>>& due) ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    for (;;) {
+      if (stopped_) return false;
+      const Instant now = std::chrono::steady_clock::now();
+      while (!waiting_.empty() && waiting_.begin()->first.first <= now) {
+        due.emplace_back(waiting_.begin()->second.executor, waiting_.begin()->first);
+        due_.insert(waiting_.extract(waiting_.begin()));
+      }
+      if (!due.empty()) return true;
+      if (waiting_.empty()) {
+        changed_.Wait(mu_);
+      } else {
+        changed_.WaitFor(mu_, absl::FromChrono(waiting_.begin()->first.first - now));
+      }
+    }
+  }
+
+  Entries::node_type Take(const Key& key) ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    if (auto waiting = waiting_.extract(key)) return waiting;
+    return due_.extract(key);
+  }
+
+  void Run(const Key& key) {
+    if (auto entry = Take(key)) entry.mapped().then();
+  }
+
+  Mutex mu_;
+  CondVar changed_;
+  Entries waiting_ ABSL_GUARDED_BY(mu_);
+  Entries due_ ABSL_GUARDED_BY(mu_);  // on their way to their executors
+  uint64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+namespace {
+
+template <typename Waits>
+class SystemWait final : public Timers::Wait {
+ public:
+  SystemWait(std::shared_ptr<Waits> waits, typename Waits::Key key) : waits_(std::move(waits)), key_(key) {}
+  ~SystemWait() override { waits_->Drop(key_); }
+
+ private:
+  const std::shared_ptr<Waits> waits_;
+  const typename Waits::Key key_;
 };
 
 }  // namespace
 
+SystemTimers::SystemTimers() : waits_(std::make_shared<Waits>()), thread_([waits = waits_] { waits->HandOver(); }) {}
+
+SystemTimers::~SystemTimers() {
+  waits_->Stop();
+  thread_.join();
+}
+
 std::unique_ptr<Timers::Wait> SystemTimers::After(absl::Duration delay, asio::any_io_executor executor, absl::AnyInvocable<void()> then) {
-  return std::make_unique<SystemWait>(delay, executor, std::move(then));
+  const Waits::Key key = waits_->Add(delay, {std::move(executor), std::move(then)});
+  return std::make_unique<SystemWait<Waits>>(waits_, key);
 }
 
 asio::awaitable<void> Timers::Sleep(absl::Duration delay) {

@@ -4,6 +4,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <memory>
+#include <thread>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
@@ -26,10 +27,18 @@ class Timers {
   boost::asio::awaitable<void> Sleep(absl::Duration delay);
 };
 
-// Real time, by Asio's timers.
+// Real time. One ordered list of waits and one thread that hands over what is due: an Asio timer keeps twice the memory for each wait, and a server has one
+// or two for every run.
 class SystemTimers final : public Timers {
  public:
+  SystemTimers();
+  ~SystemTimers() override;  // what is not due yet never will be
   std::unique_ptr<Wait> After(absl::Duration delay, boost::asio::any_io_executor executor, absl::AnyInvocable<void()> then) override;
+
+ private:
+  class Waits;
+  const std::shared_ptr<Waits> waits_;  // a Wait may outlive the timers
+  std::thread thread_;
 };
 
 }  // namespace agentruntime
