@@ -2,7 +2,6 @@
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
@@ -17,17 +16,16 @@ void Inbox::Push(Item item) {
 
 asio::awaitable<std::optional<Inbox::Item>> Inbox::Next(std::optional<absl::Duration> wake) {
   if (items_.empty()) {
-    const auto executor = co_await asio::this_coro::executor;
     std::unique_ptr<Timers::Wait> timer;
     if (wake) {
-      timer = timers_.After(*wake, executor, [this] {
+      timer = timers_.After(*wake, strand_, [this] {
         if (auto resume = std::exchange(resume_, nullptr)) resume();
       });
     }
     co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
-        [this, executor](auto handler) {
-          resume_ = [executor, shared = std::make_shared<decltype(handler)>(std::move(handler))]() mutable {
-            asio::post(executor, [shared = std::move(shared)]() mutable { std::move (*shared)(); });
+        [this](auto handler) {
+          resume_ = [this, shared = std::make_shared<decltype(handler)>(std::move(handler))]() mutable {
+            asio::post(strand_, [shared = std::move(shared)]() mutable { std::move (*shared)(); });
           };
         },
         asio::use_awaitable);

@@ -1,7 +1,6 @@
 // What reaches a session: outcomes of attempts and commands, one after the other. Lives on the session's strand.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <optional>
@@ -9,6 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 #include "runtime/fifo.h"
+#include "runtime/strand.h"
 #include "runtime/timers.h"
 
 namespace agentruntime {
@@ -18,7 +18,8 @@ class Inbox {
  public:
   using Item = absl::AnyInvocable<void()>;
 
-  explicit Inbox(Timers& timers) : timers_(timers) {}
+  // Borrowed; they outlive the inbox. `strand`: the session's.
+  Inbox(Timers& timers, const Strand& strand) : timers_(timers), strand_(strand) {}
 
   void Push(Item item);
   // The next item, or nullopt once `wake` has passed, if it is given.
@@ -27,6 +28,7 @@ class Inbox {
 
  private:
   Timers& timers_;
+  const Strand& strand_;
   Fifo<Item> items_;
   absl::AnyInvocable<void()> resume_;  // of the waiting coroutine
 };

@@ -17,7 +17,6 @@
 #include "runtime/blocking_pool.h"
 #include "runtime/context.h"
 #include "runtime/decide.h"
-#include "runtime/strand.h"
 #include "runtime/view.h"
 
 namespace agentruntime {
@@ -103,7 +102,7 @@ Session::Session(const Environment& environment, const RuntimeOptions& options, 
       state_(std::move(state)),
       artifacts_known_(state_.own_artifacts == 0),
       active_since_(environment.clock->Monotonic()),
-      inbox_(*environment.timers) {}
+      inbox_(*environment.timers, strand_) {}
 
 void Session::Start() {
   gate_->OnLost([weak = weak_from_this()] {

@@ -22,6 +22,7 @@
 #include "runtime/staging_room.h"
 #include "runtime/state.h"
 #include "runtime/stop.h"
+#include "runtime/strand.h"
 
 namespace agentruntime {
 
@@ -122,7 +123,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   const Environment& environment_;
   const RuntimeOptions& options_;
-  const boost::asio::any_io_executor strand_;
+  const Strand strand_;
   const RunId run_;
   const std::shared_ptr<const RunPlan> plan_;
   SessionOwner& owner_;

@@ -1,10 +1,11 @@
 #include "runtime/timers.h"
 
 #include <algorithm>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <cstdint>
@@ -121,7 +122,6 @@ std::unique_ptr<Timers::Wait> SystemTimers::After(absl::Duration delay, asio::an
 }
 
 asio::awaitable<void> Timers::Sleep(absl::Duration delay) {
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
   // Both ends of the race, the timer and the cancellation, run on the coroutine's executor.
   struct Sleeper {
     std::unique_ptr<Wait> wait;
@@ -131,6 +131,7 @@ asio::awaitable<void> Timers::Sleep(absl::Duration delay) {
   co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
       [&](auto handler) {
         const auto slot = asio::get_associated_cancellation_slot(handler);
+        const auto executor = asio::get_associated_executor(handler);
         sleeper->wake = [shared = std::make_shared<decltype(handler)>(std::move(handler))]() mutable { std::move (*shared)(); };
         sleeper->wait = After(delay, executor, [sleeper] {
           if (auto wake = std::exchange(sleeper->wake, nullptr)) wake();
