@@ -363,7 +363,8 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
   auto limit = LimitBeforeDecision(state, plan);
   auto bound = JournalBound(state);
   if (!bound && (limit || !compaction)) bound = WindowBound(state, plan);
-  if (limit && (bound || !HasGraceStep(state, plan))) {
+  // A model that refused this context would refuse a grace step in it as well, and there is no room to make it shorter first.
+  if (limit && (bound || state.model.gave_up || !HasGraceStep(state, plan))) {
     next.facts = StopFacts(state, *std::move(limit));
   } else if (bound) {
     next.facts = StopFacts(state, *std::move(bound));

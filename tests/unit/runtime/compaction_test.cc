@@ -249,6 +249,24 @@ TEST_F(CompactionTest, AModelThatRefusesTheContextGetsOneShorterOne) {
   EXPECT_EQ(Compactions(journal).size(), 1) << "one, not one after the other";
 }
 
+// What the refused attempt cost may be what meets a limit: a grace step in the same context would be refused as well.
+TEST_F(CompactionTest, ARefusedContextGetsNoGraceStep) {
+  auto agent = std::make_shared<v1::Agent>(*plan->agent);
+  agent->set_grace_step(true);
+  plan->agent = agent;
+  Journal journal(Limits(100'000));
+  for (int step = 1; step <= 6; ++step) Step(journal, 500);
+  AwaitDecision(journal);
+  ModelOutcome refused = ModelError("CONTEXT_TOO_LARGE", false);
+  refused.usage->set_input_tokens(100'000 - BookedTokens(journal.state) - EstimatePromptTokens(journal.state, *plan) - 400);
+  Say(journal, std::move(refused));
+  const size_t events = journal.events.size();
+  journal.Settle(*plan);
+  ASSERT_TRUE(journal.state.is_stopped());
+  EXPECT_EQ(journal.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_TOKEN_BUDGET);
+  EXPECT_EQ(journal.events.size(), events + 1) << "the model is not asked again";
+}
+
 TEST_F(CompactionTest, ASummaryThatIsRefusedItselfBecomesClearedResults) {
   Want(v1::COMPACTION_STRATEGY_SUMMARIZE);
   model->mutable_info().context_tokens = 1'000'000;
