@@ -117,6 +117,19 @@ TEST_F(CliTest, ALimitStopsAndResumeGoesOn) {
   EXPECT_EQ(Run({"resume", "last"}).exit_code, 1);         // an answer is final
 }
 
+TEST_F(CliTest, AForkGoesOnFromAStep) {
+  ASSERT_EQ(Run({"run", "tester", "x", "--max-steps", "1", "--conversation", "alice-7"}).exit_code, 3);
+  const Ended fork = Run({"fork", "last", "--step", "1", "--max-steps", "2", "--label", "try=two"});
+  EXPECT_EQ(fork.exit_code, 0) << fork.err;
+  EXPECT_THAT(fork.out, ContainsRegex("\n      fork    of [0-9a-z]{26}\n   2  decide  script"));
+  EXPECT_THAT(fork.out, Not(HasSubstr("calculator")));  // the shared step is neither run nor told again
+  EXPECT_THAT(Run({"show", "last"}).out, ContainsRegex("\n  fork of [0-9a-z]{26}, which it shares 6 events with\n"));
+  EXPECT_THAT(Run({"events", "last", "--after", "6"}).out, ContainsRegex("^     7  [0-9:]{8}  step 1    forked from runs/[0-9a-z]{26} behind event 6 for "));
+  EXPECT_THAT(Run({"runs"}).out, ContainsRegex("^RUN +AGENT .* FORK OF +CONVERSATION +TITLE\n"));
+  EXPECT_THAT(Run({"runs", "--conversation", "alice-7"}).out, ContainsRegex("MAX_STEPS .* alice-7 "));
+  EXPECT_EQ(Run({"fork", "last", "--step", "2"}).exit_code, 1);  // the answer, and nothing to say behind it
+}
+
 TEST_F(CliTest, WhatItAdvisesCanBeTyped) {
   Program limited(AGENTCTL, {"--server", server_.address(), "run", "tester", "x", "--max-steps", "1"});
   EXPECT_EQ(limited.Wait(), 3);
