@@ -39,7 +39,24 @@ void Strand::Queue::Push(absl::AnyInvocable<void()> function) {
 }
 
 void Strand::Queue::PostRun() {
-  asio::post(pool_, [self = shared_from_this()] { self->Run(); });
+  // A pool that stops drops what it was to run. So does the strand then: what is queued may hold the strand, and would keep both for ever.
+  class Turn {
+   public:
+    explicit Turn(std::shared_ptr<Queue> queue) : queue_(std::move(queue)) {}
+    Turn(Turn&&) = default;
+    ~Turn() {
+      if (queue_ == nullptr) return;
+      Fifo<absl::AnyInvocable<void()>> dropped;
+      MutexLock lock(queue_->mu_);
+      dropped = std::exchange(queue_->ready_, {});
+      queue_->scheduled_ = false;
+    }
+    void operator()() { std::exchange(queue_, nullptr)->Run(); }
+
+   private:
+    std::shared_ptr<Queue> queue_;
+  };
+  asio::post(pool_, Turn(shared_from_this()));
 }
 
 void Strand::Queue::Run() {

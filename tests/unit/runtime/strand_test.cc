@@ -11,6 +11,7 @@
 #include <boost/asio/use_future.hpp>
 #include <functional>
 #include <future>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -83,6 +84,19 @@ TEST(StrandTest, ABusyStrandLeavesOthersTheirTurn) {
   context.run();
   EXPECT_TRUE(other_ran);
   EXPECT_LT(rounds, 1000);
+}
+
+TEST(StrandTest, APoolThatStopsDropsWhatIsQueued) {
+  auto context = std::make_unique<asio::io_context>();
+  const auto kept = std::make_shared<int>(0);
+  {
+    const Strand strand = Strand::On(context->get_executor());
+    for (int i = 0; i < 2; ++i) asio::post(strand, [strand, kept] { ++*kept; });  // they hold what holds them
+  }
+  EXPECT_EQ(kept.use_count(), 3);
+  context.reset();
+  EXPECT_EQ(kept.use_count(), 1);
+  EXPECT_EQ(*kept, 0);
 }
 
 TEST(StrandTest, ACoroutineStaysOnIt) {
