@@ -80,7 +80,7 @@ class WritePointsTest : public ::testing::Test {
     ASSERT_EQ(mount("tmpfs", folder.c_str(), "tmpfs", 0, absl::StrCat("size=", bytes).c_str()), 0) << strerror(errno);
   }
 
-  // Leaves so little of the disk that the log is copied and cut every few transactions.
+  // Leaves so little of the disk that the log is copied and cut every few transactions; not so little that a story does not fit at all, for nobody makes room.
   void Fill(int64_t left) const {
     std::filesystem::remove(recorded_ + "/ballast");
     const int64_t free = static_cast<int64_t>(std::filesystem::space(recorded_).available);
@@ -95,7 +95,7 @@ class WritePointsTest : public ::testing::Test {
     const bool tight = Below(random, 3) > 0;
     std::filesystem::remove(recorded_ + "/ballast");
     PutImage(recorded_, from.image);
-    if (tight) Fill(static_cast<int64_t>((500 + Below(random, 300)) << 10));
+    if (tight) Fill(static_cast<int64_t>((900 + Below(random, 300)) << 10));
     disk_.Record(from.image);
     {
       auto stores = sqlite::OpenStores({.path = recorded_ + "/" + kDatabase, .readers = 1, .vfs = disk_.name()});
