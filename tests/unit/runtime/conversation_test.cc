@@ -49,7 +49,10 @@ class ConversationTest : public ::testing::Test {
         earlier_ = request.earlier;
       }
       ++asked;
-      if (question == "user: wait") co_await Until(go);
+      if (question == "user: wait") {
+        co_await Until(go);
+        if (!go) co_return ModelOutcome();  // cancelled: no answer
+      }
       co_return Answer("re: " + question.substr(6));
     }));
     config.path = dir_.File("test.db");
