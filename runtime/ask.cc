@@ -67,6 +67,8 @@ std::vector<v1::Event> FactsOfAnswer(const CallState& call, Resolution resolutio
       facts.push_back(std::move(finished));
       break;
     }
+    case v1::CallAnswer::kAllow:
+    case v1::CallAnswer::kDeny:
     case v1::CallAnswer::kGiveUp:
     case v1::CallAnswer::KIND_NOT_SET: facts.push_back(FinishedUncertain(call.id, GivenUp(resolution.answer.give_up(), resolution.expired))); break;
   }

@@ -178,6 +178,8 @@ class Checker {
       case cfg::ToolConfig::kHttpCall: return HttpCall(path + ".http_call", tool.http_call());
       case cfg::ToolConfig::kCalculator:
       case cfg::ToolConfig::kReadArtifact:
+      case cfg::ToolConfig::kAskPerson:
+      case cfg::ToolConfig::kSubAgent:
       case cfg::ToolConfig::kClock: return;
       case cfg::ToolConfig::KIND_NOT_SET:
         return faults_.Add(path, "has no kind; give one of search_docs, read_doc, calculator, clock, http_get, http_call, read_artifact");

@@ -71,6 +71,8 @@ absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, cons
     }
     case cfg::ToolConfig::kHttpCall: return MakeHttpCall(tool, keys, parts);
     case cfg::ToolConfig::kReadArtifact: return std::make_shared<ReadArtifact>(tool.name(), *parts.store, parts.blocking_pool);
+    case cfg::ToolConfig::kAskPerson:
+    case cfg::ToolConfig::kSubAgent:
     case cfg::ToolConfig::KIND_NOT_SET: break;
   }
   return absl::InvalidArgumentError(absl::StrCat("tool \"", tool.name(), "\" has no kind"));

@@ -36,6 +36,8 @@ std::string AnswerText(const v1::CallResolved& resolved) {
     case v1::CallAnswer::kResult: return absl::StrCat(by, ": here is the result");
     case v1::CallAnswer::kGiveUp:
       return absl::StrCat(by, ": its outcome stays unknown", resolved.answer().give_up().reason().empty() ? "" : ", ", resolved.answer().give_up().reason());
+    case v1::CallAnswer::kAllow: return absl::StrCat(by, ": allowed");
+    case v1::CallAnswer::kDeny: return absl::StrCat(by, ": denied", resolved.answer().deny().reason().empty() ? "" : ", ", resolved.answer().deny().reason());
     case v1::CallAnswer::KIND_NOT_SET: break;
   }
   return by;

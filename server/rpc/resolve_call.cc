@@ -21,6 +21,8 @@ void CheckAnswer(FieldChecks& checks, const v1::CallAnswer& answer) {
         checks.Add("answer.give_up.reason", absl::StrCat(answer.give_up().reason().size(), " bytes are too many; at most ", kCauseBytesMax));
       }
       return;
+    case v1::CallAnswer::kAllow:
+    case v1::CallAnswer::kDeny:
     case v1::CallAnswer::KIND_NOT_SET: return checks.Add("answer", "is missing; give run_again, result or give_up");
   }
 }
