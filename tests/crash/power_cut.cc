@@ -130,4 +130,20 @@ DiskImage PowerCut::Survivors(Random& random) const {
   return image;
 }
 
+DiskImage PowerCut::Everything() const {
+  DiskImage image;
+  for (const Inode& inode : inodes_) {
+    if (inode.removed) continue;
+    std::string& file = image[inode.name] = inode.durable;
+    for (const DiskCall* change : inode.unsynced) Apply(file, *change);
+  }
+  return image;
+}
+
+bool PowerCut::before_sync_of_log() const {
+  if (at_end()) return false;
+  const DiskCall& next = trace_.calls[static_cast<size_t>(position_)];
+  return next.kind == DiskCall::Kind::kSync && next.is_log;
+}
+
 }  // namespace agentruntime::testing

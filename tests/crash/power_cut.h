@@ -33,6 +33,10 @@ class PowerCut {
 
   // What survives a cut here: one of the many possibilities.
   DiskImage Survivors(Random& random) const;
+  // That one of them in which nothing is lost, synced or not.
+  DiskImage Everything() const;
+  // The next call makes changes of the log last: until then they are anybody's guess.
+  bool before_sync_of_log() const;
 
  private:
   struct Inode {

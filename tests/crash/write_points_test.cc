@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "storage/sqlite/database.h"
 #include "tests/conformance/store_calls.h"
+#include "tests/crash/child.h"
 #include "tests/crash/effort.h"
 #include "tests/crash/power_cut.h"
 #include "tests/crash/store_image.h"
@@ -116,6 +117,16 @@ class WritePointsTest : public ::testing::Test {
     return life;
   }
 
+  // As Examine, where the survivors may be so bad that a store ends its process over them.
+  bool FoundOut(const DiskImage& survivors, const Life& life, int acknowledged) {
+    const int code = RunInChild([&] {
+      std::string why;
+      if (Examine(survivors, life, 0, why) < acknowledged) _exit(kFailStopCode);
+    });
+    EXPECT_THAT(code, ::testing::AnyOf(0, kFailStopCode));
+    return code != 0;
+  }
+
   // Opens the survivors of a cut and compares. The number of items that they hold, or -1 if they hold no prefix of the story (`why` says more).
   int Examine(const DiskImage& survivors, const Life& life, Epoch heard_of, std::string& why) {
     PutImage(found_, survivors);
@@ -142,51 +153,64 @@ class WritePointsTest : public ::testing::Test {
   RecordingVfs disk_;
 };
 
+// What the cuts of one test have shown.
+struct Seen {
+  int64_t lives = 0, points = 0, with_work = 0, acknowledged = 0, kept_more = 0, opening = 0, copying = 0;
+};
+
+// A chain is cut at every call if the count allows it, else at some of them, evenly: four lives are more than one life with each of its calls.
 TEST_F(WritePointsTest, WhatWasAcknowledgedIsThereAndNothingIsHalf) {
   Effort effort("points", 10'000, 600);
-  int64_t points = 0, acknowledged = 0, with_work = 0, kept_more = 0, opening = 0, copying = 0;
-  for (uint64_t chain = 0; points < effort.count(); ++chain) {
+  Seen seen;
+  for (uint64_t chain = 0; seen.points < effort.count(); ++chain) {
     Random random(effort.seed() + chain);
     Beginning from;
-    for (int number = 0; number < kLivesPerChain && points < effort.count(); ++number) {
+    for (int number = 0; number < kLivesPerChain && seen.points < effort.count(); ++number) {
       const Life life = Record(random, from);
       ASSERT_FALSE(HasFailure());
+      ++seen.lives;
       Beginning next = from;
+      uint64_t cuts = 0;
       PowerCut cut(life.trace);
-      for (;;) {
+      const auto examine = [&](const DiskImage& survivors) {
         const int64_t position = cut.position();
-        const DiskImage survivors = cut.Survivors(random);
         const int least = life.AcknowledgedBefore(position);
         const Epoch heard_of = position >= life.opened_at ? life.epoch : from.epoch;
         std::string why;
         const int items = Examine(survivors, life, heard_of, why);
         ASSERT_GE(items, least) << "chain seed " << effort.seed() + chain << ", life " << number << ", cut at call " << position << " of "
                                 << life.trace.calls.size() << ": " << least << " items were acknowledged, found " << items << "; " << why;
-        ++points;
-        acknowledged += least;
-        with_work += least > 0 ? 1 : 0;
-        kept_more += items > least ? 1 : 0;
-        opening += position < life.opened_at ? 1 : 0;
-        copying += position > 0 && !life.trace.calls[static_cast<size_t>(position - 1)].is_log ? 1 : 0;
+        ++seen.points;
+        seen.acknowledged += least;
+        seen.with_work += least > 0 ? 1 : 0;
+        seen.kept_more += items > least ? 1 : 0;
+        seen.opening += position < life.opened_at ? 1 : 0;
+        seen.copying += position > 0 && !life.trace.calls[static_cast<size_t>(position - 1)].is_log ? 1 : 0;
         // Any of them may be where the next life begins.
-        if (Below(random, static_cast<uint64_t>(position) + 1) == 0) next = {survivors, life.story.models[static_cast<size_t>(items)], heard_of};
+        if (Below(random, ++cuts) == 0) next = {survivors, life.story.models[static_cast<size_t>(items)], heard_of};
+      };
+      const uint64_t one_of = 1 + life.trace.calls.size() * kLivesPerChain / static_cast<uint64_t>(effort.count());
+      for (;; cut.Pass()) {
+        if (Below(random, one_of) == 0) examine(cut.Survivors(random));
+        if (!HasFatalFailure() && cut.before_sync_of_log()) examine(cut.Everything());
+        if (HasFatalFailure()) return;
         if (cut.at_end()) break;
-        cut.Pass();
       }
       from = std::move(next);
     }
   }
-  effort.Figure("points examined", static_cast<double>(points));  // the last life is finished
-  effort.Figure("with acknowledged work", static_cast<double>(with_work));
-  effort.Figure("acknowledged items checked", static_cast<double>(acknowledged));
-  effort.Figure("more survived than was acknowledged", static_cast<double>(kept_more));
-  effort.Figure("while opening", static_cast<double>(opening));
-  effort.Figure("after a write of the database", static_cast<double>(copying));
-  EXPECT_GE(with_work, points * 6 / 10);
-  EXPECT_GE(acknowledged, points * 5);
-  EXPECT_GE(kept_more, points / 300);
-  EXPECT_GE(opening, points / 100);
-  EXPECT_GE(copying, points / 50);
+  effort.Figure("points examined", static_cast<double>(seen.points));  // the last life is finished
+  effort.Figure("lives", static_cast<double>(seen.lives));
+  effort.Figure("with acknowledged work", static_cast<double>(seen.with_work));
+  effort.Figure("acknowledged items checked", static_cast<double>(seen.acknowledged));
+  effort.Figure("more survived than was acknowledged", static_cast<double>(seen.kept_more));
+  effort.Figure("while opening", static_cast<double>(seen.opening));
+  effort.Figure("after a write of the database", static_cast<double>(seen.copying));
+  EXPECT_GE(seen.with_work, seen.points / 4);
+  EXPECT_GE(seen.acknowledged, seen.points);
+  EXPECT_GE(seen.kept_more, seen.lives);  // every life commits several times, and one cut before each of its syncs keeps everything
+  EXPECT_GE(seen.opening, 1);
+  EXPECT_GE(seen.copying, seen.points / 100);
 }
 
 // The chunks of one artifact take several transactions before its event's. Whatever a cut leaves, the artifact is there whole with the event, or not at all;
@@ -216,7 +240,7 @@ TEST_F(WritePointsTest, ACutBetweenChunksAndTheirEventLeavesNothing) {
   PowerCut cut(trace);
   while (cut.position() < begun_at) cut.Pass();
   for (;; cut.Pass()) {
-    if (static_cast<int64_t>(Below(random, static_cast<uint64_t>(calls))) < effort.count()) {
+    if (cut.at_end() || static_cast<int64_t>(Below(random, static_cast<uint64_t>(calls))) < effort.count()) {
       ++points;
       const DiskImage survivors = cut.Survivors(random);
       const auto rows = [&](const char* sql) {
@@ -250,7 +274,7 @@ TEST_F(WritePointsTest, ACutBetweenChunksAndTheirEventLeavesNothing) {
   effort.Figure("with the event", static_cast<double>(named));
   effort.Figure("with chunks and no event", static_cast<double>(left));
   EXPECT_GE(named, 1);
-  EXPECT_GE(left, points / 20);
+  EXPECT_GE(left, points / 40);
 }
 
 // A store that is made: whatever a cut leaves of its first moments can be opened, and is empty.
@@ -306,12 +330,11 @@ TEST_F(WritePointsTest, ADiskThatLiesIsFoundOut) {
       cut.Pass();
       if (Below(random, 4) != 0) continue;
       ++points;
-      std::string why;
-      if (Examine(cut.Survivors(random), life, 0, why) < life.AcknowledgedBefore(cut.position())) ++found_out;
+      if (FoundOut(cut.Survivors(random), life, life.AcknowledgedBefore(cut.position()))) ++found_out;
     }
   }
   effort.Figure("found out", static_cast<double>(found_out));
-  EXPECT_GE(found_out, effort.count() / 2);
+  EXPECT_GE(found_out, effort.count() / 10);
 }
 
 }  // namespace
