@@ -10,6 +10,7 @@
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
+#include "runtime/ask.h"
 #include "runtime/backoff.h"
 #include "runtime/idempotency.h"
 
@@ -57,18 +58,21 @@ v1::Event Failed(const CallState& call, absl::string_view reason, std::string me
 
 }  // namespace
 
-v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepState& step, const CallState& call) {
+v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepState& step, const CallState& call, absl::Time now) {
   const v1::ToolCall& request = RequestOf(step, call);
   const auto planned = plan.tools.find(request.tool());
   if (planned == plan.tools.end()) return FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, NoSuchTool(plan, request.tool()));
   const ToolSpec& spec = *planned->second.spec;
   if (!state.allow_side_effects && spec.side_effect != v1::SIDE_EFFECT_READ_ONLY) return FinishedWithText(call.id, v1::CALL_OUTCOME_DENIED, kDeniedToFork);
+  if (auto question = QuestionBeforeCall(plan, step, call, now)) return *std::move(question);
+  const std::string& arguments = ArgumentsOf(step, call);
   v1::Event fact;
   fact.set_step(call.id.step);
   v1::CallStarted* const started = fact.mutable_call_started();
   started->set_call_id(call.id.ToString());
   started->set_attempt(call.attempts + 1);
-  started->set_idempotency_key(IdempotencyKey(state.id, call.id, request.tool(), request.arguments()));
+  started->set_idempotency_key(IdempotencyKey(state.id, call.id, request.tool(), arguments));
+  if (arguments != request.arguments()) started->set_arguments(arguments);
   started->set_side_effect(spec.side_effect);
   *started->mutable_timeout() = ToProto(spec.timeout);
   return fact;
@@ -90,8 +94,8 @@ ToolRequest BuildToolRequest(const RunState& state, const RunPlan& plan, const S
   request.run = state.id;
   request.call = call.id;
   request.attempt = call.attempts;
-  request.arguments = asked.arguments();
-  request.idempotency_key = IdempotencyKey(state.id, call.id, asked.tool(), asked.arguments());
+  request.arguments = ArgumentsOf(step, call);
+  request.idempotency_key = IdempotencyKey(state.id, call.id, asked.tool(), request.arguments);
   const ToolSpec& spec = *plan.tools.at(asked.tool()).spec;
   request.timeout = spec.timeout;
   if (spec.reads_artifacts) request.artifacts = state.artifacts;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
@@ -55,7 +56,7 @@ int64_t ValueOf(const v1::Limits& limits, const v1::Limits& present, const std::
 
 }  // namespace
 
-absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline) {
+absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline, const std::vector<v1::Part>& input) {
   if (!state.is_stopped()) return RunNotStopped(state.id, state.phase);
   const v1::Stop& stop = state.stopped->run_stopped().stop();
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER) return RunAnswered(state.id);
@@ -86,7 +87,7 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
   if (WasSeen(session, command.request_id, command.request_hash, reply)) return;
   absl::Status allowed = CheckMaximum(command.limits, session.options().maximum_limits, "limits");
   if (allowed.ok() && command.later_run) allowed = ConversationWentOn(state.id, *command.later_run);
-  if (allowed.ok()) allowed = CheckResume(state, command.limits, command.deadline);
+  if (allowed.ok()) allowed = CheckResume(state, command.limits, command.deadline, command.input);
   if (allowed.ok()) allowed = CheckPrice(state.limits.has_max_cost_micros() ? state.limits : command.limits, session.plan());
   if (!allowed.ok()) {
     reply->Complete(std::move(allowed));
@@ -136,10 +137,12 @@ void SendInput(Session& session, InputCommand command, std::shared_ptr<Reply<v1:
   ReplyWhenDurable(session, std::move(reply));
 }
 
-absl::Status CheckResolve(const RunState& state, const CallId& call, const v1::CallAnswer& answer) {
+absl::Status CheckResolve(const RunState& state, const RunPlan& plan, const CallId& call, const v1::CallAnswer& answer) {
   const CallState* const last = state.FindCall(call);
   if (last != nullptr && last->phase == CallPhase::kWaiting && state.is_live() && !state.is_cancelling()) {
-    return answer.has_run_again() ? CheckRoom(state, 0) : absl::OkStatus();
+    RETURN_IF_ERROR(CheckAnswer(state, plan, *last, answer));
+    if (!answer.has_run_again()) return absl::OkStatus();
+    return CheckRoom(state, static_cast<int64_t>(ArgumentsOf(*state.last_step(), *last).size()));
   }
   for (const HistoryItem& item : state.history) {
     const auto* const step = std::get_if<StepState>(&item);
@@ -151,7 +154,7 @@ absl::Status CheckResolve(const RunState& state, const CallId& call, const v1::C
 
 void ResolveCall(Session& session, ResolveCommand command, std::shared_ptr<Reply<v1::Run>> reply) {
   if (WasSeen(session, command.resolution.request_id, command.resolution.request_hash, reply)) return;
-  if (absl::Status status = CheckResolve(session.state(), command.call, command.resolution.answer); !status.ok()) {
+  if (absl::Status status = CheckResolve(session.state(), session.plan(), command.call, command.resolution.answer); !status.ok()) {
     reply->Complete(std::move(status));
     return;
   }

@@ -39,11 +39,12 @@ struct ResolveCommand {
   Resolution resolution;
 };
 
-// OK unless the call does not wait, or is to be run again where the journal has no room for that: CallNotFound, CallNotWaiting, JournalFull. Pure.
-absl::Status CheckResolve(const RunState& state, const CallId& call, const v1::CallAnswer& answer);
+// OK unless the call does not wait, or not for this answer (CheckAnswer), or is to be run again where the journal has no room for that: CallNotFound,
+// CallNotWaiting, AnswerUnfit, INVALID_ARGUMENT, JournalFull. Pure.
+absl::Status CheckResolve(const RunState& state, const RunPlan& plan, const CallId& call, const v1::CallAnswer& answer);
 
-// OK unless the run cannot be resumed with these limits and this deadline: RunNotStopped, RunAnswered, LimitNotRaised, DeadlineNotRaised. Pure.
-absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline);
+// OK unless the run cannot be resumed with these limits, this deadline and this input: RunNotStopped, RunAnswered, LimitNotRaised, DeadlineNotRaised. Pure.
+absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline, const std::vector<v1::Part>& input = {});
 
 // Each answers `reply` with the run once its event is durable.
 void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply);

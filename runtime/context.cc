@@ -29,12 +29,21 @@ std::shared_ptr<const v1::CallFinished> Cleared(const v1::CallFinished& finished
   return cleared;
 }
 
+// What the model wrote stays as it is, and behind the result stands what the call was made with instead.
+std::shared_ptr<const v1::CallFinished> WithNote(const v1::CallFinished& finished, std::string note) {
+  auto noted = std::make_shared<v1::CallFinished>(finished);
+  noted->add_result()->set_text(std::move(note));
+  return noted;
+}
+
 void AddStep(Messages& messages, const Shortening& shortening, const StepState& step) {
   const auto decision = Inside(step.decision, step.decision->decision_made().decision());
   messages.emplace_back(AssistantMessage{decision});
   for (const CallState& call : step.calls) {
     const v1::CallFinished& finished = call.finished->call_finished();
-    messages.emplace_back(ToolMessage{decision, call.id.index - 1, IsCleared(shortening, call) ? Cleared(finished) : Inside(call.finished, finished)});
+    auto read = IsCleared(shortening, call) ? Cleared(finished) : Inside(call.finished, finished);
+    if (std::string note = AllowedNote(call); !note.empty()) read = WithNote(*read, std::move(note));
+    messages.emplace_back(ToolMessage{decision, call.id.index - 1, std::move(read)});
   }
 }
 

@@ -269,7 +269,9 @@ void Session::StartOnce(const Effect& effect) {
   const StepState& step = *state_.last_step();
   const CallState& call = *state_.FindCall(effect.call);
   const PlannedTool& planned = plan_->tools.at(RequestOf(step, call).tool());
-  asio::co_spawn(strand_, RunCall(effect, BuildToolRequest(state_, *plan_, step, call), planned.tool, planned.spec->local),
+  // What a person allowed waits until the word is durable, local or not.
+  const bool ahead = planned.spec->local && call.allowed == nullptr;
+  asio::co_spawn(strand_, RunCall(effect, BuildToolRequest(state_, *plan_, step, call), planned.tool, ahead),
                  asio::bind_cancellation_slot(started->signal.slot(), ended));
 }
 

@@ -24,7 +24,7 @@ void Count(ContextSize& size, const Shortening& shortening, const StepState& ste
   size.messages += 1 + static_cast<int64_t>(step.calls.size());
   size.bytes += TextBytes(decision.content());
   for (const v1::ToolCall& call : decision.tool_calls()) size.bytes += static_cast<int64_t>(call.tool().size() + call.arguments().size());
-  for (const CallState& call : step.calls) size.bytes += ReadBytes(shortening, call);
+  for (const CallState& call : step.calls) size.bytes += ReadBytes(shortening, call) + AllowedNoteBytes(call);
 }
 
 }  // namespace
@@ -44,6 +44,14 @@ bool IsCleared(const Shortening& shortening, const CallState& call) {
 std::string ClearedText(int64_t bytes) {
   return absl::StrCat("[cleared to save room: a result of ", bytes, " bytes, which you have read; call the tool again if you need it]");
 }
+
+std::string AllowedNote(const CallState& call) {
+  if (call.allowed == nullptr) return "";
+  const std::string& arguments = call.allowed->call_resolved().answer().allow().arguments();
+  return arguments.empty() ? "" : absl::StrCat("[a person changed the arguments of this call, and the result is of these: ", arguments, "]");
+}
+
+int64_t AllowedNoteBytes(const CallState& call) { return static_cast<int64_t>(AllowedNote(call).size()); }
 
 const Parts& InputOf(const v1::Event& event) {
   if (event.has_run_created()) return event.run_created().input();

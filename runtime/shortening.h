@@ -19,6 +19,10 @@ bool IsCleared(const Shortening& shortening, const CallState& call);
 // What stands for a result of `bytes`.
 std::string ClearedText(int64_t bytes);
 
+// What the model reads behind the result of a call that a person gave other arguments; empty if nobody did.
+std::string AllowedNote(const CallState& call);
+int64_t AllowedNoteBytes(const CallState& call);
+
 // What a person said in `event`: run_created, run_forked, input_received or run_resumed.
 const Parts& InputOf(const v1::Event& event);
 int64_t TextBytes(const Parts& parts);

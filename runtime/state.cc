@@ -206,7 +206,7 @@ void ApplyCallFailed(RunState& state, const EventPtr& event) {
   state.barren_starts = 0;
 }
 
-// A decision counts as invalid if all its calls ended in errors before any was attempted.
+// A decision counts as invalid if all its calls ended in errors before any was attempted, or put to a person.
 bool IsInvalid(const StepState& step) {
   return std::all_of(step.calls.begin(), step.calls.end(),
                      [](const CallState& call) { return call.attempts == 0 && call.finished->call_finished().outcome() == v1::CALL_OUTCOME_ERROR; });
@@ -242,8 +242,12 @@ void ApplyCallResolved(RunState& state, const EventPtr& event) {
   Remember(state, resolved.request_id(), resolved.request_hash());
   CallState* const call = Find(state, resolved.call_id());
   if (call == nullptr) return;
-  call->phase = resolved.answer().has_run_again() ? CallPhase::kReady : CallPhase::kUncertain;  // the latter until the call_finished of the same append
+  const bool goes_on = resolved.answer().has_run_again() || resolved.answer().has_allow();
+  call->phase = goes_on ? CallPhase::kReady : CallPhase::kUncertain;  // the latter until the call_finished of the same append
   call->retry_time = absl::InfinitePast();
+  if (!resolved.answer().has_allow()) return;
+  call->allowed = event;
+  state.history_bytes += AllowedNoteBytes(*call);
 }
 
 // A live run waits when every call that is not settled waits, and moves when one does.
@@ -388,6 +392,14 @@ bool IsEndOfStep(const RunState& state, int32_t step) {
 }
 
 const v1::ToolCall& RequestOf(const StepState& step, const CallState& call) { return step.decision->decision_made().decision().tool_calls(call.id.index - 1); }
+
+const std::string& ArgumentsOf(const StepState& step, const CallState& call) {
+  if (call.allowed != nullptr) {
+    const std::string& given = call.allowed->call_resolved().answer().allow().arguments();
+    if (!given.empty()) return given;
+  }
+  return RequestOf(step, call).arguments();
+}
 
 v1::Usage ReservedUsage(const ModelState& model) {
   v1::Usage usage;

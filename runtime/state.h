@@ -6,6 +6,7 @@
 // A call of the open step:   ready -> open -> settled          an attempt of the model:   none -> open -> decided
 //                            open -> ready (definite failure, or repeatable)              open -> none (failed, or repeated after a crash)
 //                            open -> uncertain -> settled, or -> waiting -> ready or settled (UNSAFE without a definite outcome)
+//                            ready -> waiting -> ready or settled (a person's word comes before its first attempt)
 #pragma once
 
 #include <cstdint>
@@ -35,15 +36,16 @@ enum class CallPhase {
 
 struct CallState {
   CallId id;
+  int32_t attempts = 0;        // started
+  int32_t ordinal = 0;         // of all calls of the run, from 1: what max_tool_calls counts
+  Epoch open_epoch = 0;        // of the open attempt
+  Sequence open_sequence = 0;  // its call_started
   CallPhase phase = CallPhase::kReady;
-  int32_t attempts = 0;                                      // started
-  int32_t ordinal = 0;                                       // of all calls of the run, from 1: what max_tool_calls counts
-  Epoch open_epoch = 0;                                      // of the open attempt
-  Sequence open_sequence = 0;                                // its call_started
   v1::SideEffect side_effect = v1::SIDE_EFFECT_UNSPECIFIED;  // as of the last call_started
   absl::Time retry_time = absl::InfinitePast();
   absl::Time attempt_time = absl::InfinitePast();  // when the open attempt began
   EventPtr waiting;                                // the last call_waiting
+  EventPtr allowed;                                // the call_resolved by which a person allowed it, for all of its attempts
   EventPtr finished;                               // call_finished
 };
 
@@ -163,6 +165,9 @@ bool IsEndOfStep(const RunState& state, int32_t step);
 
 // What the model asked for in `call`, which is of `step`.
 const v1::ToolCall& RequestOf(const StepState& step, const CallState& call);
+
+// What the call is made with: the model's arguments, or those that a person allowed instead.
+const std::string& ArgumentsOf(const StepState& step, const CallState& call);
 
 // What is booked for an attempt that nobody knows the usage of: what it reserved.
 v1::Usage ReservedUsage(const ModelState& model);

@@ -134,7 +134,11 @@ void StepFolder::Add(const v1::Event& event) {
       if (Find(event.call_waiting().call_id())) open_.back().set_last_sequence(event.sequence());
       return;
     case v1::Event::kCallResolved:
-      if (Find(event.call_resolved().call_id())) open_.back().set_last_sequence(event.sequence());
+      if (const auto at = Find(event.call_resolved().call_id())) {
+        open_.back().set_last_sequence(event.sequence());
+        const std::string& arguments = event.call_resolved().answer().allow().arguments();
+        if (!arguments.empty()) open_.back().mutable_tool_calls(*at)->mutable_call()->set_arguments(arguments);
+      }
       return;
     case v1::Event::kCallFinished:
       if (const auto at = Find(event.call_finished().call_id())) {

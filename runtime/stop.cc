@@ -19,8 +19,9 @@ namespace agentruntime {
 namespace {
 
 // Room that a stop and the settlements before it may need beyond the bounds: one step with every call attempted and answered.
-constexpr int64_t kJournalBytesReserve = kEventBytesMax + kCallsPerDecisionMax * (kResultBytesMax + 8192);
-constexpr int64_t kEventsReserve = 2 + kCallsPerDecisionMax * (2 * kToolAttemptsMax + 1) + 2 * kModelAttemptsMax;
+// Arguments of a person are in the answer and in each attempt.
+constexpr int64_t kJournalBytesReserve = kEventBytesMax + kCallsPerDecisionMax * (kResultBytesMax + 8192) + kAllowedArgumentsBytesMax * (1 + kToolAttemptsMax);
+constexpr int64_t kEventsReserve = 2 + kCallsPerDecisionMax * (2 * kToolAttemptsMax + 5) + 2 * kModelAttemptsMax;
 
 // Waits end by wall time, which may jump back: one that would last longer than any that is ever asked for has ended.
 constexpr absl::Duration kWaitMaxSane = absl::Minutes(15);
@@ -53,7 +54,10 @@ v1::Event SettledByStop(const CallState& call) {
       if (!unsafe) return Finished(call, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped while it was under way");
       [[fallthrough]];
     case CallPhase::kUncertain:
-    case CallPhase::kWaiting: return FinishedUncertain(call.id, "uncertain: it was started, and nobody knows whether it took effect");
+    case CallPhase::kWaiting:
+      // What waits for a person's word before its first attempt has certainly taken no effect.
+      if (call.attempts == 0) return Finished(call, v1::CALL_OUTCOME_NOT_RUN, "not run: the run stopped while it waited for a person");
+      return FinishedUncertain(call.id, "uncertain: it was started, and nobody knows whether it took effect");
     case CallPhase::kSettled: break;
   }
   return v1::Event();
@@ -222,7 +226,7 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
         } else if (!IsDue(call.retry_time, now.wall)) {
           WakeAt(next, call.retry_time - now.wall);
         } else {
-          next.facts.push_back(StartOfCall(state, plan, *step, call));
+          next.facts.push_back(StartOfCall(state, plan, *step, call, now.wall));
         }
         break;
     }

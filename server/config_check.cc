@@ -182,7 +182,7 @@ class Checker {
       case cfg::ToolConfig::kSubAgent:
       case cfg::ToolConfig::kClock: return;
       case cfg::ToolConfig::KIND_NOT_SET:
-        return faults_.Add(path, "has no kind; give one of search_docs, read_doc, calculator, clock, http_get, http_call, read_artifact");
+        return faults_.Add(path, "has no kind; give one of search_docs, read_doc, calculator, clock, http_get, http_call, read_artifact, ask_person");
     }
   }
 

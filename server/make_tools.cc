@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/status.h"
 #include "proto/util/time.h"
+#include "runtime/tools/ask_person.h"
 #include "runtime/tools/calculator.h"
 #include "runtime/tools/clock.h"
 #include "runtime/tools/http_call.h"
@@ -71,7 +72,7 @@ absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, cons
     }
     case cfg::ToolConfig::kHttpCall: return MakeHttpCall(tool, keys, parts);
     case cfg::ToolConfig::kReadArtifact: return std::make_shared<ReadArtifact>(tool.name(), *parts.store, parts.blocking_pool);
-    case cfg::ToolConfig::kAskPerson:
+    case cfg::ToolConfig::kAskPerson: return std::make_shared<AskPerson>(tool.name());
     case cfg::ToolConfig::kSubAgent:
     case cfg::ToolConfig::KIND_NOT_SET: break;
   }

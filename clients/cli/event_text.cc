@@ -35,8 +35,11 @@ std::string AnswerText(const v1::CallResolved& resolved) {
     case v1::CallAnswer::kRunAgain: return absl::StrCat(by, ": run it again");
     case v1::CallAnswer::kResult: return absl::StrCat(by, ": here is the result");
     case v1::CallAnswer::kGiveUp:
-      return absl::StrCat(by, ": its outcome stays unknown", resolved.answer().give_up().reason().empty() ? "" : ", ", resolved.answer().give_up().reason());
-    case v1::CallAnswer::kAllow: return absl::StrCat(by, ": allowed");
+      return absl::StrCat(by, ": nobody can say", resolved.answer().give_up().reason().empty() ? "" : ", ", resolved.answer().give_up().reason());
+    case v1::CallAnswer::kAllow: {
+      const std::string& arguments = resolved.answer().allow().arguments();
+      return absl::StrCat(by, arguments.empty() ? ": allowed" : absl::StrCat(": allowed with ", arguments));
+    }
     case v1::CallAnswer::kDeny: return absl::StrCat(by, ": denied", resolved.answer().deny().reason().empty() ? "" : ", ", resolved.answer().deny().reason());
     case v1::CallAnswer::KIND_NOT_SET: break;
   }

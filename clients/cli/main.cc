@@ -164,6 +164,45 @@ void AddFollowing(CLI::App& app, CommandLine& line) {
   fork.callback([&line] { line.command = [&line](Session& session) { return ForkCommand(session, line.fork); }; });
 }
 
+// Answers to calls that wait for a person.
+void AddAnswers(CLI::App& app, CommandLine& line) {
+  ResolveOptions& options = line.resolve;
+  const auto add = [&](const char* name, const char* help) -> CLI::App& {
+    CLI::App& command = *app.add_subcommand(name, help);
+    command.add_option("RUN", options.run, "Its id, or last")->required();
+    command.add_option("CALL", options.call, "The call, such as 3.2: see agentctl show")->required();
+    command.add_option("--request-id", options.request_id, "Your key of this request");
+    return command;
+  };
+  const auto resolve_then = [&line](auto set) {
+    return [&line, set] {
+      set(line.resolve);
+      line.command = [&line](Session& session) { return ResolveCommand(session, line.resolve); };
+    };
+  };
+
+  CLI::App& approve = add("approve", "Allow a call that waits for a person's leave");
+  approve.add_option("--arguments", options.arguments, "JSON: start it with these arguments instead of the model's; - reads standard input");
+  approve.callback(resolve_then([](ResolveOptions& resolve) { resolve.allow = true; }));
+
+  CLI::App& deny = add("deny", "Refuse a call that waits for a person's leave");
+  deny.add_option("--reason", options.reason, "Why, for the model to read");
+  deny.callback(resolve_then([](ResolveOptions& resolve) { resolve.deny = true; }));
+
+  CLI::App& answer = add("answer", "Answer a question of the agent");
+  answer.add_option("TEXT", options.result, "The answer, for the model to read; - reads standard input")->required();
+  answer.callback(resolve_then([](ResolveOptions&) {}));
+
+  CLI::App& resolve = add("resolve", "Say what became of a call that nobody knows the outcome of; or any other answer to a call that waits");
+  CLI::Option_group& group = *resolve.add_option_group("answer", "One of");
+  group.add_flag("--run-again", options.run_again, "Start it again: it took no effect, or a second one does no harm");
+  group.add_option("--result", options.result, "This is its result, for the model to read: it took effect, or need not be made; - reads standard input");
+  CLI::Option& give_up = *group.add_flag("--give-up", options.give_up, "Nobody can say: the model is told so");
+  group.require_option(1);
+  resolve.add_option("--reason", options.reason, "What you found out, for the model to read")->needs(&give_up);
+  resolve.callback(resolve_then([](ResolveOptions&) {}));
+}
+
 void AddRuns(CLI::App& app, CommandLine& line) {
   CLI::App& runs = *app.add_subcommand("runs", "List runs, newest first");
   runs.add_option("--state", line.runs.states, "queued, running, waiting or stopped; may be repeated")->expected(1)->take_all();
@@ -204,17 +243,7 @@ void AddRuns(CLI::App& app, CommandLine& line) {
   send.add_option("--request-id", line.send.request_id, "Your key of this request");
   send.callback([&line] { line.command = [&line](Session& session) { return SendCommand(session, line.send); }; });
 
-  CLI::App& resolve = *app.add_subcommand("resolve", "Answer a call that waits for a person");
-  resolve.add_option("RUN", line.resolve.run, "Its id, or last")->required();
-  resolve.add_option("CALL", line.resolve.call, "The call, such as 3.2: see agentctl show")->required();
-  CLI::Option_group& answer = *resolve.add_option_group("answer", "One of");
-  answer.add_flag("--run-again", line.resolve.run_again, "Start it again: it took no effect, or a second one does no harm");
-  answer.add_option("--result", line.resolve.result, "It took effect, and this is its result, for the model to read; - reads standard input");
-  CLI::Option& give_up = *answer.add_flag("--give-up", line.resolve.give_up, "Nobody can say: the model is told so");
-  answer.require_option(1);
-  resolve.add_option("--reason", line.resolve.reason, "What you found out, for the model to read")->needs(&give_up);
-  resolve.add_option("--request-id", line.resolve.request_id, "Your key of this request");
-  resolve.callback([&line] { line.command = [&line](Session& session) { return ResolveCommand(session, line.resolve); }; });
+  AddAnswers(app, line);
 
   CLI::App& remove = *app.add_subcommand("delete", "Remove stopped runs and their journals, for ever");
   remove.add_option("RUN", line.names, "Their ids, or last")->required();

@@ -76,7 +76,7 @@ std::string ToJson(const google::protobuf::Message& message) {
 void PrintJson(const Output& output, const google::protobuf::Message& message) { output.out << ToJson(message) << std::endl; }
 
 std::string InWordsOfOptions(absl::string_view message) {
-  static constexpr std::array<std::pair<absl::string_view, absl::string_view>, 12> kWords = {{{"after_sequence", "--after"},
+  static constexpr std::array<std::pair<absl::string_view, absl::string_view>, 13> kWords = {{{"after_sequence", "--after"},
                                                                                               {"request_id", "--request-id"},
                                                                                               {"call_id", "CALL"},
                                                                                               {"limits.max_steps", "--max-steps"},

@@ -78,7 +78,7 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
     case v1::Event::kCallResolved: {
       const v1::CallResolved& resolved = event.call_resolved();
       const std::string who = resolved.expired() ? "nobody, in time" : PrintableLine(resolved.principal());
-      return {Row{.step = event.step(), .verb = "answer", .what = absl::StrCat("call ", PrintableLine(resolved.call_id())), .note = absl::StrCat("by ", who)}};
+      return {Row{.step = event.step(), .verb = "answer", .what = TakeAnswer(resolved), .note = absl::StrCat("by ", who)}};
     }
     case v1::Event::kInputReceived: return {Row{.verb = "input", .what = PrintableLine(PartsText(event.input_received().input()))}};
     case v1::Event::kContextCompacted: {
@@ -105,6 +105,18 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
     case v1::Event::KIND_NOT_SET: return {};  // of a newer server
   }
   return {};
+}
+
+// A call that a person gave other arguments is shown with these from here on.
+std::string RunView::TakeAnswer(const v1::CallResolved& resolved) {
+  const std::string call = absl::StrCat("call ", PrintableLine(resolved.call_id()));
+  if (resolved.answer().has_deny()) return absl::StrCat(call, " denied");
+  if (!resolved.answer().has_allow()) return call;
+  const std::string& arguments = resolved.answer().allow().arguments();
+  if (arguments.empty()) return absl::StrCat(call, " allowed");
+  std::string& text = call_texts_[resolved.call_id()];
+  if (!text.empty()) text = CallText(text.substr(0, text.find(' ')), arguments);  // a tool's name has no space
+  return absl::StrCat(call, " allowed with ", PrintableLine(arguments));
 }
 
 Row RunView::TakeDecision(const v1::Event& event) {
@@ -217,8 +229,18 @@ std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view progr
   for (const v1::WaitingCall& call : run.waiting_calls()) {
     lines.push_back(absl::StrCat("call ", PrintableLine(call.call_id()), " waits for a person until ", FormatClock(FromProto(call.expire_time())), ": ",
                                  PrintableLine(call.text(), 1000)));
-    lines.push_back(absl::StrCat("  ", program, " resolve ", BareRun(run.name()), " ", PrintableLine(call.call_id()),
-                                 "  --run-again, or --result TEXT, or --give-up [--reason WHY]"));
+    const std::string which = absl::StrCat(" ", BareRun(run.name()), " ", PrintableLine(call.call_id()));
+    switch (call.kind()) {
+      case v1::WAIT_KIND_APPROVAL:
+        lines.push_back(absl::StrCat("  ", program, " approve", which, " [--arguments JSON]"));
+        lines.push_back(absl::StrCat("  ", program, " deny", which, " [--reason WHY]"));
+        break;
+      case v1::WAIT_KIND_QUESTION:
+        lines.push_back(absl::StrCat("  ", program, " answer", which, " TEXT"));
+        lines.push_back(absl::StrCat("  ", program, " resolve", which, " --give-up [--reason WHY]"));
+        break;
+      default: lines.push_back(absl::StrCat("  ", program, " resolve", which, "  --run-again, or --result TEXT, or --give-up [--reason WHY]"));
+    }
   }
   return lines;
 }

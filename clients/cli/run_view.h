@@ -37,6 +37,7 @@ class RunView {
 
  private:
   Row TakeDecision(const v1::Event& event);
+  std::string TakeAnswer(const v1::CallResolved& resolved);
   Row TakeCallEnd(const v1::Event& event);
   void TakeCallStart(const v1::Event& event, absl::Time now);
   OpenWork& Open(const std::string& call_id, OpenWork work);

@@ -101,6 +101,12 @@ absl::Status CallNotWaiting(const RunId& run, const CallId& call) {
               {{"run", RunName(run)}, {"call_id", call.ToString()}});
 }
 
+absl::Status AnswerUnfit(const RunId& run, const CallId& call, absl::string_view waits_for, absl::string_view answers) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_ANSWER_UNFIT,
+              absl::StrCat("answer: call ", call.ToString(), " of ", RunName(run), " waits for ", waits_for, "; give ", answers),
+              {{"run", RunName(run)}, {"call_id", call.ToString()}});
+}
+
 absl::Status AgentNotFound(absl::string_view name) {
   return Make(absl::StatusCode::kNotFound, v1::ERROR_REASON_AGENT_NOT_FOUND,
               absl::StrCat("there is no ", name, "; ListAgents (agentctl agents) names those there are"), {{"agent", std::string(name)}});

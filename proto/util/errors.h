@@ -36,6 +36,7 @@ absl::Status ArtifactDamaged(const RunId& run, int32_t number, absl::string_view
 absl::Status OffsetBeyondEnd(const RunId& run, int32_t number, int64_t offset, int64_t bytes);  // OUT_OF_RANGE, INVALID_FIELD
 absl::Status CallNotFound(const RunId& run, const CallId& call);
 absl::Status CallNotWaiting(const RunId& run, const CallId& call);
+absl::Status AnswerUnfit(const RunId& run, const CallId& call, absl::string_view waits_for, absl::string_view answers);
 absl::Status AgentNotFound(absl::string_view name);
 absl::Status AgentExists(absl::string_view name);
 absl::Status RequestIdReused(absl::string_view request_id, const RunId& run);

@@ -25,6 +25,7 @@ struct ToolSpec {
   absl::Duration timeout = absl::Seconds(30);  // of one attempt
   int32_t attempts_max = 1;                    // of an UNSAFE one, the later follow a definite failure or a person's word
   bool reads_artifacts = false;                // what models are told to read on with
+  bool asks_person = false;                    // a person answers its calls, as their `question` asks: the tool itself is never called
   bool local = false;                          // our own, in-process, touches only the store and read-only folders: may run ahead of the disk
   std::string origin = "built in";
 };

@@ -10,20 +10,25 @@
 namespace agentruntime::rpc {
 namespace {
 
+void CheckReason(FieldChecks& checks, absl::string_view field, const std::string& reason) {
+  if (reason.size() > static_cast<size_t>(kCauseBytesMax)) checks.Add(field, absl::StrCat(reason.size(), " bytes are too many; at most ", kCauseBytesMax));
+}
+
 void CheckAnswer(FieldChecks& checks, const v1::CallAnswer& answer) {
   switch (answer.kind_case()) {
     case v1::CallAnswer::kRunAgain: return;
     case v1::CallAnswer::kResult:
       if (answer.result().parts().empty()) return checks.Add("answer.result.parts", "is empty; give what the model is to read");
       return CheckParts(checks, "answer.result.parts", answer.result().parts(), kResultBytesMax);
-    case v1::CallAnswer::kGiveUp:
-      if (answer.give_up().reason().size() > static_cast<size_t>(kCauseBytesMax)) {
-        checks.Add("answer.give_up.reason", absl::StrCat(answer.give_up().reason().size(), " bytes are too many; at most ", kCauseBytesMax));
+    case v1::CallAnswer::kGiveUp: return CheckReason(checks, "answer.give_up.reason", answer.give_up().reason());
+    case v1::CallAnswer::kAllow:
+      // Whether they fit the tool is the runtime's to say.
+      if (static_cast<int64_t>(answer.allow().arguments().size()) > kArgumentsBytesMax) {
+        checks.Add("answer.allow.arguments", absl::StrCat(answer.allow().arguments().size(), " bytes are too many; at most ", kArgumentsBytesMax));
       }
       return;
-    case v1::CallAnswer::kAllow:
-    case v1::CallAnswer::kDeny:
-    case v1::CallAnswer::KIND_NOT_SET: return checks.Add("answer", "is missing; give run_again, result or give_up");
+    case v1::CallAnswer::kDeny: return CheckReason(checks, "answer.deny.reason", answer.deny().reason());
+    case v1::CallAnswer::KIND_NOT_SET: return checks.Add("answer", "is missing; give one of run_again, result, give_up, allow, deny");
   }
 }
 

@@ -56,6 +56,25 @@ void RefuseOutputOnly(FieldChecks& checks, absl::string_view field, const google
   }
 }
 
+// Some of the agent's tools, each once: so there are no more of them.
+void CheckApproveTools(FieldChecks& checks, const std::string& field, const v1::Agent& agent) {
+  if (agent.approve_tools_size() > kToolsPerAgentMax) {
+    return checks.Add(field, absl::StrCat(agent.approve_tools_size(), " tools are too many; at most ", kToolsPerAgentMax));
+  }
+  std::set<std::string> seen;
+  for (int i = 0; i < agent.approve_tools_size(); ++i) {
+    const std::string& tool = agent.approve_tools(i);
+    const std::string path = absl::StrCat(field, "[", i, "]");
+    if (std::find(agent.tools().begin(), agent.tools().end(), tool) == agent.tools().end()) {
+      const std::string nearest = NearestName(tool, agent.tools());
+      checks.Add(path, absl::StrCat("\"", OneLine(tool, 64), "\" is not among the agent's tools",
+                                    nearest.empty() ? "; add it to tools, or leave it out here" : absl::StrCat("; did you mean \"", nearest, "\"?")));
+    } else if (!seen.insert(tool).second) {
+      checks.Add(path, absl::StrCat("\"", tool, "\" is there twice; leave one out"));
+    }
+  }
+}
+
 }  // namespace
 
 RunId CheckRunName(FieldChecks& checks, absl::string_view field, absl::string_view name) {
@@ -192,7 +211,7 @@ void CheckNewRun(FieldChecks& checks, absl::string_view field, const v1::Run& ru
 void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& agent) {
   RefuseOutputOnly(checks, field, agent,
                    {"name", "description", "model", "instructions", "tools", "limits", "model_settings", "on_uncertain_call", "call_wait", "grace_step",
-                    "compaction", "etag"});
+                    "compaction", "approve_tools", "etag"});
   const auto name = ParseAgentName(agent.name());
   if (!name || name->revision != 0) {
     checks.Add(Sub(field, "name"), "is not agents/{agent} with 1-63 characters of [a-z0-9-] that begin with a letter and do not end with \"-\"");
@@ -217,6 +236,7 @@ void CheckAgent(FieldChecks& checks, absl::string_view field, const v1::Agent& a
       }
     }
   }
+  CheckApproveTools(checks, Sub(field, "approve_tools"), agent);
   CheckLimits(checks, Sub(field, "limits"), agent.limits());
   const v1::ModelSettings& settings = agent.model_settings();
   if (settings.has_temperature() && !(settings.temperature() >= 0 && settings.temperature() <= kTemperatureMax)) {

@@ -68,6 +68,7 @@ ExitCode AgentCommand(Session& session, const std::string& name) {
   line("description", PrintableLine(agent->description(), 1000));
   line("model", PrintableLine(agent->model()));
   line("tools", PrintableLine(absl::StrJoin(agent->tools(), ", "), 2000));
+  line("approve tools", PrintableLine(absl::StrJoin(agent->approve_tools(), ", "), 2000));
   line("limits", Limits(agent->limits()));
   if (agent->model_settings().has_temperature()) line("temperature", absl::StrCat(agent->model_settings().temperature()));
   if (agent->model_settings().has_max_output_tokens()) line("output tokens", FormatCount(agent->model_settings().max_output_tokens()));

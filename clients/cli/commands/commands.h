@@ -102,13 +102,17 @@ ExitCode SendCommand(Session& session, const SendOptions& options);
 struct ResolveOptions {
   std::string run;
   std::string call;
-  // Exactly one of three.
+  // Exactly one of five.
   bool run_again = false;
   std::optional<std::string> result;  // text for the model; `-`: all of standard input
   bool give_up = false;
-  std::string reason;  // with give_up
+  bool allow = false;
+  bool deny = false;
+  std::optional<std::string> arguments;  // with allow: JSON instead of the model's; `-`: all of standard input
+  std::string reason;                    // with give_up and deny
   std::string request_id;
 };
+// resolve, approve, deny and answer.
 ExitCode ResolveCommand(Session& session, const ResolveOptions& options);
 
 struct ApplyOptions {

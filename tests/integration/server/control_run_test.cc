@@ -151,11 +151,10 @@ TEST_F(ControlRunTest, ResolveCallRefuses) {
   request.set_name("runs/x");
   request.set_call_id("three");
   request.set_request_id(std::string(129, 'x'));
-  EXPECT_EQ(
-      resolve(),
-      "INVALID_ARGUMENT INVALID_FIELD: name: is not the name of a run, runs/{run} with 26 characters of lower-case base32; take it from CreateRun or "
-      "ListRuns; call_id: is not the id of a call, {step}.{index}, such as 3.2; take it from the run's waiting_calls; answer: is missing; give run_again, "
-      "result or give_up; request_id: is not 1-128 printable ASCII characters; shorten or hash your key");
+  EXPECT_EQ(resolve(),
+            "INVALID_ARGUMENT INVALID_FIELD: name: is not the name of a run, runs/{run} with 26 characters of lower-case base32; take it from CreateRun or "
+            "ListRuns; call_id: is not the id of a call, {step}.{index}, such as 3.2; take it from the run's waiting_calls; answer: is missing; give one of "
+            "run_again, result, give_up, allow, deny; request_id: is not 1-128 printable ASCII characters; shorten or hash your key");
   request.set_name(run.name());
   request.set_call_id("1.1");
   request.clear_request_id();

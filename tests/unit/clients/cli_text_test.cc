@@ -55,6 +55,23 @@ TEST(RunTextTest, ACallThatWaitsComesWithTheCommandThatAnswersIt) {
   EXPECT_EQ(lines[1], "  .run/bin/agentctl --server 127.0.0.1:1 resolve 01abc 3.2  --run-again, or --result TEXT, or --give-up [--reason WHY]");
 }
 
+TEST(RunTextTest, EachKindOfWaitHasItsCommands) {
+  v1::Run run;
+  run.set_name("runs/01abc");
+  v1::WaitingCall& call = *run.add_waiting_calls();
+  call.set_call_id("1.1");
+  call.set_kind(v1::WAIT_KIND_APPROVAL);
+  std::vector<std::string> lines = HowToAnswer(run, "agentctl");
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[1], "  agentctl approve 01abc 1.1 [--arguments JSON]");
+  EXPECT_EQ(lines[2], "  agentctl deny 01abc 1.1 [--reason WHY]");
+  call.set_kind(v1::WAIT_KIND_QUESTION);
+  lines = HowToAnswer(run, "agentctl");
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[1], "  agentctl answer 01abc 1.1 TEXT");
+  EXPECT_EQ(lines[2], "  agentctl resolve 01abc 1.1 --give-up [--reason WHY]");
+}
+
 TEST(ProgramTextTest, IsWhatAPersonTypesToReachTheSameServer) {
   EXPECT_EQ(ProgramText("agentctl", "127.0.0.1:7070", ""), "agentctl");
   EXPECT_EQ(ProgramText("", "127.0.0.1:7070", ""), "agentctl");

@@ -145,7 +145,7 @@ TEST_F(AskTest, GivingUpReportsToTheModel) {
   journal.AddAll(FactsOfAnswer(Call(journal), Say(GiveUp("the log is gone"))));
   EXPECT_EQ(Call(journal).finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
   EXPECT_THAT(Call(journal).finished->call_finished().result(0).text(), ::testing::HasSubstr("the log is gone"));
-  EXPECT_EQ(CheckResolve(journal.state, {1, 1}, RunAgain()).code(), absl::StatusCode::kFailedPrecondition) << "the first answer counts";
+  EXPECT_EQ(CheckResolve(journal.state, *plan, {1, 1}, RunAgain()).code(), absl::StatusCode::kFailedPrecondition) << "the first answer counts";
 }
 
 TEST_F(AskTest, AWaitThatExpiresTakesItsDefault) {
@@ -167,7 +167,7 @@ TEST_F(AskTest, ACancelSettlesWhatWaits) {
   journal.Settle(*plan);
   EXPECT_EQ(journal.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_CANCELLED);
   EXPECT_EQ(Call(journal).finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
-  EXPECT_FALSE(CheckResolve(journal.state, {1, 1}, RunAgain()).ok());
+  EXPECT_FALSE(CheckResolve(journal.state, *plan, {1, 1}, RunAgain()).ok());
 }
 
 TEST_F(AskTest, ANewEpochLeavesAWaitingCallWaiting) {
@@ -177,30 +177,30 @@ TEST_F(AskTest, ANewEpochLeavesAWaitingCallWaiting) {
   journal.Settle(*plan);
   EXPECT_EQ(journal.events.back()->run_started().cause(), v1::START_CAUSE_RECOVERED);
   EXPECT_EQ(journal.state.phase, v1::RUN_STATE_WAITING);
-  EXPECT_TRUE(CheckResolve(journal.state, {1, 1}, RunAgain()).ok());
+  EXPECT_TRUE(CheckResolve(journal.state, *plan, {1, 1}, RunAgain()).ok());
 }
 
 TEST_F(AskTest, CallsThatDoNotExistOrDoNotWaitAreNamed) {
   Journal journal;
   Ask(journal, {{"unsafe", "{}"}});
-  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 2}, RunAgain())), v1::ERROR_REASON_CALL_NOT_FOUND);
-  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {2, 1}, RunAgain())), v1::ERROR_REASON_CALL_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, *plan, {1, 2}, RunAgain())), v1::ERROR_REASON_CALL_NOT_FOUND);
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, *plan, {2, 1}, RunAgain())), v1::ERROR_REASON_CALL_NOT_FOUND);
   journal.AddAll(FactsOfAnswer(Call(journal), Say(RunAgain())));
-  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 1}, RunAgain())), v1::ERROR_REASON_CALL_NOT_WAITING);
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, *plan, {1, 1}, RunAgain())), v1::ERROR_REASON_CALL_NOT_WAITING);
 }
 
 TEST_F(AskTest, RunAgainEndsAtTheJournalsBound) {
   Journal journal;
   Ask(journal, {{"unsafe", "{}"}});
-  while (CheckResolve(journal.state, {1, 1}, RunAgain()).ok()) {
+  while (CheckResolve(journal.state, *plan, {1, 1}, RunAgain()).ok()) {
     journal.AddAll(FactsOfAnswer(Call(journal), Say(RunAgain())));
     journal.Settle(*plan);
     End(journal, 1, ToolUnknown{"the connection was lost"});
     journal.Settle(*plan);
     ASSERT_LT(journal.state.last_sequence, kEventsMax);
   }
-  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, {1, 1}, RunAgain())), v1::ERROR_REASON_JOURNAL_FULL);
-  EXPECT_TRUE(CheckResolve(journal.state, {1, 1}, GiveUp("")).ok());
+  EXPECT_EQ(ReasonOf(CheckResolve(journal.state, *plan, {1, 1}, RunAgain())), v1::ERROR_REASON_JOURNAL_FULL);
+  EXPECT_TRUE(CheckResolve(journal.state, *plan, {1, 1}, GiveUp("")).ok());
 }
 
 TEST_F(AskTest, TwoCallsWaitEachForItsOwnAnswer) {

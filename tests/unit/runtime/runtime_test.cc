@@ -8,6 +8,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agentruntime/v1/run_service.pb.h"
 #include "proto/util/errors.h"
@@ -485,7 +486,7 @@ TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
       co_await Forever();
       co_return ModelError("INTERRUPTED", false);
     }
-    co_return request.step <= 20 ? Calls({{"count", "{}"}}) : Answer("done");
+    co_return request.step <= 20 ? Calls({{"count", absl::StrCat(R"({"n":)", request.step, "}")}}) : Answer("done");
   };
   const auto count = [&calls] {
     return std::make_shared<FakeTool>("count", v1::SIDE_EFFECT_UNSAFE, [&calls](ToolRequest, ProgressSink&) {

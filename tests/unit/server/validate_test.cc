@@ -152,6 +152,7 @@ TEST(ValidateTest, PageSizes) {
 TEST(ValidateTest, AGoodAgentPasses) {
   v1::Agent agent = GoodAgent();
   agent.add_tools("search_docs");
+  agent.add_approve_tools("search_docs");
   agent.mutable_model_settings()->set_temperature(2);
   agent.mutable_model_settings()->set_max_output_tokens(1);
   agent.set_etag("x");
@@ -180,6 +181,18 @@ TEST(ValidateTest, EveryWrongFieldOfAnAgentIsNamed) {
                   "agent.tools[2]: \"t\" is there twice; leave one out", "agent.model_settings.temperature: -0.5 is not in 0 to 2",
                   "agent.model_settings.max_output_tokens: 0 is below 1", "agent.on_uncertain_call: 9 is not an UncertainCallAction",
                   "agent.compaction: 9 is not a CompactionStrategy"));
+}
+
+TEST(ValidateTest, ToolsToApproveAreSomeOfTheAgentsTools) {
+  v1::Agent agent = GoodAgent();
+  for (const char* tool : {"charge", "refund"}) agent.add_tools(tool);
+  for (const char* tool : {"refund", "chrage", "refund", "search"}) agent.add_approve_tools(tool);
+  EXPECT_THAT(CheckAgent(agent), ElementsAre("agent.approve_tools[1]: \"chrage\" is not among the agent's tools; did you mean \"charge\"?",
+                                             "agent.approve_tools[2]: \"refund\" is there twice; leave one out",
+                                             "agent.approve_tools[3]: \"search\" is not among the agent's tools; add it to tools, or leave it out here"));
+  agent.clear_approve_tools();
+  for (int i = 0; i <= kToolsPerAgentMax; ++i) agent.add_approve_tools("charge");
+  EXPECT_THAT(CheckAgent(agent), ElementsAre("agent.approve_tools: 129 tools are too many; at most 128"));
 }
 
 TEST(JsonTextTest, TakesJsonOnly) {
