@@ -87,6 +87,12 @@ std::optional<v1::Stop> LimitBeforeDecision(const RunState& state, const RunPlan
                      absl::StrCat("the model decided ", state.usage.steps() == 1 ? "once" : absl::StrCat(state.usage.steps(), " times"),
                                   " without an answer, the limit is ", limits.max_steps()));
   }
+  // Runs that are older than this limit have none.
+  if (limits.has_max_repeats() && state.repeats >= limits.max_repeats()) {
+    return LimitStop(
+        v1::STOP_REASON_LOOP_DETECTED, "max_repeats", limits.max_repeats(), state.repeats,
+        absl::StrCat("the model asked for the same calls and read the same results ", state.repeats, " times in a row, the limit is ", limits.max_repeats()));
+  }
   return std::nullopt;
 }
 

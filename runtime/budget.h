@@ -12,7 +12,7 @@
 
 namespace agentruntime {
 
-// The first limit that leaves no room for another decision: money, tokens, tool calls, steps. The plan has a model.
+// The first limit that leaves no room for another decision: money, tokens, tool calls, steps, repeats. The plan has a model.
 // Where the agent has a grace step the budgets of tokens and money are met a little earlier, so that there is room for it: for a prompt as it is now and
 // kGraceOutputTokensMin. The first decision of a leg needs no such room. What is met once stays met until a resume.
 std::optional<v1::Stop> LimitBeforeDecision(const RunState& state, const RunPlan& plan);

@@ -50,6 +50,7 @@ int64_t ValueOf(const v1::Limits& limits, const v1::Limits& present, const std::
   if (limit == "max_steps") return limits.has_max_steps() ? limits.max_steps() : present.max_steps();
   if (limit == "max_tool_calls") return limits.has_max_tool_calls() ? limits.max_tool_calls() : present.max_tool_calls();
   if (limit == "max_tokens") return limits.has_max_tokens() ? limits.max_tokens() : present.max_tokens();
+  if (limit == "max_repeats") return limits.has_max_repeats() ? limits.max_repeats() : present.max_repeats();
   if (limit == "max_cost_micros") return limits.has_max_cost_micros() ? limits.max_cost_micros() : present.max_cost_micros();
   return absl::ToInt64Milliseconds(FromProto(limits.has_timeout() ? limits.timeout() : present.timeout()));
 }
@@ -64,6 +65,7 @@ absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::o
   if (stop.limit().limit() == "deadline") {
     return deadline && *deadline > absl::FromUnixMillis(stop.limit().count()) ? absl::OkStatus() : DeadlineNotRaised(state.id);
   }
+  if (stop.reason() == v1::STOP_REASON_LOOP_DETECTED && !input.empty()) return absl::OkStatus();
   if (stop.has_limit() && ValueOf(limits, state.limits, stop.limit().limit()) <= stop.limit().count()) return LimitNotRaised(state.id, stop.limit());
   return absl::OkStatus();
 }

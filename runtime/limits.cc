@@ -20,6 +20,7 @@ std::vector<FieldViolation> AboveMaximum(const v1::Limits& limits, const v1::Lim
   check("max_tool_calls", limits.max_tool_calls() > maximum.max_tool_calls(), limits.max_tool_calls(), maximum.max_tool_calls());
   check("max_tokens", limits.max_tokens() > maximum.max_tokens(), limits.max_tokens(), maximum.max_tokens());
   check("max_cost_micros", limits.max_cost_micros() > maximum.max_cost_micros(), limits.max_cost_micros(), maximum.max_cost_micros());
+  check("max_repeats", limits.max_repeats() > maximum.max_repeats(), limits.max_repeats(), maximum.max_repeats());
   const absl::Duration timeout = FromProto(limits.timeout());
   const absl::Duration timeout_max = FromProto(maximum.timeout());
   check("timeout", timeout > timeout_max, absl::FormatDuration(timeout), absl::FormatDuration(timeout_max));

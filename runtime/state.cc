@@ -1,6 +1,7 @@
 #include "runtime/state.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "proto/base/planted_bug.h"
@@ -8,6 +9,7 @@
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "runtime/context.h"
+#include "runtime/repeats.h"
 #include "runtime/shortening.h"
 
 namespace agentruntime {
@@ -93,6 +95,7 @@ void ApplyForked(RunState& state, const EventPtr& event) {
   state.stopped = nullptr;
   state.start_time.reset();
   state.seen_requests = {};
+  state.repeats = 0;
 }
 
 // Attempts that an earlier epoch left open: repeatable ones are ready again, the model's reservation is booked, UNSAFE calls are uncertain.
@@ -208,8 +211,19 @@ void ApplyCallFailed(RunState& state, const EventPtr& event) {
 
 // A decision counts as invalid if all its calls ended in errors before any was attempted, or put to a person.
 bool IsInvalid(const StepState& step) {
-  return std::all_of(step.calls.begin(), step.calls.end(),
-                     [](const CallState& call) { return call.attempts == 0 && call.finished->call_finished().outcome() == v1::CALL_OUTCOME_ERROR; });
+  return std::all_of(step.calls.begin(), step.calls.end(), [](const CallState& call) {
+    return call.attempts == 0 && call.waiting == nullptr && call.finished->call_finished().outcome() == v1::CALL_OUTCOME_ERROR;
+  });
+}
+
+// Of the step that was just settled, against the one before it. What was said between them breaks the row. A grace step, whose calls are not run, is no part
+// of it: the limit that it answers stays met.
+void CountRepeats(RunState& state) {
+  const auto last = std::find_if(state.history.rbegin(), state.history.rend(), [](const HistoryItem& item) { return std::holds_alternative<StepState>(item); });
+  const auto& step = std::get<StepState>(*last);
+  if (step.number == state.grace_step) return;
+  const auto* const before = std::next(last) == state.history.rend() ? nullptr : std::get_if<StepState>(&*std::next(last));
+  state.repeats = before != nullptr && IsSameStep(step, *before) ? state.repeats + 1 : 1;
 }
 
 void ApplyCallFinished(RunState& state, const EventPtr& event) {
@@ -225,6 +239,7 @@ void ApplyCallFinished(RunState& state, const EventPtr& event) {
   const StepState& step = *state.last_step();
   if (std::all_of(step.calls.begin(), step.calls.end(), [](const CallState& other) { return other.phase == CallPhase::kSettled; })) {
     state.invalid_decisions = IsInvalid(step) ? state.invalid_decisions + 1 : 0;
+    CountRepeats(state);
   }
 }
 
@@ -296,6 +311,7 @@ void ApplyInputReceived(RunState& state, const EventPtr& event) {
   state.history.emplace_back(InputItem{event});
   state.history_bytes += TextBytes(received.input());
   ++state.history_messages;
+  state.repeats = 0;
   Remember(state, received.request_id(), received.request_hash());
 }
 
@@ -321,6 +337,7 @@ void ApplyResumed(RunState& state, const EventPtr& event) {
     state.history.emplace_back(InputItem{event});
     state.history_bytes += TextBytes(resumed.input());
     ++state.history_messages;
+    state.repeats = 0;
   }
   state.model.failures = 0;
   state.model.gave_up = false;

@@ -130,6 +130,7 @@ struct RunState {
   EventPtr stopped;  // the last run_stopped
   Sequence answer_sequence = 0;
   int32_t barren_starts = 0;  // recoveries since the last progress
+  int32_t repeats = 0;        // steps in a row with the same calls and results, the last one counted: what max_repeats counts
   std::optional<absl::Time> start_time;
   std::vector<ArtifactRef> artifacts;  // in the order of their first appearance
   int32_t own_artifacts = 0;           // the last number that the run gave

@@ -34,8 +34,8 @@ struct Next {
 };
 
 // `epoch` is that of this server's store. Tests in this order, and the first that holds decides: start (not before its time), cancel, recoveries, final answer,
-// deadline, timeout, open calls, open model attempt, errors, cost, tokens, tool calls, steps, bounds of the journal, compaction (compaction.h), the model's
-// window; else the model is called. A limit that is met may be met by a grace step (budget.h).
+// deadline, timeout, open calls, open model attempt, errors, cost, tokens, tool calls, steps, loop, bounds of the journal, compaction (compaction.h), the
+// model's window; else the model is called. A limit that is met may be met by a grace step (budget.h).
 Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now);
 
 // The run is live, and this server has not said so yet: `run_started` comes before anything else, commands included. Until then attempts of the server before

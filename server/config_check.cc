@@ -87,6 +87,7 @@ class Checker {
     Range(path + ".max_steps", limits.max_steps(), 1, most.max_steps());
     Range(path + ".max_tool_calls", limits.max_tool_calls(), 0, most.max_tool_calls());
     Range(path + ".max_tokens", limits.max_tokens(), 1, most.max_tokens());
+    Range(path + ".max_repeats", limits.max_repeats(), kMaxRepeatsMinimum, most.max_repeats());
     Range(path + ".timeout", limits.timeout(), absl::Milliseconds(1), FromProto(most.timeout()));
     if (limits.has_max_cost_micros()) Range(path + ".max_cost_micros", limits.max_cost_micros(), 1, most.max_cost_micros());
   }

@@ -44,6 +44,7 @@ void FillLimits(config::v1::LimitsConfig& limits) {
   defaults.set_max_steps(std::min(defaults.max_steps(), maxima.max_steps()));
   defaults.set_max_tool_calls(std::min(defaults.max_tool_calls(), maxima.max_tool_calls()));
   defaults.set_max_tokens(std::min(defaults.max_tokens(), maxima.max_tokens()));
+  defaults.set_max_repeats(std::min(defaults.max_repeats(), maxima.max_repeats()));
   if (FromProto(maxima.timeout()) < FromProto(defaults.timeout())) *defaults.mutable_timeout() = maxima.timeout();
   // A duration is replaced, not merged: its seconds and nanos belong together.
   if (limits.maxima().has_timeout()) *maxima.mutable_timeout() = limits.maxima().timeout();

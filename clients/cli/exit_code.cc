@@ -13,7 +13,8 @@ ExitCode ExitCodeOf(const v1::Run& run) {
     case v1::STOP_REASON_MAX_TOOL_CALLS:
     case v1::STOP_REASON_TIMEOUT:
     case v1::STOP_REASON_TOKEN_BUDGET:
-    case v1::STOP_REASON_COST_BUDGET: return ExitCode::kStoppedByLimit;
+    case v1::STOP_REASON_COST_BUDGET:
+    case v1::STOP_REASON_LOOP_DETECTED: return ExitCode::kStoppedByLimit;
     case v1::STOP_REASON_CANCELLED: return ExitCode::kCancelled;
     case v1::STOP_REASON_ERROR:
     case v1::STOP_REASON_UNSPECIFIED:

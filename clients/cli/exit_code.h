@@ -10,7 +10,7 @@ enum class ExitCode {
   kAnswered = 0,        // FINAL_ANSWER; of commands without a run: done
   kRefused = 1,         // the server said no; or standard output cannot be written
   kUsage = 2,           // the command line or a file is wrong; nothing was sent, or nothing was changed
-  kStoppedByLimit = 3,  // MAX_STEPS, MAX_TOOL_CALLS, TIMEOUT, TOKEN_BUDGET, COST_BUDGET
+  kStoppedByLimit = 3,  // MAX_STEPS, MAX_TOOL_CALLS, TIMEOUT, TOKEN_BUDGET, COST_BUDGET, LOOP_DETECTED
   kFailed = 4,          // ERROR
   kCancelled = 5,       // CANCELLED
   kWaiting = 6,         // a person must act first

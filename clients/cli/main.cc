@@ -71,6 +71,7 @@ void AddLimits(CLI::App& command, LimitOptions& limits) {
   command.add_option("--max-tokens", limits.max_tokens, "Tokens read and written at most");
   command.add_option_function<std::string>(
       "--max-cost", [&limits](const std::string& text) { limits.max_cost_micros = ToMicros(text); }, "Money at most, in the server's currency, such as 0.25");
+  command.add_option("--max-repeats", limits.max_repeats, "Steps in a row with the same calls and results at most");
   command.add_option_function<std::string>(
       "--timeout", [&limits](const std::string& text) { limits.timeout = ToDuration(text); }, "Active time at most, such as 2m");
 }

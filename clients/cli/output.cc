@@ -83,6 +83,7 @@ std::string InWordsOfOptions(absl::string_view message) {
                                                                                               {"limits.max_tool_calls", "--max-tool-calls"},
                                                                                               {"limits.max_tokens", "--max-tokens"},
                                                                                               {"limits.max_cost_micros", "--max-cost"},
+                                                                                              {"limits.max_repeats", "--max-repeats"},
                                                                                               {"limits.timeout", "--timeout"},
                                                                                               {"deadline", "--deadline"},
                                                                                               {"priority", "--priority"},

@@ -28,6 +28,7 @@ std::string LimitsText(const v1::Limits& limits) {
   if (limits.has_max_tool_calls()) parts.push_back(absl::StrCat("max_tool_calls ", FormatCount(limits.max_tool_calls())));
   if (limits.has_max_tokens()) parts.push_back(absl::StrCat("max_tokens ", FormatCount(limits.max_tokens())));
   if (limits.has_max_cost_micros()) parts.push_back(absl::StrCat("max_cost ", FormatMicros(limits.max_cost_micros())));
+  if (limits.has_max_repeats()) parts.push_back(absl::StrCat("max_repeats ", FormatCount(limits.max_repeats())));
   if (limits.has_timeout()) parts.push_back(absl::StrCat("timeout ", FormatLimit(FromProto(limits.timeout()))));
   return absl::StrJoin(parts, ", ");
 }
@@ -220,6 +221,7 @@ std::string HowToResume(const v1::Run& run, absl::string_view program) {
   if (hit.limit() == "max_tool_calls") absl::StrAppend(&command, " --max-tool-calls ", more);
   if (hit.limit() == "max_tokens") absl::StrAppend(&command, " --max-tokens ", more);
   if (hit.limit() == "max_cost_micros") absl::StrAppend(&command, " --max-cost ", FormatMicros(more));
+  if (hit.limit() == "max_repeats") absl::StrAppend(&command, " --max-repeats ", more);
   if (hit.limit() == "timeout") absl::StrAppend(&command, " --timeout ", FormatLimit(absl::Milliseconds(more)));
   return command;
 }

@@ -208,7 +208,9 @@ absl::Status DeadlineNotRaised(const RunId& run) {
 absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_LIMIT_NOT_RAISED,
               absl::StrCat("limits.", limit.limit(), ": ", RunName(run), " was stopped by it at ", limit.count(), "; raise it above ", limit.count(),
-                           limit.limit() == "timeout" ? " ms" : ""),
+                           limit.limit() == "timeout"       ? " ms"
+                           : limit.limit() == "max_repeats" ? ", or give input that breaks the repetition"
+                                                            : ""),
               {{"run", RunName(run)}, {"limit", limit.limit()}, {"value", absl::StrCat(limit.value())}, {"count", absl::StrCat(limit.count())}});
 }
 

@@ -70,6 +70,9 @@ inline constexpr int64_t kMaxTokensDefault = 1'000'000;
 inline constexpr int64_t kMaxTokensMaximum = 1'000'000'000;
 inline constexpr int64_t kMaxCostMicrosMaximum = 1'000'000'000'000'000;  // 1,000,000,000 of the currency
 inline constexpr int64_t kPriceMicrosMax = 1'000'000'000'000;            // for a million tokens: 1,000,000 of the currency
+inline constexpr int32_t kMaxRepeatsDefault = 10;
+inline constexpr int32_t kMaxRepeatsMinimum = 2;
+inline constexpr int32_t kMaxRepeatsMaximum = 10'000;
 inline constexpr absl::Duration kTimeoutDefault = absl::Minutes(10);
 inline constexpr absl::Duration kTimeoutMaximum = absl::Hours(30 * 24);
 

@@ -182,6 +182,7 @@ void CheckLimits(FieldChecks& checks, absl::string_view field, const v1::Limits&
   if (limits.has_max_tool_calls()) CheckLeast(checks, Sub(field, "max_tool_calls"), limits.max_tool_calls(), 0);
   if (limits.has_max_tokens()) CheckLeast(checks, Sub(field, "max_tokens"), limits.max_tokens(), 1);
   if (limits.has_max_cost_micros()) CheckLeast(checks, Sub(field, "max_cost_micros"), limits.max_cost_micros(), 1);
+  if (limits.has_max_repeats()) CheckLeast(checks, Sub(field, "max_repeats"), limits.max_repeats(), kMaxRepeatsMinimum);
   if (limits.has_timeout()) CheckDuration(checks, Sub(field, "timeout"), limits.timeout(), absl::Milliseconds(1), absl::InfiniteDuration());
 }
 

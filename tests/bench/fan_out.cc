@@ -101,9 +101,9 @@ void FanOut(const Setting& setting, Report& report) {
   const int steps = setting.quick ? 3 : 10;
   const auto server = StartAgentd({.program = setting.agentd(),
                                    .folder = setting.Folder("fan_out"),
-                                   .script = absl::StrCat(R"({"steps": [{"delay": "12s", "calls": [{"tool": "tool", "arguments": {"expression": "6*7"}}]},
+                                   .script = absl::StrCat(R"({"steps": [{"delay": "12s", "calls": [{"tool": "tool", "arguments": {"expression": "6*{step}"}}]},
                                        {"repeat": )",
-                                                          steps, R"(, "delay": "2s", "calls": [{"tool": "tool", "arguments": {"expression": "6*7"}}]},
+                                                          steps, R"(, "delay": "2s", "calls": [{"tool": "tool", "arguments": {"expression": "6*{step}"}}]},
                                        {"delay": "2s", "text": "Done."}]})"),
                                    .agent_settings = "limits: {max_steps: 100, max_tool_calls: 100}\n"});
   Shared shared;

@@ -21,8 +21,8 @@ void Measure(const Setting& setting, Report& report, int runs, int steps, absl::
   const std::string wait = absl::FormatDuration(delay);
   std::string waits = absl::StrCat(R"({"delay": ")", wait, R"(", "text": "Done."})");
   if (steps > 1) {
-    waits =
-        absl::StrCat(R"({"repeat": )", steps - 1, R"(, "delay": ")", wait, R"(", "calls": [{"tool": "tool", "arguments": {"expression": "6*7"}}]}, )", waits);
+    waits = absl::StrCat(R"({"repeat": )", steps - 1, R"(, "delay": ")", wait, R"(", "calls": [{"tool": "tool", "arguments": {"expression": "6*{step}"}}]}, )",
+                         waits);
   }
   const auto server =
       StartAgentd({.program = setting.agentd(),

@@ -38,7 +38,7 @@ class ClockTest : public ::testing::TestWithParam<Case> {
   ClockTest() {
     server_.Write("script.json", R"({"rules": [
       {"input_contains": "hang", "steps": [{"delay": "30m", "text": ["late"]}]},
-      {"input_contains": "", "steps": [{"repeat": 20, "delay": "100ms", "calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}]},
+      {"input_contains": "", "steps": [{"repeat": 20, "delay": "100ms", "calls": [{"tool": "calculator", "arguments": {"expression": "{step}+1"}}]},
                                        {"text": ["done"]}]}]})");
     const int file = open(server_.File("shift").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     EXPECT_EQ(ftruncate(file, sizeof(std::atomic<int64_t>)), 0);

@@ -34,7 +34,7 @@ void Configure(TestServer& server, int64_t steps) {
   server.Write("script.json", absl::StrCat(R"({"rules": [
     {"input_contains": "hang", "steps": [{"delay": "30m", "text": ["late"]}]},
     {"input_contains": "", "steps": [{"repeat": )",
-                                           steps, R"(, "calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}]}, {"text": [")",
+                                           steps, R"(, "calls": [{"tool": "calculator", "arguments": {"expression": "{step}+1"}}]}, {"text": [")",
                                            std::string(200, 'x'), R"("]}]}]})"));
 }
 

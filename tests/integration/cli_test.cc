@@ -28,8 +28,8 @@ using ::testing::StartsWith;
 constexpr char kScript[] = R"({"rules": [
   {"input_contains": "hang", "steps": [{"delay": "30m", "text": ["late"]}]},
   {"input_contains": "fail", "steps": [{"errors": [{"reason": "MODEL_REFUSED", "message": "\u001b[31mnot allowed", "retryable": false}], "text": "never"}]},
-  {"input_contains": "loop", "steps": [{"repeat": 1000, "calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}]}]},
-  {"input_contains": "long", "steps": [{"repeat": 20, "delay": "50ms", "calls": [{"tool": "calculator", "arguments": {"expression": "2*3"}}]}, {"text": "done"}]},
+  {"input_contains": "loop", "steps": [{"repeat": 1000, "calls": [{"tool": "calculator", "arguments": {"expression": "{step}+1"}}]}]},
+  {"input_contains": "long", "steps": [{"repeat": 20, "delay": "50ms", "calls": [{"tool": "calculator", "arguments": {"expression": "2*{step}"}}]}, {"text": "done"}]},
   {"input_contains": "slow", "steps": [{"chunk_delay": "300ms", "text": ["streamed ", "answer ", "of four ", "chunks"]}]},
   {"steps": [{"calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}], "usage": {"input_tokens": 1200, "output_tokens": 30}},
              {"text": "It is 2.", "usage": {"input_tokens": 4, "output_tokens": 5}}]}

@@ -47,8 +47,8 @@ tools: [calculator]
 constexpr char kScript[] = R"({"rules": [
   {"input_contains": "hang", "steps": [{"delay": "30m", "text": ["late"]}]},
   {"input_contains": "pause", "steps": [{"delay": "1s", "text": ["later"]}]},
-  {"input_contains": "loop", "steps": [{"repeat": 1000, "calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}]}]},
-  {"input_contains": "long", "steps": [{"repeat": 20, "delay": "20ms", "calls": [{"tool": "calculator", "arguments": {"expression": "2*3"}}]},
+  {"input_contains": "loop", "steps": [{"repeat": 1000, "calls": [{"tool": "calculator", "arguments": {"expression": "{step}+1"}}]}]},
+  {"input_contains": "long", "steps": [{"repeat": 20, "delay": "20ms", "calls": [{"tool": "calculator", "arguments": {"expression": "2*{step}"}}]},
                                        {"text": ["done"]}]},
   {"input_contains": "", "steps": [{"calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}]}, {"text": ["It ", "is 2."]}]}
 ]})";

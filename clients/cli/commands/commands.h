@@ -19,9 +19,10 @@ struct LimitOptions {
   std::optional<int32_t> max_tool_calls;
   std::optional<int64_t> max_tokens;
   std::optional<int64_t> max_cost_micros;
+  std::optional<int32_t> max_repeats;
   std::optional<absl::Duration> timeout;
 
-  bool any() const { return max_steps || max_tool_calls || max_tokens || max_cost_micros || timeout; }
+  bool any() const { return max_steps || max_tool_calls || max_tokens || max_cost_micros || max_repeats || timeout; }
 };
 
 struct RunOptions {

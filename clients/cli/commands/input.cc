@@ -53,6 +53,7 @@ void SetLimits(const LimitOptions& options, v1::Limits& limits) {
   if (options.max_tool_calls) limits.set_max_tool_calls(*options.max_tool_calls);
   if (options.max_tokens) limits.set_max_tokens(*options.max_tokens);
   if (options.max_cost_micros) limits.set_max_cost_micros(*options.max_cost_micros);
+  if (options.max_repeats) limits.set_max_repeats(*options.max_repeats);
   if (options.timeout) *limits.mutable_timeout() = ToProto(*options.timeout);
 }
 

@@ -18,7 +18,8 @@ models: [{name: script, scripted: {file: script.json}}]
 tools: [{name: read_doc, read_doc: {folder: docs}}]
 agents: [tester.yaml]
 )");
-    server.Write("tester.yaml", absl::StrCat("name: tester\nmodel: script\ntools: [read_doc]\nlimits: {max_steps: 100}\ncompaction: ", GetParam(), "\n"));
+    server.Write("tester.yaml",
+                 absl::StrCat("name: tester\nmodel: script\ntools: [read_doc]\nlimits: {max_steps: 100, max_repeats: 100}\ncompaction: ", GetParam(), "\n"));
     server.Write("script.json", R"({"context_tokens": 8192, "rules": [{"input_contains": "", "steps": [
       {"repeat": 30, "usage": {"input_tokens": 10, "output_tokens": 5}, "calls": [{"tool": "read_doc", "arguments": {"path": "a.md"}}]},
       {"text": ["done"]}]}]})");

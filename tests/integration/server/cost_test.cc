@@ -20,7 +20,7 @@ agents: [tester.yaml, unpriced.yaml]
     server.Write("unpriced.yaml", "name: unpriced\nmodel: unpriced\n");
     server.Write("priced.json", R"({"rules": [
       {"input_contains": "loop", "steps": [{"repeat": 1000, "usage": {"input_tokens": 100, "output_tokens": 50},
-                                            "calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}]}]},
+                                            "calls": [{"tool": "calculator", "arguments": {"expression": "{step}+1"}}]}]},
       {"input_contains": "", "steps": [{"usage": {"input_tokens": 100, "output_tokens": 50}, "text": ["ok"]}]}]})");
     server.Start();
     ASSERT_TRUE(server.running());

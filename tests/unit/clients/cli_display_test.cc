@@ -90,6 +90,7 @@ TEST(PlainDisplayTest, NamesTheLimitToRaise) {
   EXPECT_EQ(how(R"(limit: "max_tool_calls" value: 0 count: 0)"), "agentctl resume x --max-tool-calls 2");
   EXPECT_EQ(how(R"(limit: "max_tokens" value: 100 count: 130)"), "agentctl resume x --max-tokens 260");
   EXPECT_EQ(how(R"(limit: "max_cost_micros" value: 1000000 count: 1250000)"), "agentctl resume x --max-cost 2.50");
+  EXPECT_EQ(how(R"(limit: "max_repeats" value: 10 count: 10)"), "agentctl resume x --max-repeats 20");
   EXPECT_EQ(how(R"(limit: "timeout" value: 60000 count: 60010)"), "agentctl resume x --timeout 2m0.02s");
 }
 

@@ -20,6 +20,7 @@ TEST(ExitCodeTest, SaysHowARunStopped) {
   EXPECT_EQ(ExitCodeOf(Stopped(v1::STOP_REASON_TIMEOUT)), ExitCode::kStoppedByLimit);
   EXPECT_EQ(ExitCodeOf(Stopped(v1::STOP_REASON_TOKEN_BUDGET)), ExitCode::kStoppedByLimit);
   EXPECT_EQ(ExitCodeOf(Stopped(v1::STOP_REASON_COST_BUDGET)), ExitCode::kStoppedByLimit);
+  EXPECT_EQ(ExitCodeOf(Stopped(v1::STOP_REASON_LOOP_DETECTED)), ExitCode::kStoppedByLimit);
   EXPECT_EQ(ExitCodeOf(Stopped(v1::STOP_REASON_ERROR)), ExitCode::kFailed);
   EXPECT_EQ(ExitCodeOf(Stopped(v1::STOP_REASON_CANCELLED)), ExitCode::kCancelled);
   EXPECT_EQ(ExitCodeOf(Stopped(static_cast<v1::StopReason>(99))), ExitCode::kFailed);

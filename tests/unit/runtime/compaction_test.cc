@@ -41,6 +41,7 @@ class CompactionTest : public ::testing::Test {
     limits.set_max_steps(1'000);
     limits.set_max_tool_calls(1'000);
     limits.set_max_tokens(tokens);
+    limits.set_max_repeats(1'000);  // its steps are all the same
     return limits;
   }
 

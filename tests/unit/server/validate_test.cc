@@ -63,6 +63,7 @@ TEST(ValidateTest, EveryWrongFieldIsNamedAtOnce) {
   run.mutable_limits()->set_max_tool_calls(-1);
   run.mutable_limits()->set_max_tokens(0);
   run.mutable_limits()->set_max_cost_micros(0);
+  run.mutable_limits()->set_max_repeats(1);
   *run.mutable_limits()->mutable_timeout() = ToProto(absl::Microseconds(999));
   run.set_name("runs/x");
   run.set_state(v1::RUN_STATE_STOPPED);
@@ -72,8 +73,8 @@ TEST(ValidateTest, EveryWrongFieldIsNamedAtOnce) {
               ElementsAre("run.name: is set by the server; leave it out", "run.state: is set by the server; leave it out",
                           "run.agent: is not the name of an agent, agents/{agent} or agents/{agent}/revisions/{revision}; take it from ListAgents",
                           "run.input: give at least one text", "run.limits.max_steps: 0 is below 1", "run.limits.max_tool_calls: -1 is below 0",
-                          "run.limits.max_tokens: 0 is below 1", "run.limits.max_cost_micros: 0 is below 1", "run.limits.timeout: 999us is below 1ms",
-                          "run.labels: key \"Bad\" is not 1-63 characters of [a-z0-9_.-/] that begin with a letter",
+                          "run.limits.max_tokens: 0 is below 1", "run.limits.max_cost_micros: 0 is below 1", "run.limits.max_repeats: 1 is below 2",
+                          "run.limits.timeout: 999us is below 1ms", "run.labels: key \"Bad\" is not 1-63 characters of [a-z0-9_.-/] that begin with a letter",
                           "run.labels.good: 257 bytes are too many; at most 256"));
 }
 
