@@ -123,6 +123,7 @@ asio::awaitable<void> Stage::Resume(RunId run) {
   if (dice.Chance(0.5)) request.limits.set_max_tool_calls(static_cast<int32_t>(dice.Between(1, 100)));
   if (dice.Chance(0.5)) request.limits.set_max_tokens(dice.Between(1000, 1'000'000));
   if (dice.Chance(0.3)) request.limits.set_max_cost_micros(dice.Between(1'000, 1'000'000));
+  if (dice.Chance(0.3)) request.limits.set_max_repeats(static_cast<int32_t>(dice.Between(2, 12)));
   if (dice.Chance(0.5)) *request.limits.mutable_timeout() = ToProto(dice.Between(absl::Seconds(10), absl::Minutes(4)));
   if (dice.Chance(0.3)) request.input.emplace_back().set_text("go on");
   if (dice.Chance(0.7)) {
@@ -177,27 +178,50 @@ asio::awaitable<void> Stage::Fork(RunId run) {
   }
 }
 
+// Mostly one that fits what is asked.
+v1::CallAnswer Stage::AnyAnswer(v1::WaitKind kind) {
+  Dice& dice = world_.dice;
+  v1::CallAnswer answer;
+  if (dice.Chance(0.1)) kind = v1::WAIT_KIND_UNSPECIFIED;
+  if (dice.Chance(0.2)) {
+    answer.mutable_result()->add_parts()->set_text("it took effect");
+  } else if (kind == v1::WAIT_KIND_QUESTION ? dice.Chance(0.6) : dice.Chance(0.1)) {
+    answer.mutable_result()->add_parts()->set_text("the second one");
+  } else if (kind == v1::WAIT_KIND_APPROVAL || (kind == v1::WAIT_KIND_UNSPECIFIED && dice.Chance(0.5))) {
+    if (dice.Chance(0.3)) {
+      answer.mutable_deny()->set_reason("the dice said so");
+    } else {
+      answer.mutable_allow();
+      if (dice.Chance(0.4)) answer.mutable_allow()->set_arguments(dice.Pick<std::string>({R"({"n":1})", R"({"n":7})", "{}", R"({"n":"x"})"}));
+    }
+  } else if (kind == v1::WAIT_KIND_QUESTION || dice.Chance(0.5)) {
+    answer.mutable_give_up();
+  } else {
+    answer.mutable_run_again();
+  }
+  return answer;
+}
+
 asio::awaitable<void> Stage::Resolve(RunId run) {
   Dice& dice = world_.dice;
   const Known& known = *judge_.Find(run);
   if (known.deleted || known.fold.last_step() == nullptr) co_return;
   ResolveRequest request;
   request.call = CallId{known.fold.last_step()->number, static_cast<int32_t>(dice.Between(1, 3))};
+  v1::WaitKind kind = v1::WAIT_KIND_UNSPECIFIED;
   for (const CallState& call : known.fold.last_step()->calls) {
-    if (call.phase == CallPhase::kWaiting) request.call = call.id;
+    if (call.phase != CallPhase::kWaiting) continue;
+    request.call = call.id;
+    kind = call.waiting->call_waiting().kind();
   }
-  if (dice.Chance(0.4)) {
-    request.answer.mutable_run_again();
-  } else if (dice.Chance(0.5)) {
-    request.answer.mutable_result()->add_parts()->set_text("it took effect");
-  } else {
-    request.answer.mutable_give_up();
-  }
+  request.answer = AnyAnswer(kind);
   if (dice.Chance(0.7)) {
     request.request_id = absl::StrCat("resolve-", ++requests_);
     request.request_hash = request.request_id;
   }
+  const bool edits = !request.answer.allow().arguments().empty();
   auto resolved = co_await Ask<v1::Run>([run, request](Runtime& runtime) { return runtime.ResolveCall(run, request, Caller()); });
+  if (absl::IsInvalidArgument(resolved.status()) && edits) co_return;  // they do not fit the tool
   CheckCode(resolved.status(), "ResolveCall");
   if (!resolved.ok()) co_return;
   ++judge_.counts.acknowledged;
@@ -264,6 +288,7 @@ asio::awaitable<void> Stage::Look(RunId run) {
 
 asio::awaitable<void> Stage::MeddleWith(RunId run) {
   Dice& dice = world_.dice;
+  if (judge_.Find(run)->fold.is_waiting() && dice.Chance(0.6)) co_return co_await Resolve(run);
   const double what = dice.NextDouble();
   if (what < 0.15) {
     auto cancelled = co_await Ask<v1::Run>([run](Runtime& runtime) { return runtime.CancelRun(run, "the dice said so", Caller()); });

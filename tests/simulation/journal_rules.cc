@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/util/time.h"
 
@@ -12,13 +13,31 @@ bool IsUnsafe(v1::SideEffect side_effect) { return side_effect != v1::SIDE_EFFEC
 
 }  // namespace
 
-std::string JournalRules::Add(const v1::Event& event) {
+std::string JournalRules::Add(const v1::Event& event, const std::vector<v1::Agent>& agents) {
+  if (event.has_run_created()) SetAgent(event.run_created().agent(), agents);
+  if (event.has_run_forked()) SetAgent(event.run_forked().agent(), agents);
   std::string broken = Envelope(event);
   if (broken.empty()) broken = Kind(event);
   epoch_ = event.epoch();
   ++counts_[event.kind_case()];
   if (!broken.empty()) absl::StrAppend(&broken, ": ", event.ShortDebugString());
   return broken;
+}
+
+void JournalRules::SetAgent(const std::string& name, const std::vector<v1::Agent>& agents) {
+  approve_.clear();
+  for (const v1::Agent& agent : agents) {
+    if (absl::StartsWith(name, absl::StrCat(agent.name(), "/"))) approve_.insert(agent.approve_tools().begin(), agent.approve_tools().end());
+  }
+}
+
+// Of the step that was just settled. The simulated models write the same arguments in the same way.
+void JournalRules::CountRepeats() {
+  if (grace_step_ == steps_) return;
+  std::string calls;
+  for (const auto& [id, call] : calls_) absl::StrAppend(&calls, call.tool, " ", call.arguments, " ", call.end, "\n");
+  repeats_ = calls == last_calls_ ? repeats_ + 1 : 1;
+  last_calls_ = std::move(calls);
 }
 
 const JournalRules::Call* JournalRules::FindCall(const std::string& call_id) const {
@@ -86,7 +105,8 @@ std::string JournalRules::Created(const v1::Event& event) {
   phase_ = Phase::kQueued;
   limits_ = event.run_created().limits();
   if (event.run_created().has_not_before_time()) not_before_ = FromProto(event.run_created().not_before_time());
-  if (!limits_.has_max_steps() || !limits_.has_max_tool_calls() || !limits_.has_max_tokens() || !limits_.has_timeout()) return "a limit is not set";
+  if (!limits_.has_max_steps() || !limits_.has_max_tool_calls() || !limits_.has_max_tokens() || !limits_.has_max_repeats() || !limits_.has_timeout())
+    return "a limit is not set";
   if (event.run_created().input().empty()) return "there is no input";
   return "";
 }
@@ -99,7 +119,8 @@ std::string JournalRules::Forked(const v1::Event& event) {
   if (!AllSettled()) return "a call is not settled";
   if (steps_ == 0 && event.sequence() != 2) return "more than the input is shared, and no step";
   limits_ = forked.limits();
-  if (!limits_.has_max_steps() || !limits_.has_max_tool_calls() || !limits_.has_max_tokens() || !limits_.has_timeout()) return "a limit is not set";
+  if (!limits_.has_max_steps() || !limits_.has_max_tool_calls() || !limits_.has_max_tokens() || !limits_.has_max_repeats() || !limits_.has_timeout())
+    return "a limit is not set";
   side_effects_ = forked.allow_side_effects();
   phase_ = Phase::kQueued;
   grace_step_ = 0;
@@ -108,6 +129,8 @@ std::string JournalRules::Forked(const v1::Event& event) {
   model_gave_up_ = false;
   finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;
   stop_ = v1::Stop();
+  repeats_ = 0;
+  if (!forked.input().empty()) last_calls_.clear();
   return "";
 }
 
@@ -144,6 +167,7 @@ std::string JournalRules::ModelCalled(const v1::Event& event) {
   if (called.grace_step() && grace_step_ > 0) return "a second grace step in one leg";
   if (steps_ >= limits_.max_steps() + (called.grace_step() ? 1 : 0)) return "over max_steps";
   if (tool_calls_ > limits_.max_tool_calls() && !called.grace_step()) return "over max_tool_calls";
+  if (repeats_ >= limits_.max_repeats() && !called.grace_step()) return "over max_repeats";
   if (tokens_ + called.reserved_tokens() > limits_.max_tokens()) return "over max_tokens";
   if (limits_.has_max_cost_micros() && !called.has_reserved_cost_micros()) return "a budget of money, and nothing reserved";
   if (limits_.has_max_cost_micros() && cost_.value_or(0) + called.reserved_cost_micros() > limits_.max_cost_micros()) return "over max_cost_micros";
@@ -199,6 +223,7 @@ std::string JournalRules::Decided(const v1::Event& event) {
     Call& call = calls_[asked.call_id()];
     if (!call.tool.empty()) return "two calls of one id";
     call.tool = asked.tool();
+    call.arguments = asked.arguments();
     call.ordinal = ++tool_calls_;
     if (asked.call_id() != CallId{steps_, static_cast<int32_t>(calls_.size())}.ToString()) return "a call's id is wrong";
   }
@@ -215,6 +240,9 @@ std::string JournalRules::CallStarted(const v1::CallStarted& started) {
   if (grace_step_ == steps_) return "a call of a grace step is started";
   if (!side_effects_ && started.side_effect() != v1::SIDE_EFFECT_READ_ONLY) return "a fork calls a tool that changes something, without leave";
   if (call.at != Call::At::kReady) return "the call is not ready";
+  if (needs_word(call.tool) && !call.allowed) return "a call is started that nobody allowed";
+  if (call.tool == kAskPerson) return "a question is put to its tool";
+  if (started.arguments() != (call.given ? call.arguments : "")) return "not the arguments that it was allowed with";
   if (started.attempt() != call.attempts + 1) return absl::StrCat("attempt ", started.attempt(), " after ", call.attempts);
   if (call.ordinal > limits_.max_tool_calls() && call.attempts == 0) return "over max_tool_calls";
   if (IsUnsafe(started.side_effect()) && call.attempts > 0 && !call.may_repeat) return "an UNSAFE call is repeated although it may have taken effect";
@@ -237,12 +265,28 @@ std::string JournalRules::CallFailed(const v1::CallFailed& failed) {
   return "";
 }
 
+std::string JournalRules::Waits(const v1::CallWaiting& waiting, const Call& call) const {
+  if (waiting.kind() == v1::WAIT_KIND_UNCERTAIN) return call.at == Call::At::kUncertain ? "" : "no such call is uncertain";
+  if (call.at != Call::At::kReady || call.attempts > 0 || call.allowed) return "nobody's word comes before it now";
+  if (cancelling_) return "the run was cancelled";
+  if (call.ordinal > limits_.max_tool_calls()) return "over max_tool_calls";
+  if (grace_step_ == steps_) return "a call of a grace step";
+  if (waiting.kind() == v1::WAIT_KIND_QUESTION) return call.tool == kAskPerson ? "" : "its tool asks nobody";
+  if (waiting.kind() != v1::WAIT_KIND_APPROVAL) return "it does not say what for";
+  if (!needs_word(call.tool)) return "its tool needs nobody's word";
+  if (!side_effects_ && !absl::EndsWith(call.tool, "read") && call.tool != "read_artifact") return "a fork asks about a call that it may not make";
+  return waiting.rule() == "approve_tools" && waiting.arguments_hash().size() == 32 ? "" : "it does not say what is allowed";
+}
+
 std::string JournalRules::CallWaiting(const v1::CallWaiting& waiting) {
   const auto at = calls_.find(waiting.call_id());
-  if (at == calls_.end() || at->second.at != Call::At::kUncertain) return "no such call is uncertain";
+  if (at == calls_.end()) return "no such call";
+  if (std::string broken = Waits(waiting, at->second); !broken.empty()) return broken;
   if (phase_ != Phase::kLive) return "the run is not running";
   if (!waiting.has_expire_time() || waiting.default_answer().kind_case() == v1::CallAnswer::KIND_NOT_SET) return "it may wait for ever";
+  if (waiting.default_answer().has_allow() || waiting.default_answer().has_run_again()) return "nobody says yes";
   at->second.at = Call::At::kWaiting;
+  at->second.waits_for = waiting.kind();
   return "";
 }
 
@@ -250,11 +294,52 @@ std::string JournalRules::CallResolved(const v1::CallResolved& resolved) {
   const auto at = calls_.find(resolved.call_id());
   if (at == calls_.end() || at->second.at != Call::At::kWaiting) return "no such call waits";
   Call& call = at->second;
-  if (resolved.answer().kind_case() == v1::CallAnswer::KIND_NOT_SET) return "there is no answer";
-  const bool again = resolved.answer().has_run_again();
-  if (again) call.asked_again.insert(call.attempts);
-  call.may_repeat = again;
-  call.at = again ? Call::At::kReady : Call::At::kAnswered;
+  const v1::CallAnswer& answer = resolved.answer();
+  const bool approval = call.waits_for == v1::WAIT_KIND_APPROVAL;
+  switch (answer.kind_case()) {
+    case v1::CallAnswer::KIND_NOT_SET: return "there is no answer";
+    case v1::CallAnswer::kResult: break;
+    case v1::CallAnswer::kRunAgain:
+      if (call.waits_for != v1::WAIT_KIND_UNCERTAIN) return "it was never run";
+      call.asked_again.insert(call.attempts);
+      break;
+    case v1::CallAnswer::kGiveUp:
+      if (approval) return "it is allowed, or it is not";
+      break;
+    case v1::CallAnswer::kAllow:
+    case v1::CallAnswer::kDeny:
+      if (!approval) return "nobody asked for leave";
+      break;
+  }
+  if (answer.has_allow()) call.allowed = true;
+  if (!answer.allow().arguments().empty() && answer.allow().arguments() != call.arguments) {
+    call.arguments = answer.allow().arguments();
+    call.given = true;
+  }
+  const bool starts = answer.has_run_again() || answer.has_allow();
+  call.may_repeat = starts;
+  call.answer = answer.kind_case();
+  call.at = starts ? Call::At::kReady : Call::At::kAnswered;
+  return "";
+}
+
+// What may become of a call where it is now.
+std::string JournalRules::Settles(v1::CallOutcome outcome, const Call& call) const {
+  if (outcome == v1::CALL_OUTCOME_UNSPECIFIED) return "there is no outcome";
+  if (outcome == v1::CALL_OUTCOME_OK && call.at != Call::At::kOpen && call.at != Call::At::kAnswered) return "a result of no attempt";
+  if (outcome == v1::CALL_OUTCOME_NOT_RUN && call.attempts > 0) return "it was run";
+  if (outcome != v1::CALL_OUTCOME_NOT_RUN && call.ordinal > limits_.max_tool_calls() && call.attempts > 0) return "it was over max_tool_calls";
+  if (outcome == v1::CALL_OUTCOME_UNCERTAIN && (!call.unsafe || call.attempts == 0)) return "a call that is repeatable or was never started is not uncertain";
+  if (call.at == Call::At::kAnswered) {
+    if ((outcome == v1::CALL_OUTCOME_OK) != (call.answer == v1::CallAnswer::kResult)) return "a result that nobody gave, or that is lost";
+    if ((outcome == v1::CALL_OUTCOME_DENIED) != (call.answer == v1::CallAnswer::kDeny)) return "a denial that nobody spoke, or that is lost";
+  } else if (outcome == v1::CALL_OUTCOME_DENIED && side_effects_) {
+    return "nobody denied it";
+  }
+  const bool waits_for_word = call.at == Call::At::kWaiting && call.attempts == 0;
+  if (waits_for_word && outcome != v1::CALL_OUTCOME_NOT_RUN) return "a call that nobody allowed is settled as something else than not run";
+  if (!waits_for_word && (call.at == Call::At::kUncertain || call.at == Call::At::kWaiting) && outcome != v1::CALL_OUTCOME_UNCERTAIN)
+    return "an uncertain call is settled as something else";
   return "";
 }
 
@@ -262,16 +347,14 @@ std::string JournalRules::CallFinished(const v1::CallFinished& finished) {
   const auto at = calls_.find(finished.call_id());
   if (at == calls_.end() || at->second.at == Call::At::kSettled) return "no such call is to be settled";
   Call& call = at->second;
-  const v1::CallOutcome outcome = finished.outcome();
-  if (outcome == v1::CALL_OUTCOME_UNSPECIFIED) return "there is no outcome";
-  if (outcome == v1::CALL_OUTCOME_OK && call.at != Call::At::kOpen && call.at != Call::At::kAnswered) return "a result of no attempt";
-  if (outcome == v1::CALL_OUTCOME_NOT_RUN && call.attempts > 0) return "it was run";
-  if (outcome != v1::CALL_OUTCOME_NOT_RUN && call.ordinal > limits_.max_tool_calls() && call.attempts > 0) return "it was over max_tool_calls";
-  if (outcome == v1::CALL_OUTCOME_UNCERTAIN && !call.unsafe) return "a repeatable call is never uncertain";
-  if ((call.at == Call::At::kUncertain || call.at == Call::At::kWaiting) && outcome != v1::CALL_OUTCOME_UNCERTAIN)
-    return "an uncertain call is settled as something else";
+  if (std::string broken = Settles(finished.outcome(), call); !broken.empty()) return broken;
   call.at = Call::At::kSettled;
-  if (AllSettled()) step_ends_.insert(last_);
+  call.end = v1::CallOutcome_Name(finished.outcome());
+  for (const v1::Part& part : finished.result()) absl::StrAppend(&call.end, " ", part.ShortDebugString());
+  if (AllSettled()) {
+    step_ends_.insert(last_);
+    CountRepeats();
+  }
   return "";
 }
 
@@ -317,9 +400,10 @@ std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
   if (stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason().empty()) return "the error has no reason";
   const bool by_limit = stop.reason() == v1::STOP_REASON_MAX_STEPS || stop.reason() == v1::STOP_REASON_MAX_TOOL_CALLS ||
                         stop.reason() == v1::STOP_REASON_TIMEOUT || stop.reason() == v1::STOP_REASON_TOKEN_BUDGET ||
-                        stop.reason() == v1::STOP_REASON_COST_BUDGET;
+                        stop.reason() == v1::STOP_REASON_COST_BUDGET || stop.reason() == v1::STOP_REASON_LOOP_DETECTED;
   if (by_limit != stop.has_limit()) return "limit and reason do not fit";
   if (stop.reason() == v1::STOP_REASON_MAX_STEPS && steps_ < limits_.max_steps()) return "max_steps is not reached";
+  if (stop.reason() == v1::STOP_REASON_LOOP_DETECTED && (repeats_ < limits_.max_repeats() || stop.limit().count() != repeats_)) return "it is no loop";
   if (stop.reason() == v1::STOP_REASON_TIMEOUT && absl::Microseconds(active_us_) < FromProto(limits_.timeout())) return "the timeout is not reached";
   phase_ = Phase::kStopped;
   cancelling_ = false;
@@ -335,11 +419,19 @@ std::string JournalRules::Resumed(const v1::RunResumed& resumed) {
   if (raised.has_max_tool_calls()) limits_.set_max_tool_calls(raised.max_tool_calls());
   if (raised.has_max_tokens()) limits_.set_max_tokens(raised.max_tokens());
   if (raised.has_max_cost_micros()) limits_.set_max_cost_micros(raised.max_cost_micros());
+  if (raised.has_max_repeats()) limits_.set_max_repeats(raised.max_repeats());
   if (raised.has_timeout()) *limits_.mutable_timeout() = raised.timeout();
   if (stop_.reason() == v1::STOP_REASON_MAX_STEPS && limits_.max_steps() <= stop_.limit().count()) return "max_steps is not raised";
   if (stop_.reason() == v1::STOP_REASON_MAX_TOOL_CALLS && limits_.max_tool_calls() <= stop_.limit().count()) return "max_tool_calls is not raised";
   if (stop_.reason() == v1::STOP_REASON_TOKEN_BUDGET && limits_.max_tokens() <= stop_.limit().count()) return "max_tokens is not raised";
   if (stop_.reason() == v1::STOP_REASON_COST_BUDGET && limits_.max_cost_micros() <= stop_.limit().count()) return "max_cost_micros is not raised";
+  if (stop_.reason() == v1::STOP_REASON_LOOP_DETECTED && limits_.max_repeats() <= stop_.limit().count() && resumed.input().empty()) {
+    return "max_repeats is not raised, and there is no input";
+  }
+  if (!resumed.input().empty()) {
+    repeats_ = 0;
+    last_calls_.clear();
+  }
   model_gave_up_ = false;
   grace_step_ = 0;
   finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;

@@ -16,10 +16,12 @@
 
 namespace agentruntime::simulation {
 
+inline constexpr char kAskPerson[] = "ask_person";
+
 class JournalRules {
  public:
-  // Takes the next durable event in. "" if it may follow, else a sentence that says which rule it breaks.
-  std::string Add(const v1::Event& event);
+  // Takes the next durable event in. "" if it may follow, else a sentence that says which rule it breaks. `agents` are all there are.
+  std::string Add(const v1::Event& event, const std::vector<v1::Agent>& agents);
 
   enum class Phase { kNone, kQueued, kLive, kStopped };
   struct Call {
@@ -32,6 +34,12 @@ class JournalRules {
     std::set<int32_t> asked_again;  // attempts after which a person said so
     std::string key;
     std::string tool;
+    std::string arguments;                               // the model's, or those that a person gave instead
+    bool given = false;                                  // a person did
+    bool allowed = false;                                // by a person
+    v1::WaitKind waits_for = v1::WAIT_KIND_UNSPECIFIED;  // of the last wait
+    v1::CallAnswer::KindCase answer = v1::CallAnswer::KIND_NOT_SET;
+    std::string end;  // outcome and result, once it is settled
   };
 
   Sequence last() const { return last_; }
@@ -48,6 +56,8 @@ class JournalRules {
   std::optional<int64_t> cost() const { return cost_; }  // nullopt: nothing is known of it
   std::optional<int64_t> reserved_cost() const { return reserved_cost_; }
   const v1::Stop& stop() const { return stop_; }
+  // A call of it is started once a person allowed it.
+  bool needs_word(const std::string& tool) const { return approve_.contains(tool) && tool != kAskPerson; }
   // Of the last step; null if there is none.
   const Call* FindCall(const std::string& call_id) const;
   // A person asked for attempt `attempt` of a call of the last step.
@@ -66,6 +76,10 @@ class JournalRules {
   std::string CallStarted(const v1::CallStarted& started);
   std::string CallFailed(const v1::CallFailed& failed);
   std::string CallWaiting(const v1::CallWaiting& waiting);
+  std::string Waits(const v1::CallWaiting& waiting, const Call& call) const;
+  std::string Settles(v1::CallOutcome outcome, const Call& call) const;
+  void SetAgent(const std::string& name, const std::vector<v1::Agent>& agents);
+  void CountRepeats();
   std::string CallResolved(const v1::CallResolved& resolved);
   std::string CallFinished(const v1::CallFinished& finished);
   std::string Compacted(const v1::ContextCompacted& compacted);
@@ -107,6 +121,9 @@ class JournalRules {
   bool answered_ = false;    // the last decision has no calls
   v1::FinishReason finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;
   bool cancelling_ = false;
+  std::set<std::string> approve_;  // tools of which each call needs a person's word
+  std::string last_calls_;         // of the last step and what became of them; empty: nothing to compare with
+  int32_t repeats_ = 0;
   std::map<std::string, Call> calls_;  // of the last step
   std::map<int, int64_t> counts_;
 };

@@ -59,6 +59,10 @@ void Counts::Add(const Counts& more) {
   handlers += more.handlers;
   artifacts += more.artifacts;
   artifacts_read += more.artifacts_read;
+  allowed += more.allowed;
+  denied += more.denied;
+  questions += more.questions;
+  loops += more.loops;
 }
 
 void Judge::ProcessStarted(int number) {
@@ -96,7 +100,7 @@ Known Judge::Shared(const RunId& fork, const ForkPoint& point) {
   shared.fold.id = fork;
   for (const std::string& bytes : shared.events) {
     const EventPtr event = ParseEvent(bytes);
-    shared.rules.Add(*event);
+    shared.rules.Add(*event, world_.settings.agents);
     Apply(shared.fold, event);
   }
   return shared;
@@ -191,7 +195,7 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
                  event->epoch(), " ", bytes.size());
     CheckBooked(known, *event);
     CheckArtifacts(row, known, *event);
-    if (const std::string broken = known.rules.Add(*event); !broken.empty()) {
+    if (const std::string broken = known.rules.Add(*event, world_.settings.agents); !broken.empty()) {
       world_.Fail("journal: ", run.ToString(), " event ", event->sequence(), ": ", broken);
     }
     Apply(known.fold, event);
@@ -199,6 +203,10 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     ++counts.events;
     counts.runs += event->has_run_created() || event->has_run_forked() ? 1 : 0;
     counts.forks += event->has_run_forked() ? 1 : 0;
+    counts.loops += event->run_stopped().stop().reason() == v1::STOP_REASON_LOOP_DETECTED ? 1 : 0;
+    counts.allowed += event->call_resolved().answer().has_allow() ? 1 : 0;
+    counts.denied += event->call_resolved().answer().has_deny() ? 1 : 0;
+    counts.questions += event->call_waiting().kind() == v1::WAIT_KIND_QUESTION ? 1 : 0;
     CheckConversation(run, *event);
     counts.stops += event->has_run_stopped() ? 1 : 0;
     CheckCancel(run, *event);
@@ -377,6 +385,10 @@ void Judge::CallSent(const ToolRequest& request, const ToolSpec& spec) {
   if (call != nullptr && known->rules.steps() == request.call.step && call->at == JournalRules::Call::At::kSettled) {
     return world_.Fail("again: a call is executed after its end is durable, ", what);
   }
+  if (spec.asks_person) return world_.Fail("people: a question is put to its tool, ", what);
+  // Local or not: what needs a person's word waits until it is durable.
+  const bool allowed = call != nullptr && known->rules.steps() == request.call.step && call->allowed && call->arguments == request.arguments;
+  if (known != nullptr && known->rules.needs_word(spec.name) && !allowed) return world_.Fail("people: a call is made before it is durably allowed, ", what);
   if (spec.local) return;
   if (call == nullptr || call->at != JournalRules::Call::At::kOpen || call->attempts != request.attempt) {
     return world_.Fail("gate: a call left before call_started is durable, ", what);

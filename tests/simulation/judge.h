@@ -48,6 +48,10 @@ struct Counts {
   int64_t handlers = 0;
   int64_t artifacts = 0;
   int64_t artifacts_read = 0;
+  int64_t allowed = 0;
+  int64_t denied = 0;
+  int64_t questions = 0;
+  int64_t loops = 0;
   void Add(const Counts& more);
 };
 

@@ -31,8 +31,22 @@ ModelOutcome SimulatedModel::Failure() {
   return outcome;
 }
 
+bool SimulatedModel::RepeatCalls(const ModelRequest& request, v1::Decision& decision) {
+  const AssistantMessage* last = nullptr;
+  for (size_t i = request.earlier; i < request.messages.size(); ++i) {
+    if (const auto* const said = std::get_if<AssistantMessage>(&request.messages[i])) last = said;
+  }
+  if (last == nullptr || !world_.dice.Chance(temper_.repeat)) return false;
+  for (const v1::ToolCall& call : last->decision->tool_calls()) {
+    decision.add_tool_calls()->set_tool(call.tool());
+    decision.mutable_tool_calls()->rbegin()->set_arguments(call.arguments());
+  }
+  return decision.tool_calls_size() > 0;
+}
+
 void SimulatedModel::AddCalls(const ModelRequest& request, v1::Decision& decision) {
   Dice& dice = world_.dice;
+  if (RepeatCalls(request, decision)) return;
   const bool odd = dice.Chance(temper_.odd);
   const int64_t calls = odd && dice.Chance(0.1) ? 65 : dice.Between(1, 4);
   for (int64_t i = 0; i < calls; ++i) {
@@ -40,8 +54,9 @@ void SimulatedModel::AddCalls(const ModelRequest& request, v1::Decision& decisio
     call->set_tool(request.tools.empty() || (odd && dice.Chance(0.3)) ? "no_such_tool" : request.tools[dice.Index(request.tools.size())]->name);
     const bool reads = !request.artifact_reader.empty() && call->tool() == request.artifact_reader;
     const std::string sound =
-        reads ? absl::StrCat("{\"artifact\":", dice.Between(1, 4), ",\"offset\":", dice.Between(0, 100), ",\"length\":", dice.Between(1, 900), "}")
-              : absl::StrCat("{\"n\":", dice.Between(0, 9), "}");
+        call->tool() == kAskPerson ? absl::StrCat("{\"question\":\"which of the ", dice.Between(2, 4), "?\"}")
+        : reads ? absl::StrCat("{\"artifact\":", dice.Between(1, 4), ",\"offset\":", dice.Between(0, 100), ",\"length\":", dice.Between(1, 900), "}")
+                : absl::StrCat("{\"n\":", dice.Between(0, 9), "}");
     call->set_arguments(odd && dice.Chance(0.4) ? dice.Pick<std::string>({"", "{", "[]", R"({"n":"x"})", R"({"m":1})"}) : sound);
   }
   if (dice.Chance(0.3)) decision.add_content()->set_text("let me see");

@@ -22,6 +22,8 @@ class SimulatedModel final : public Model {
  private:
   boost::asio::awaitable<ModelOutcome> Answer(const ModelRequest& request, DeltaSink& deltas);
   ModelOutcome Decision(const ModelRequest& request);
+  // Whether it did: those of the last decision, once more.
+  bool RepeatCalls(const ModelRequest& request, v1::Decision& decision);
   void AddCalls(const ModelRequest& request, v1::Decision& decision);
   ModelOutcome Failure();
 

@@ -24,6 +24,10 @@ v1::Agent MakeAgent(Dice& dice, int number, const std::map<std::string, v1::Mode
   for (const std::string& name : ToolNames()) {
     if (dice.Chance(0.7)) agent.add_tools(name);
   }
+  for (const std::string& name : agent.tools()) {
+    if (dice.Chance(0.15)) agent.add_approve_tools(name);
+  }
+  if (dice.Chance(0.5)) agent.mutable_limits()->set_max_repeats(static_cast<int32_t>(dice.Between(2, 5)));
   if (dice.Chance(0.3)) agent.mutable_limits()->set_max_steps(static_cast<int32_t>(dice.Between(1, 6)));
   if (dice.Chance(0.2)) agent.mutable_limits()->set_max_tool_calls(static_cast<int32_t>(dice.Between(0, 6)));
   if (dice.Chance(0.2)) agent.mutable_limits()->set_max_tokens(dice.Between(100, 9000));
@@ -75,6 +79,11 @@ Settings::Settings(uint64_t seed) {
   model.deaf = Rate(dice, 0.1);
   model.odd = Rate(dice, 0.4);
   model.answer = dice.Chance(0.1) ? 0.02 : 0.1 + 0.4 * dice.NextDouble();
+  model.repeat = Rate(dice, 0.5);
+  if (dice.Chance(0.15)) {  // in circles, until it is stopped
+    model.repeat = 0.97;
+    model.answer = 0.02;
+  }
   if (is_narrow()) model.answer *= 0.3;  // long enough to outgrow it
   model.time_max = dice.Chance(0.3) ? absl::Milliseconds(5) : absl::Seconds(3);
   tool.fail = Rate(dice, 0.5);

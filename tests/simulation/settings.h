@@ -20,6 +20,7 @@ struct ModelTemper {
   double deaf = 0;    // goes on for a while in spite of a cancellation
   double odd = 0;     // calls of unknown tools, invalid arguments, too many calls, cut or filtered text, no usage, throws
   double answer = 0;  // of a decision: it is the last
+  double repeat = 0;  // the calls of the decision before, once more
   double poison = 0;  // the process dies of it
   absl::Duration time_max;
 };
@@ -69,9 +70,9 @@ struct Settings {
 };
 
 // Names: model `near` and tools `near_read`, `near_keep` are local; `far`, `far_read`, `far_keep`, `far_send` are not. `poison` is a far model.
-// `read_artifact` is the real one.
+// `read_artifact` and `ask_person` are the real ones.
 inline const std::vector<std::string>& ToolNames() {
-  static const auto& names = *new std::vector<std::string>{"far_keep", "far_read", "far_send", "near_keep", "near_read", "read_artifact"};
+  static const auto& names = *new std::vector<std::string>{"ask_person", "far_keep", "far_read", "far_send", "near_keep", "near_read", "read_artifact"};
   return names;
 }
 

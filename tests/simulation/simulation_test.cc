@@ -47,6 +47,10 @@ void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.crashes, seeds);
   EXPECT_GE(counts.artifacts, seeds / 4);
   EXPECT_GE(counts.artifacts_read, seeds / 4);
+  EXPECT_GE(counts.allowed, seeds / 20);
+  EXPECT_GE(counts.denied, seeds / 20);
+  EXPECT_GE(counts.questions, seeds / 20);
+  EXPECT_GE(counts.loops, seeds / 40);
 }
 
 TEST(SimulationTest, TheFixedSeedsKeepEveryPromise) { ExpectWork(Play(1, kSeeds / 2), kSeeds / 2); }

@@ -60,6 +60,7 @@ class Stage {
   boost::asio::awaitable<void> MeddleWith(RunId run);
   boost::asio::awaitable<void> Resume(RunId run);
   boost::asio::awaitable<void> Fork(RunId run);
+  v1::CallAnswer AnyAnswer(v1::WaitKind kind);
   boost::asio::awaitable<void> Resolve(RunId run);
   boost::asio::awaitable<void> Look(RunId run);
   boost::asio::awaitable<void> ReadArtifact(RunId run, int32_t number);

@@ -10,7 +10,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-const absl::Duration kSettleMax = 2 * kClockErrorMax + absl::Hours(1);  // once faults ended: every run has come to its stop, every client to its end
+// Once faults ended: every run has come to its stop, every client to its end. A run may ask somebody in each of its steps, and nobody answers for minutes.
+const absl::Duration kSettleMax = 2 * kClockErrorMax + absl::Hours(72);
 constexpr int64_t kHandlersMax = 3'000'000;
 constexpr absl::Duration kStallMax = absl::Milliseconds(10);
 constexpr absl::Duration kHandlerTimeMax = absl::Microseconds(50);

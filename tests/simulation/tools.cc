@@ -31,6 +31,10 @@ SimulatedTool::SimulatedTool(World& world, Judge& judge, Process& process, Store
     spec_.timeout = absl::Seconds(1);
     return;
   }
+  if (name == kAskPerson) {
+    spec_ = AskPerson(name).spec();
+    return;
+  }
   spec_.name = name;
   spec_.description = "a tool of a simulation";
   spec_.input_schema = R"({"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]})";

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "runtime/tools/ask_person.h"
 #include "runtime/tools/read_artifact.h"
 #include "runtime/tools/tool.h"
 #include "tests/simulation/judge.h"
