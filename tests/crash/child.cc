@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 namespace agentruntime::testing {
 
 int RunInChild(const std::function<void()>& live) {
@@ -15,6 +17,7 @@ int RunInChild(const std::function<void()>& live) {
     live();
     _exit(0);
   }
+  if (child < 0) abort();
   int status = 0;
   waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

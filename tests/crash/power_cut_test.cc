@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <new>
 #include <string>
 
@@ -72,6 +73,7 @@ class PowerCutTest : public ::testing::Test {
     new (shared_) Shared();
     const pid_t child = fork();
     if (child == 0) Live(story, epoch, vfs);
+    if (child < 0) abort();  // a signal to -1 goes to every process there is
     const absl::Time until = absl::Now() + kLifeMax;
     while (shared_->acknowledged < kAcknowledgedMin && absl::Now() < until) absl::SleepFor(absl::Microseconds(200));
     absl::SleepFor(absl::Microseconds(static_cast<int64_t>(Below(random, 40'000))));  // the moment of the cut is what is random here

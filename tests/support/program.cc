@@ -88,7 +88,9 @@ Program::~Program() {
   if (err_fd_ >= 0) close(err_fd_);
 }
 
-void Program::Send(int signal) const { kill(pid_, signal); }
+void Program::Send(int signal) const {
+  if (pid_ > 0) kill(pid_, signal);  // -1 would be every process there is
+}
 
 bool Program::ReadSome(absl::Duration timeout) {
   pollfd fds[2] = {{out_fd_, POLLIN, 0}, {err_fd_, POLLIN, 0}};

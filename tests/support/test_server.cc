@@ -138,7 +138,10 @@ void TestServer::Start() {
   address_ = std::string(absl::StripSuffix(ReadAll(port_file), "\n"));
 }
 
-void TestServer::Send(int signal) { ASSERT_EQ(kill(pid_, signal), 0); }
+void TestServer::Send(int signal) {
+  ASSERT_TRUE(running());  // -1 would be every process there is
+  ASSERT_EQ(kill(pid_, signal), 0);
+}
 
 int TestServer::WaitForEnd() {
   const int code = AwaitEnd(pid_, kEndMax);
@@ -147,6 +150,7 @@ int TestServer::WaitForEnd() {
 }
 
 void TestServer::Kill() {
+  if (!running()) return;  // it ended by itself, which Start or WaitForEnd has told; -1 would be every process there is
   kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
   pid_ = -1;
