@@ -39,7 +39,7 @@ v1::Agent MakeAgent(Dice& dice, int number, const std::map<std::string, v1::Mode
   agent.set_on_uncertain_call(dice.Pick<v1::UncertainCallAction>(
       {v1::UNCERTAIN_CALL_ACTION_UNSPECIFIED, v1::UNCERTAIN_CALL_ACTION_REPORT, v1::UNCERTAIN_CALL_ACTION_STOP, v1::UNCERTAIN_CALL_ACTION_ASK}));
   // The longest wait there is: whoever waits for it comes to its end long before the simulation gives up.
-  *agent.mutable_call_wait() = ToProto(dice.Chance(0.5) ? dice.Between(absl::Seconds(1), absl::Seconds(20)) : absl::Minutes(10));
+  *agent.mutable_call_wait() = ToProto(dice.Chance(0.5) ? dice.Between(absl::Seconds(1), absl::Seconds(20)) : absl::Minutes(2));
   if (dice.Chance(0.3)) agent.mutable_model_settings()->set_max_output_tokens(static_cast<int32_t>(dice.Between(1, 500)));
   return agent;
 }
