@@ -12,6 +12,7 @@
 #include "proto/util/time.h"
 #include "runtime/ask.h"
 #include "runtime/backoff.h"
+#include "runtime/grant.h"
 #include "runtime/idempotency.h"
 
 namespace agentruntime {
@@ -56,6 +57,12 @@ v1::Event Failed(const CallState& call, absl::string_view reason, std::string me
   return fact;
 }
 
+// Of the child of a call that ends without a result. What certainly failed before a child could begin used nothing; where nobody knows, the grant is booked.
+v1::Usage UsageOfFailed(const CallState& call, const ToolFailed* failed) {
+  if (failed != nullptr && failed->usage != nullptr) return *failed->usage;
+  return failed != nullptr && call.attempts == 1 ? v1::Usage() : GrantedUsage(call);
+}
+
 }  // namespace
 
 v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepState& step, const CallState& call, absl::Time now) {
@@ -66,6 +73,14 @@ v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepStat
   if (!state.allow_side_effects && spec.side_effect != v1::SIDE_EFFECT_READ_ONLY) return FinishedWithText(call.id, v1::CALL_OUTCOME_DENIED, kDeniedToFork);
   if (auto question = QuestionBeforeCall(plan, step, call, now)) return *std::move(question);
   const std::string& arguments = ArgumentsOf(step, call);
+  std::optional<v1::Child> child;
+  if (call.child != nullptr) {
+    child = call.child->call_started().child();  // the same run with the same grant
+  } else if (spec.child) {
+    Granted granted = GrantOf(state, plan, step, spec);
+    if (!granted.child) return NotRun(call.id, std::move(granted.refusal));
+    child = std::move(granted.child);
+  }
   v1::Event fact;
   fact.set_step(call.id.step);
   v1::CallStarted* const started = fact.mutable_call_started();
@@ -75,6 +90,7 @@ v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepStat
   if (arguments != request.arguments()) started->set_arguments(arguments);
   started->set_side_effect(spec.side_effect);
   *started->mutable_timeout() = ToProto(spec.timeout);
+  if (child) *started->mutable_child() = *std::move(child);
   return fact;
 }
 
@@ -99,6 +115,7 @@ ToolRequest BuildToolRequest(const RunState& state, const RunPlan& plan, const S
   const ToolSpec& spec = *plan.tools.at(asked.tool()).spec;
   request.timeout = spec.timeout;
   if (spec.reads_artifacts) request.artifacts = state.artifacts;
+  if (call.child != nullptr) request.child = OrderOf(state, call, spec);
   return request;
 }
 
@@ -111,6 +128,7 @@ v1::Event FactOfOutcome(const CallState& call, const ToolSpec& spec, CallEnd end
     finished->set_outcome(v1::CALL_OUTCOME_OK);
     for (v1::Part& part : done->parts) *finished->add_result() = std::move(part);
     *finished->mutable_duration() = ToProto(end.duration);
+    if (call.child != nullptr) *finished->mutable_usage() = done->usage != nullptr ? *done->usage : GrantedUsage(call);
     return fact;
   }
   const auto* failed = std::get_if<ToolFailed>(&end.outcome);
@@ -131,6 +149,7 @@ v1::Event FactOfOutcome(const CallState& call, const ToolSpec& spec, CallEnd end
   if (!definite && !IsRepeatable(call.side_effect)) return Failed(call, reason, std::move(message), /*definite=*/false, std::nullopt);
   v1::Event fact = FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, std::move(message));
   *fact.mutable_call_finished()->mutable_duration() = ToProto(end.duration);
+  if (call.child != nullptr) *fact.mutable_call_finished()->mutable_usage() = UsageOfFailed(call, failed);
   return fact;
 }
 

@@ -11,7 +11,8 @@
 namespace agentruntime {
 
 // `call_started` of the next attempt, or `call_waiting` where a person's word comes first, or `call_finished`: with an error if the tool is not configured on
-// this server any more, DENIED if the run is a fork whose calls may have no side effects and the tool is not READ_ONLY.
+// this server any more, DENIED if the run is a fork whose calls may have no side effects and the tool is not READ_ONLY, NOT_RUN if another run was to answer it
+// and there is no room for one (grant.h).
 v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepState& step, const CallState& call, absl::Time now);
 
 // Why the model's arguments cannot be sent to the tool, as `call_finished`; nullopt if they can.

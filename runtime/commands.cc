@@ -60,6 +60,7 @@ int64_t ValueOf(const v1::Limits& limits, const v1::Limits& present, const std::
 absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline, const std::vector<v1::Part>& input) {
   if (!state.is_stopped()) return RunNotStopped(state.id, state.phase);
   const v1::Stop& stop = state.stopped->run_stopped().stop();
+  if (!state.parent_call().empty()) return RunAnswersCall(state.id, state.parent_call());
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER) return RunAnswered(state.id);
   if (!stop.resumable()) return RunNotResumable(state.id, stop.detail());
   if (stop.limit().limit() == "deadline") {
@@ -70,7 +71,7 @@ absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::o
   return absl::OkStatus();
 }
 
-void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply) {
+void RequestCancel(Session& session, const v1::Cancellation& cancellation) {
   if (!session.state().is_stopped() && !session.state().is_cancelling()) {
     v1::Event fact;
     fact.set_step(session.state().usage.steps());
@@ -81,6 +82,10 @@ void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shar
     session.Record(std::move(facts));
     session.AbortAttempts();
   }
+}
+
+void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply) {
+  RequestCancel(session, cancellation);
   ReplyWhenDurable(session, std::move(reply));
 }
 

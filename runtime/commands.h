@@ -46,6 +46,9 @@ absl::Status CheckResolve(const RunState& state, const RunPlan& plan, const Call
 // OK unless the run cannot be resumed with these limits, this deadline and this input: RunNotStopped, RunAnswered, LimitNotRaised, DeadlineNotRaised. Pure.
 absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline, const std::vector<v1::Part>& input = {});
 
+// Unless it has stopped or is being cancelled.
+void RequestCancel(Session& session, const v1::Cancellation& cancellation);
+
 // Each answers `reply` with the run once its event is durable.
 void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply);
 void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1::Run>> reply);

@@ -149,7 +149,7 @@ void Hub::Publish(const RunId& run, std::vector<EventPtr> events, std::shared_pt
   if (mailboxes.empty()) return;
   std::vector<PublishedEvent> published;  // encoded once, and only if somebody reads it
   for (const auto& mailbox : mailboxes) {
-    if (mailbox->interest() == Mailbox::Interest::kSettled) {
+    if (mailbox->interest() == Mailbox::Interest::kSettled || mailbox->interest() == Mailbox::Interest::kSettledForRun) {
       if (events.back()->has_run_stopped() || settled != nullptr) mailbox->PutSettled(settled);
       continue;
     }
@@ -171,19 +171,20 @@ void Hub::PublishDelta(const RunId& run, v1::Delta delta) {
 }
 
 absl::StatusOr<std::shared_ptr<Mailbox>> Hub::Subscribe(const RunId& run, Mailbox::Interest interest) {
-  if (watchers_.fetch_add(1) >= kWatchersMax) {
+  const bool counted = interest != Mailbox::Interest::kSettledForRun;
+  if (counted && watchers_.fetch_add(1) >= kWatchersMax) {
     --watchers_;
     return QueueFull("watchers", kWatchersMax);
   }
   auto self = shared_from_this();
-  auto mailbox = std::shared_ptr<Mailbox>(new Mailbox(interest), [self, run](Mailbox* gone) {
+  auto mailbox = std::shared_ptr<Mailbox>(new Mailbox(interest), [self, run, counted](Mailbox* gone) {
     delete gone;
-    --self->watchers_;
+    if (counted) --self->watchers_;
     self->Remove(run);
   });
   MutexLock lock(mu_);
   mailboxes_[run].push_back(mailbox);
-  if (draining_) mailbox->Drain();
+  if (draining_ && counted) mailbox->Drain();
   return mailbox;
 }
 
@@ -213,7 +214,9 @@ void Hub::Drain() {
     }
   }
   for (const auto& [run, mailboxes] : all) {
-    for (const auto& mailbox : mailboxes) mailbox->Drain();
+    for (const auto& mailbox : mailboxes) {
+      if (mailbox->interest() != Mailbox::Interest::kSettledForRun) mailbox->Drain();
+    }
   }
 }
 

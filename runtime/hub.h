@@ -45,7 +45,12 @@ struct PublishedDelta {
 class Mailbox {
  public:
   // What its owner wants to hear of.
-  enum class Interest { kSettled, kEvents, kEventsAndDeltas };
+  enum class Interest {
+    kSettled,
+    kSettledForRun,  // the same, of a run that awaits this one: it is not counted, and does not hear of a drain
+    kEvents,
+    kEventsAndDeltas
+  };
 
   explicit Mailbox(Interest interest) : interest_(interest) {}
 
@@ -53,7 +58,7 @@ class Mailbox {
     std::vector<PublishedEvent> events;
     std::vector<PublishedDelta> deltas;  // that came after the events
     bool overflowed = false;             // events were dropped: read the journal
-    bool settles = false;                // kSettled only: the run stopped or waits
+    bool settles = false;                // the first two only: the run stopped or waits
     bool draining = false;
     bool closed = false;
     std::shared_ptr<const v1::Run> settled;  // the run as of the last event, if that settled it and it is known
@@ -88,7 +93,8 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override;
 
-  // A mailbox that gets what is published from now on; unsubscribed when the last reference goes. QueueFull over kWatchersMax.
+  // A mailbox that gets what is published from now on; unsubscribed when the last reference goes. QueueFull over kWatchersMax, never for a run that awaits
+  // another.
   absl::StatusOr<std::shared_ptr<Mailbox>> Subscribe(const RunId& run, Mailbox::Interest interest);
 
   // Follows `run` from `after`. As Subscribe.

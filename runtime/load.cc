@@ -43,6 +43,7 @@ absl::StatusOr<v1::Run> LoadRun(Store& store, const RunId& run) {
   ASSIGN_OR_RETURN(const std::vector<EventPtr> first, store.ReadEvents(run, 0, one));
   if (first.empty() || !first.front()->has_run_created()) return RunDamaged(run, "event 1 is missing");
   *loaded.mutable_input() = first.front()->run_created().input();
+  if (!record.forked_from) loaded.set_parent_call(first.front()->run_created().parent_call());
   if (const Sequence answer = record.projection.answer_sequence; answer > 0) {
     ASSIGN_OR_RETURN(const std::vector<EventPtr> events, store.ReadEvents(run, answer - 1, one));
     if (events.empty() || events.front()->sequence() != answer) return RunDamaged(run, absl::StrCat("event ", answer, " is missing"));

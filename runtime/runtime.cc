@@ -14,6 +14,7 @@
 #include "runtime/agent_catalog.h"
 #include "runtime/blocking_pool.h"
 #include "runtime/budget.h"
+#include "runtime/child_runs.h"
 #include "runtime/commands.h"
 #include "runtime/conversation.h"
 #include "runtime/hub.h"
@@ -77,6 +78,7 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
   const RuntimeOptions options_;
   std::unique_ptr<AgentCatalog> catalog_;
   std::shared_ptr<Hub> hub_;
+  std::shared_ptr<ServerChildRuns> child_runs_;
   std::shared_ptr<Scheduler> scheduler_;
   PendingReplies<CreateOutcome> creates_;
   PendingReplies<v1::Run> commands_;
@@ -92,7 +94,9 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
 absl::Status Runtime::Impl::Start() {
   ASSIGN_OR_RETURN(catalog_, AgentCatalog::Make(environment_));
   hub_ = std::make_shared<Hub>(*environment_.store, *environment_.timers, environment_.blocking_pool);
-  scheduler_ = std::make_shared<Scheduler>(environment_, options_, *catalog_, std::make_shared<Outlet>(hub_));
+  child_runs_ = std::make_shared<ServerChildRuns>(environment_, options_, *catalog_, hub_);
+  scheduler_ = std::make_shared<Scheduler>(environment_, options_, *catalog_, std::make_shared<Outlet>(hub_), *child_runs_);
+  child_runs_->SetScheduler(scheduler_);
   environment_.store->SetWritableListener([weak = weak_from_this()](bool writable) {
     if (const auto self = weak.lock()) self->OnWritable(writable);
   });

@@ -36,18 +36,21 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
 
 }  // namespace
 
-Scheduler::Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher)
+Scheduler::Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher,
+                     ChildRuns& child_runs)
     : environment_(environment),
       options_(options),
       catalog_(catalog),
       publisher_(std::move(publisher)),
-      room_(std::make_shared<StagingRoom>(options.artifact_bytes_in_flight_max)) {}
+      room_(std::make_shared<StagingRoom>(options.artifact_bytes_in_flight_max)),
+      child_runs_(child_runs) {}
 
 std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin) {
   return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, room_, *this, origin);
 }
 
-bool Scheduler::HasRoom() const { return static_cast<int64_t>(entries_.size()) < options_.running_max; }
+// A run that only waits for its children makes room for them: with it they would wait for each other.
+bool Scheduler::HasRoom() const { return static_cast<int64_t>(entries_.size()) - awaiting_ < options_.running_max; }
 
 absl::Status Scheduler::Admit() {
   MutexLock lock(mu_);
@@ -63,6 +66,32 @@ void Scheduler::NotCreated() {
   --creating_;
 }
 
+void Scheduler::AdmitChild() {
+  MutexLock lock(mu_);
+  ++creating_;
+}
+
+void Scheduler::Hurry(const RunId& run) {
+  {
+    MutexLock lock(mu_);
+    if (draining_ || entries_.contains(run) || sleepers_.contains(run)) return;
+    if (std::find(suspects_.begin(), suspects_.end(), run) != suspects_.end()) return;  // it may be what ends the server: one at a time
+    awaited_.Push({run, /*priority=*/0, run.time()});
+  }
+  StartMore();
+}
+
+void Scheduler::OnAwaiting(const RunId& run, bool children) {
+  {
+    MutexLock lock(mu_);
+    const auto at = entries_.find(run);
+    if (at == entries_.end() || at->second.awaits_children == children) return;
+    at->second.awaits_children = children;
+    awaiting_ += children ? 1 : -1;
+  }
+  if (children) StartMore();
+}
+
 void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
   std::shared_ptr<Session> session;
   {
@@ -72,7 +101,11 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
     const RunId run = state.id;
     const int32_t priority = state.priority();
     if (state.not_before > environment_.clock->Now()) return WakeAt(run, {state.not_before, priority, /*queued=*/true});
-    if (!HasRoom() || !waiting_.empty()) return waiting_.Push({run, priority, run.time()});
+    if (!state.parent_call().empty()) {
+      if (!HasRoom()) return awaited_.Push({run, priority, run.time()});
+    } else if (!HasRoom() || !waiting_.empty() || !awaited_.empty()) {
+      return waiting_.Push({run, priority, run.time()});
+    }
     const absl::Time not_before = state.not_before;
     session = MakeSession(std::move(state), std::move(plan), Session::Origin::kCreated);
     entries_[run] = {.priority = priority, .not_before = not_before, .session = session};
@@ -167,8 +200,8 @@ void Scheduler::WakeDue() {
 void Scheduler::StartMore() {
   MutexLock lock(mu_);
   if (draining_) return;
-  while (!waiting_.empty() && HasRoom() && loading_ < kLoadsMax) {
-    const RunId run = waiting_.Pop();
+  while ((!awaited_.empty() || !waiting_.empty()) && HasRoom() && loading_ < kLoadsMax) {
+    const RunId run = (awaited_.empty() ? waiting_ : awaited_).Pop();
     if (!entries_.contains(run)) BeginLoad(run);
   }
   while (!suspect_ && !suspects_.empty() && HasRoom()) {
@@ -231,7 +264,7 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
     MutexLock lock(mu_);
     --loading_;
     mail = std::move(entries_[run].mail);
-    entries_.erase(run);
+    entries_.erase(run);  // it has no session, so it awaits nobody
     if (!for_good && suspect_ == run) suspects_.push_back(run);
     // Its priority is in its journal, which cannot be read now: it is tried again by its age.
     if (!for_good && suspect_ != run) waiting_.Push({run, /*priority=*/0, run.time()});
@@ -302,6 +335,7 @@ bool Scheduler::TryLeave(const RunId& run, std::optional<absl::Time> wake) {
   if (at->second.undelivered > 0) return false;
   // No wait of a person ends before the run may begin.
   if (wake) WakeAt(run, {*wake, at->second.priority, /*queued=*/*wake <= at->second.not_before});
+  if (at->second.awaits_children) --awaiting_;
   entries_.erase(at);
   ReleaseSuspect(run);
   return true;

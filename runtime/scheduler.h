@@ -29,11 +29,16 @@ namespace agentruntime {
 class Scheduler final : public SessionOwner, public std::enable_shared_from_this<Scheduler> {
  public:
   // Borrowed; they outlive the scheduler.
-  Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher);
+  Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher, ChildRuns& child_runs);
 
   // OK if one more run may be accepted; then Created or NotCreated follows. QueueFull, ServerDraining.
   absl::Status Admit();
   void NotCreated();
+  // One more run is created that answers a call of another: it is never refused, or its parent would wait for it for ever. What bounds them are the calls of
+  // one decision and their depth.
+  void AdmitChild();
+  // A run that is awaited by another is taken up before those that nobody waits for, if it has no session and does not sleep.
+  void Hurry(const RunId& run);
   // A run that is durable and has no session yet.
   void Created(RunState state, std::shared_ptr<const RunPlan> plan);
 
@@ -59,6 +64,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   boost::asio::awaitable<void> Drain(absl::Duration grace);
 
   // SessionOwner.
+  ChildRuns& child_runs() override { return child_runs_; }
+  void OnAwaiting(const RunId& run, bool children) override;
   bool TryLeave(const RunId& run, std::optional<absl::Time> wake) override;
   void OnEnded(const RunId& run) override;
   void OnProgress(const RunId& run) override;
@@ -74,6 +81,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     std::shared_ptr<Session> session;              // null while it is loaded
     std::vector<Mail> mail;                        // that came meanwhile
     int32_t undelivered = 0;                       // commands on their way to the session
+    bool awaits_children = false;                  // and nothing else: its place is theirs
   };
 
   std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin);
@@ -107,14 +115,18 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   AgentCatalog& catalog_;
   const std::shared_ptr<Publisher> publisher_;
   const std::shared_ptr<StagingRoom> room_;  // of all sessions
+  ChildRuns& child_runs_;
 
   Mutex mu_;
   absl::flat_hash_map<RunId, Entry> entries_ ABSL_GUARDED_BY(mu_);  // looked up; walked to park only
+  int64_t awaiting_ ABSL_GUARDED_BY(mu_) = 0;                       // of those: they only wait for runs that answer their calls
   RunQueue waiting_ ABSL_GUARDED_BY(mu_);                           // accepted, without a session
-  std::deque<RunId> suspects_ ABSL_GUARDED_BY(mu_);                 // the same, but one at a time: each may be what ends the server
-  std::optional<RunId> suspect_ ABSL_GUARDED_BY(mu_);               // the one under way
-  std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);    // of that one
-  int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                       // admitted, not yet durable
+  // The same, of runs that others wait for: these go first, so that no more parents begin to wait than children are at work.
+  RunQueue awaited_ ABSL_GUARDED_BY(mu_);
+  std::deque<RunId> suspects_ ABSL_GUARDED_BY(mu_);               // the same, but one at a time: each may be what ends the server
+  std::optional<RunId> suspect_ ABSL_GUARDED_BY(mu_);             // the one under way
+  std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);  // of that one
+  int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                     // admitted, not yet durable
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;

@@ -17,6 +17,7 @@
 #include "runtime/blocking_pool.h"
 #include "runtime/context.h"
 #include "runtime/decide.h"
+#include "runtime/grant.h"
 #include "runtime/view.h"
 
 namespace agentruntime {
@@ -125,6 +126,7 @@ void Session::Send(Command command) {
 void Session::Park() {
   asio::post(strand_, [self = shared_from_this()] {
     self->parking_ = true;
+    self->DropChildAttempts();  // a child parks as well: its parent would wait in vain
     self->inbox_.Push([] {});
   });
 }
@@ -141,7 +143,7 @@ void Session::Abandon() {
 
 Instant Session::Now() const {
   Instant now{environment_.clock->Now(), state_.active};
-  if (state_.phase == v1::RUN_STATE_RUNNING) now.active += environment_.clock->Monotonic() - active_since_;
+  if (state_.is_active()) now.active += environment_.clock->Monotonic() - active_since_;
   return now;
 }
 
@@ -181,7 +183,7 @@ asio::awaitable<void> Session::Run() {
       continue;
     } else if (!parking_) {
       Next next = WhatNext(state_, *plan_, environment_.store->epoch(), Now());
-      if (!next.facts.empty()) {
+      if (!next.facts.empty() && !MustAskChildren(next.facts)) {
         Record(std::move(next.facts));
         if (state_.is_stopped()) DropAttempts();
         continue;
@@ -198,7 +200,10 @@ asio::awaitable<void> Session::Run() {
       for (const Effect& effect : next.effects) StartOnce(effect);
       wake = next.wake;
     }
-    if (inbox_.empty()) Flush();
+    if (inbox_.empty()) {
+      TellAwaiting();
+      Flush();
+    }
     if (auto item = co_await inbox_.Next(wake)) (*item)();
   }
   Flush();
@@ -227,6 +232,7 @@ void Session::Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> a
     fact.set_active_us(absl::ToInt64Microseconds(now.active));
     fact.set_epoch(environment_.store->epoch());
     if (fact.has_run_started()) fact.mutable_run_started()->set_node(options_.node);
+    if (fact.has_call_started()) NameChild(*fact.mutable_call_started(), time);
     auto event = std::make_shared<const v1::Event>(std::move(fact));
     Apply(state_, event);
     if (!progressed_ && IsProgress(*event)) {
@@ -271,8 +277,10 @@ void Session::StartOnce(const Effect& effect) {
   const PlannedTool& planned = plan_->tools.at(RequestOf(step, call).tool());
   // What a person allowed waits until the word is durable, local or not.
   const bool ahead = planned.spec->local && call.allowed == nullptr;
-  asio::co_spawn(strand_, RunCall(effect, BuildToolRequest(state_, *plan_, step, call), planned.tool, ahead),
-                 asio::bind_cancellation_slot(started->signal.slot(), ended));
+  ToolRequest request = BuildToolRequest(state_, *plan_, step, call);
+  started->child = request.child != nullptr;
+  if (started->child) request.child_runs = &owner_.child_runs();
+  asio::co_spawn(strand_, RunCall(effect, std::move(request), planned.tool, ahead), asio::bind_cancellation_slot(started->signal.slot(), ended));
 }
 
 // An outcome never lives across a wait: it would take its room in the frame of every attempt that waits.
@@ -328,9 +336,14 @@ asio::awaitable<void> Session::RunCall(Effect effect, ToolRequest request, std::
   if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
   LimitTime(effect, request.timeout);
   const absl::Duration began = environment_.clock->Monotonic();
-  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none || state_.is_cancelling()) {
-    EndCall(effect, began, ToolFailed{"cancelled before it was sent", /*retryable=*/true, std::nullopt});
-    co_return;
+  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none || state_.is_cancelling() ||
+      (request.child != nullptr && IsAsked(request.child->run))) {
+    if (request.child == nullptr || request.attempt == 1) {
+      EndCall(effect, began, ToolFailed{"cancelled before it was sent", /*retryable=*/true, std::nullopt});
+      co_return;
+    }
+    // An earlier attempt may have begun it: then its end is the call's.
+    request.child = OnlyIfBegun(*request.child);
   }
   Deltas progress(gate_, effect, effect.call.step);
   std::string thrown;
@@ -382,7 +395,7 @@ asio::awaitable<void> Session::EndLargeCall(Effect effect, std::unique_ptr<CallE
     // The room is taken as long as the content is in memory: until the store has it.
     large.content = std::shared_ptr<const std::string>(large.content.get(), [content = large.content, lease](const std::string*) {});
   }
-  end->outcome = ToolDone{std::move(*parts)};
+  std::get<ToolDone>(end->outcome).parts = std::move(*parts);
   end->large = std::move(kept.large);
   PushOutcome([this, effect, end = std::move(end)]() mutable { OnCallEnded(effect, std::move(*end)); });
 }
@@ -392,6 +405,15 @@ void Session::LimitTime(const Effect& effect, absl::Duration timeout) {
   const auto attempt = attempts_.find(effect.sequence);
   if (attempt == attempts_.end()) return;
   Attempt* const limited = attempt->second.get();
+  if (limited->child) {
+    // Not cut off: its run is cancelled and ends by itself, so that the call is not settled while that goes on.
+    limited->timeout = environment_.timers->After(timeout, strand_, [weak = weak_from_this(), call = effect.call] {
+      const auto self = weak.lock();
+      const CallState* const late = self == nullptr ? nullptr : self->state_.FindCall(call);
+      if (late != nullptr && late->child != nullptr) self->AskToCancel(ChildOf(*late));
+    });
+    return;
+  }
   limited->timeout = environment_.timers->After(timeout, strand_, [this, weak = weak_from_this(), limited, effect, timeout] {
     if (weak.expired()) return;
     limited->timed_out = true;
@@ -430,7 +452,67 @@ void Session::OnCallEnded(const Effect& effect, CallEnd end) {
 }
 
 void Session::AbortAttempts() {
-  for (auto& [sequence, attempt] : attempts_) attempt->signal.emit(asio::cancellation_type::terminal);
+  for (auto& [sequence, attempt] : attempts_) {
+    if (!attempt->child) attempt->signal.emit(asio::cancellation_type::terminal);
+  }
+  const StepState* const step = state_.last_step();
+  if (step == nullptr) return;
+  for (const CallState& call : step->calls) {
+    if (call.child != nullptr && call.phase != CallPhase::kSettled) AskToCancel(ChildOf(call));
+  }
+}
+
+void Session::DropChildAttempts() {
+  for (auto& [sequence, attempt] : attempts_) {
+    if (!attempt->child) continue;
+    attempt->dropped = true;
+    attempt->timeout.reset();
+    attempt->signal.emit(asio::cancellation_type::terminal);
+  }
+}
+
+bool Session::IsAsked(const RunId& child) const {
+  return std::any_of(asked_.begin(), asked_.end(), [&](const AskedChild& asked) { return asked.run == child; });
+}
+
+void Session::AskToCancel(const RunId& child) {
+  if (IsAsked(child)) return;
+  asked_.push_back({child});
+  v1::Cancellation cancellation;
+  cancellation.set_principal(RunName(run_));
+  cancellation.set_cause("the run that it answers stops");
+  gate_->WhenDurable(state_.last_sequence, [weak = weak_from_this(), child, cancellation](bool durable) {
+    const auto self = weak.lock();
+    if (self == nullptr || !durable) return;
+    self->owner_.child_runs().Cancel(child, cancellation, [weak, child] {
+      const auto session = weak.lock();
+      if (session == nullptr) return;
+      asio::post(session->strand_, [session, child] {
+        for (AskedChild& asked : session->asked_) asked.agreed |= asked.run == child;
+        session->inbox_.Push([] {});
+      });
+    });
+  });
+}
+
+bool Session::MustAskChildren(const std::vector<v1::Event>& facts) {
+  bool must = false;
+  for (const v1::Event& fact : facts) {
+    if (!fact.has_call_finished()) continue;
+    const auto id = CallId::Parse(fact.call_finished().call_id());
+    const CallState* const call = id ? state_.FindCall(*id) : nullptr;
+    if (call == nullptr || call->child == nullptr) continue;
+    const RunId child = ChildOf(*call);
+    AskToCancel(child);
+    must |= std::any_of(asked_.begin(), asked_.end(), [&](const AskedChild& asked) { return asked.run == child && !asked.agreed; });
+  }
+  return must;
+}
+
+void Session::TellAwaiting() {
+  if (awaits_children_ == state_.awaits_children()) return;
+  awaits_children_ = !awaits_children_;
+  owner_.OnAwaiting(run_, awaits_children_);
 }
 
 void Session::DropAttempts() {

@@ -12,6 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "runtime/act.h"
+#include "runtime/children.h"
 #include "runtime/context.h"
 #include "runtime/environment.h"
 #include "runtime/fifo.h"
@@ -38,6 +39,10 @@ class SessionOwner {
   virtual void OnEnded(const RunId& run) = 0;
   // The run made progress since it was taken up.
   virtual void OnProgress(const RunId& run) = 0;
+  // Whether the run waits for its children and for nothing else. Told at each change.
+  virtual void OnAwaiting(const RunId& run, bool children) = 0;
+  // Thread-safe; outlives the session.
+  virtual ChildRuns& child_runs() = 0;
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -77,7 +82,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> artifacts = {});
   // Calls `then(true)` once everything recorded so far is durable; `then(false)` if the run was lost.
   void WhenDurable(absl::AnyInvocable<void(bool)> then) { gate_->WhenDurable(state_.last_sequence, std::move(then)); }
-  // Aborts every attempt under way; their outcomes are still recorded.
+  // Aborts every attempt under way, asks children to cancel; their outcomes are still recorded.
   void AbortAttempts();
   const RuntimeOptions& options() const { return options_; }
 
@@ -88,6 +93,11 @@ class Session : public std::enable_shared_from_this<Session> {
     std::unique_ptr<Timers::Wait> timeout;
     bool timed_out = false;
     bool dropped = false;  // its outcome is not wanted any more
+    bool child = false;    // another run answers: it is not cut off, that run is cancelled
+  };
+  struct AskedChild {
+    RunId run;
+    bool agreed = false;  // its cancel is durable, or it needs none
   };
   class Deltas;
 
@@ -108,6 +118,14 @@ class Session : public std::enable_shared_from_this<Session> {
   void OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration);
   void OnCallEnded(const Effect& effect, CallEnd end);
   void DropAttempts();
+  void DropChildAttempts();
+  // Asks the child to cancel, once everything recorded so far is durable. Once for each.
+  void AskToCancel(const RunId& child);
+  // Whether `facts` settle calls whose children may go on: these are asked to cancel, and the facts are to wait until all have agreed.
+  bool MustAskChildren(const std::vector<v1::Event>& facts);
+  bool IsAsked(const RunId& child) const;
+  // Tells the owner whether the run awaits its children, where that has changed.
+  void TellAwaiting();
   // Of an attempt: taken when the session is not ahead of the disk.
   void PushOutcome(Inbox::Item outcome);
   // Hands what was recorded to the store, as one item.
@@ -140,6 +158,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Inbox inbox_;                                            // commands, and calls to look again
   Fifo<Inbox::Item> outcomes_;                             // of attempts, in order
   std::map<Sequence, std::unique_ptr<Attempt>> attempts_;  // by the sequence of their intent
+  std::vector<AskedChild> asked_;                          // children that were asked to cancel
+  bool awaits_children_ = false;                           // as the owner was told
   bool parking_ = false;
   bool abandoned_ = false;
   bool progressed_ = false;

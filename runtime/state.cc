@@ -100,9 +100,11 @@ void ApplyForked(RunState& state, const EventPtr& event) {
 
 // Attempts that an earlier epoch left open: repeatable ones are ready again, the model's reservation is booked, UNSAFE calls are uncertain.
 void ApplyStarted(RunState& state, const EventPtr& event) {
+  // A run that only waited for its children is not what ends a server, however often it ends while they work.
+  const bool awaited = state.awaits_children();
   state.phase = v1::RUN_STATE_RUNNING;
   if (!state.start_time) state.start_time = state.last_time;
-  if (event->run_started().cause() == v1::START_CAUSE_RECOVERED) ++state.barren_starts;
+  if (event->run_started().cause() == v1::START_CAUSE_RECOVERED && !awaited) ++state.barren_starts;
   if (state.model.open) {
     state.model.open = false;
     AddUsage(state.usage, ReservedUsage(state.model));
@@ -198,6 +200,7 @@ void ApplyCallStarted(RunState& state, const EventPtr& event) {
   call->open_sequence = event->sequence();
   call->side_effect = event->call_started().side_effect();
   call->attempt_time = state.last_time;
+  if (event->call_started().has_child() && call->child == nullptr) call->child = event;
 }
 
 void ApplyCallFailed(RunState& state, const EventPtr& event) {
@@ -232,6 +235,7 @@ void ApplyCallFinished(RunState& state, const EventPtr& event) {
   if (call == nullptr) return;
   call->phase = CallPhase::kSettled;
   call->finished = event;
+  AddUsage(state.usage, finished.usage());
   if (finished.outcome() == v1::CALL_OUTCOME_UNCERTAIN) state.call_uncertain = true;
   state.history_bytes += TextBytes(finished.result());
   NoteArtifacts(state, finished.result());
@@ -387,6 +391,23 @@ StepState* RunState::last_step() {
     if (auto* step = std::get_if<StepState>(&*item)) return step;
   }
   return nullptr;
+}
+
+const std::string& RunState::parent_call() const {
+  static const std::string& none = *new std::string();
+  return forked != nullptr ? none : created->run_created().parent_call();
+}
+
+bool RunState::awaits_children() const {
+  const StepState* const step = last_step();
+  if (phase != v1::RUN_STATE_RUNNING || step == nullptr || model.open || is_cancelling()) return false;
+  bool awaits = false;
+  for (const CallState& call : step->calls) {
+    if (call.phase == CallPhase::kSettled || call.phase == CallPhase::kWaiting) continue;
+    if (call.phase != CallPhase::kOpen || call.child == nullptr) return false;
+    awaits = true;
+  }
+  return awaits;
 }
 
 const CallState* RunState::FindCall(const CallId& call) const {

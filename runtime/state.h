@@ -47,6 +47,7 @@ struct CallState {
   EventPtr waiting;                                // the last call_waiting
   EventPtr allowed;                                // the call_resolved by which a person allowed it, for all of its attempts
   EventPtr finished;                               // call_finished
+  EventPtr child;                                  // its first call_started, if another run answers it; else null
 };
 
 struct StepState {
@@ -142,9 +143,16 @@ struct RunState {
   // What it is executed with: agents/{agent}/revisions/{revision}.
   const std::string& agent() const { return forked != nullptr ? forked->run_forked().agent() : created->run_created().agent(); }
   int32_t priority() const { return forked != nullptr ? 0 : created->run_created().priority(); }
+  // The call of another run that it answers, `runs/{run}/calls/{call}`; empty if there is none. A fork of such a run answers nothing.
+  const std::string& parent_call() const;
+  int32_t depth() const { return forked != nullptr ? 0 : created->run_created().depth(); }
   bool is_stopped() const { return phase == v1::RUN_STATE_STOPPED; }
   bool is_waiting() const { return phase == v1::RUN_STATE_WAITING; }
   bool is_live() const { return phase == v1::RUN_STATE_RUNNING || phase == v1::RUN_STATE_WAITING; }
+  // Nothing of it is under way but runs that answer its calls: their time is not its own.
+  bool awaits_children() const;
+  // Its active time passes.
+  bool is_active() const { return phase == v1::RUN_STATE_RUNNING && !awaits_children(); }
   bool is_cancelling() const { return cancel_requested != nullptr; }
   int32_t next_step() const { return usage.steps() + 1; }
   // A decision was made in the present leg.

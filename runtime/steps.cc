@@ -123,6 +123,7 @@ void StepFolder::Add(const v1::Event& event) {
       if (const auto at = Find(event.call_started().call_id())) {
         v1::ToolCallRecord* const record = open_.back().mutable_tool_calls(*at);
         record->set_attempts(event.call_started().attempt());
+        record->set_child_run(event.call_started().child().run());
         if (!record->has_start_time()) *record->mutable_start_time() = event.time();
         open_.back().set_last_sequence(event.sequence());
       }

@@ -14,6 +14,7 @@
 #include "runtime/budget.h"
 #include "runtime/compaction.h"
 #include "runtime/context.h"
+#include "runtime/grant.h"
 
 namespace agentruntime {
 namespace {
@@ -267,9 +268,12 @@ std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop) {
   }
   if (const StepState* const step = state.last_step()) {
     for (const CallState& call : step->calls) {
-      if (call.phase != CallPhase::kSettled) facts.push_back(SettledByStop(call));
+      if (call.phase == CallPhase::kSettled) continue;
+      facts.push_back(SettledByStop(call));
+      if (call.child != nullptr) *facts.back().mutable_call_finished()->mutable_usage() = GrantedUsage(call);  // nobody waits for what it used
     }
   }
+  if (!state.parent_call().empty()) stop.set_resumable(false);  // it is the parent's result
   v1::Event fact = FactOfRun(state);
   *fact.mutable_run_stopped()->mutable_stop() = std::move(stop);
   facts.push_back(std::move(fact));
@@ -336,7 +340,7 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
     return next;
   }
   if (!next.effects.empty() || next.wake) {
-    if (!state.is_waiting()) WakeAt(next, timeout - now.active);  // waiting for a person is no active time
+    if (state.is_active()) WakeAt(next, timeout - now.active);  // waiting for a person, or for other runs alone, is no active time
     return next;
   }
   if (state.model.open) {

@@ -37,7 +37,9 @@ v1::Activity CallActivity(const StepState& step, const CallState& call) {
   activity.set_attempt(call.attempts);
   *activity.mutable_since_time() = ToProto(call.attempt_time);
   const std::string& tool = RequestOf(step, call).tool();
-  if (call.phase == CallPhase::kOpen) {
+  if (call.phase == CallPhase::kOpen && call.child != nullptr) {
+    activity.set_detail(absl::StrCat("tool ", tool, ", waiting for ", call.child->call_started().child().run()));
+  } else if (call.phase == CallPhase::kOpen) {
     activity.set_detail(absl::StrCat("tool ", tool, ", attempt ", call.attempts));
   } else {
     activity.set_detail(absl::StrCat("tool ", tool, " failed, trying again"));
@@ -157,6 +159,7 @@ v1::Run RunOf(const RunState& state) {
   } else {
     *run.mutable_labels() = created.labels();
     run.set_conversation(created.conversation());
+    run.set_parent_call(created.parent_call());
   }
   if (state.deadline < absl::InfiniteFuture()) *run.mutable_deadline() = ToProto(state.deadline);
   SetCommon(run, ProjectionOf(state));

@@ -32,6 +32,7 @@ constexpr int kAllowHostsMax = 256;
 constexpr int kConnectionsMax = 10'000;
 constexpr size_t kToolDescriptionBytesMax = 4096;
 constexpr absl::Duration kGraceMax = absl::Hours(1);
+constexpr absl::Duration kToolTimeoutMaximum = absl::Hours(1);
 
 // Whether others on the way can read what is sent there.
 bool IsOverheard(const HttpUrl& url) { return url.scheme == "http" && !ParseListenAddress(absl::StrCat(url.host == "::1" ? "[::1]" : url.host, ":1")).ok(); }
@@ -45,7 +46,8 @@ std::string WhyNoSchema(const std::string& text) {
 
 class Checker {
  public:
-  explicit Checker(ConfigFaults& faults) : faults_(faults) {}
+  // `maxima`: of runs.
+  Checker(const v1::Limits& maxima, ConfigFaults& faults) : maxima_(maxima), faults_(faults) {}
 
   void Range(const std::string& path, int64_t value, int64_t least, int64_t most) {
     if (value < least || value > most) faults_.Add(path, absl::StrCat(value, " is not in ", least, " to ", most));
@@ -148,6 +150,32 @@ class Checker {
     Range(path + ".response_bytes_max", tool.response_bytes_max(), 1, 10'000'000);
   }
 
+  void Description(const std::string& path, const std::string& description) {
+    if (absl::StripAsciiWhitespace(description).empty()) {
+      faults_.Add(path, "is missing; tell the model what the tool does and when to use it");
+    } else if (description.size() > kToolDescriptionBytesMax) {
+      faults_.Add(path, absl::StrCat("has ", description.size(), " bytes; at most ", kToolDescriptionBytesMax));
+    }
+  }
+
+  void SubAgent(const std::string& path, const cfg::SubAgentTool& tool) {
+    if (tool.agent().empty()) {
+      faults_.Add(path + ".agent", "is missing; name the agent that answers, as agents/{agent}");
+    } else if (!ParseAgentName(tool.agent())) {
+      faults_.Add(path + ".agent", absl::StrCat("\"", tool.agent(), "\" is not agents/{agent} or agents/{agent}/revisions/{revision}"));
+    }
+    Description(path + ".description", tool.description());
+    const v1::Limits& limits = tool.limits();
+    if (limits.has_max_steps()) Range(path + ".limits.max_steps", limits.max_steps(), 1, maxima_.max_steps());
+    if (limits.has_max_tool_calls()) Range(path + ".limits.max_tool_calls", limits.max_tool_calls(), 0, maxima_.max_tool_calls());
+    if (limits.has_max_tokens()) Range(path + ".limits.max_tokens", limits.max_tokens(), 1, maxima_.max_tokens());
+    if (limits.has_max_repeats()) Range(path + ".limits.max_repeats", limits.max_repeats(), kMaxRepeatsMinimum, maxima_.max_repeats());
+    if (limits.has_timeout()) Range(path + ".limits.timeout", limits.timeout(), absl::Milliseconds(1), FromProto(maxima_.timeout()));
+    if (limits.has_max_cost_micros()) {
+      Range(path + ".limits.max_cost_micros", limits.max_cost_micros(), 1, maxima_.has_max_cost_micros() ? maxima_.max_cost_micros() : kMaxCostMicrosMaximum);
+    }
+  }
+
   void HttpCall(const std::string& path, const cfg::HttpCallTool& tool) {
     const std::string url_path = path + ".url";
     if (tool.url().empty()) {
@@ -159,19 +187,14 @@ class Checker {
     } else if (tool.has_token() && IsOverheard(*url)) {
       faults_.Add(url_path, "would send the token without encryption; use https://, or leave token out");
     }
-    const std::string description_path = path + ".description";
-    if (absl::StripAsciiWhitespace(tool.description()).empty()) {
-      faults_.Add(description_path, "is missing; tell the model what the tool does and when to use it");
-    } else if (tool.description().size() > kToolDescriptionBytesMax) {
-      faults_.Add(description_path, absl::StrCat("has ", tool.description().size(), " bytes; at most ", kToolDescriptionBytesMax));
-    }
+    Description(path + ".description", tool.description());
     if (const std::string why = WhyNoSchema(tool.input_schema()); !why.empty()) faults_.Add(path + ".input_schema", why);
     Range(path + ".response_bytes_max", tool.response_bytes_max(), 1, 10'000'000);
     Range(path + ".connections_max", tool.connections_max(), 1, kConnectionsMax);
   }
 
   void Tool(const std::string& path, const cfg::ToolConfig& tool) {
-    Range(path + ".timeout", tool.timeout(), absl::Milliseconds(1), absl::Hours(1));
+    Range(path + ".timeout", tool.timeout(), absl::Milliseconds(1), tool.has_sub_agent() ? kChildTimeoutMaximum : kToolTimeoutMaximum);
     switch (tool.kind_case()) {
       case cfg::ToolConfig::kSearchDocs: return Folder(path + ".search_docs.folder", tool.search_docs().folder());
       case cfg::ToolConfig::kReadDoc: return Folder(path + ".read_doc.folder", tool.read_doc().folder());
@@ -180,10 +203,11 @@ class Checker {
       case cfg::ToolConfig::kCalculator:
       case cfg::ToolConfig::kReadArtifact:
       case cfg::ToolConfig::kAskPerson:
-      case cfg::ToolConfig::kSubAgent:
       case cfg::ToolConfig::kClock: return;
+      case cfg::ToolConfig::kSubAgent: return SubAgent(path + ".sub_agent", tool.sub_agent());
       case cfg::ToolConfig::KIND_NOT_SET:
-        return faults_.Add(path, "has no kind; give one of search_docs, read_doc, calculator, clock, http_get, http_call, read_artifact, ask_person");
+        return faults_.Add(path,
+                           "has no kind; give one of search_docs, read_doc, calculator, clock, http_get, http_call, read_artifact, ask_person, sub_agent");
     }
   }
 
@@ -193,13 +217,14 @@ class Checker {
   }
 
  private:
+  const v1::Limits& maxima_;
   ConfigFaults& faults_;
 };
 
 }  // namespace
 
 void CheckConfig(const cfg::ServerConfig& config, ConfigFaults& faults) {
-  Checker check(faults);
+  Checker check(config.limits().maxima(), faults);
   if (const auto listen = ParseListenAddress(config.listen().grpc()); !listen.ok()) faults.Add("listen.grpc", listen.status().message());
   check.Range("sessions.threads", config.sessions().threads(), 1, 256);
   check.Range("sessions.running_max", config.sessions().running_max(), 1, 1'000'000);

@@ -77,7 +77,8 @@ void FillHttpCall(const std::string& folder, config::v1::HttpCallTool& tool) {
 }
 
 void FillTool(const std::string& folder, config::v1::ToolConfig& tool) {
-  if (!tool.has_timeout()) *tool.mutable_timeout() = ToProto(tool.has_http_get() ? kHttpGetTimeout : kToolTimeout);
+  if (!tool.has_timeout())
+    *tool.mutable_timeout() = ToProto(tool.has_http_get() ? kHttpGetTimeout : tool.has_sub_agent() ? kChildTimeoutDefault : kToolTimeout);
   if (tool.has_search_docs()) MakeAbsolute(folder, *tool.mutable_search_docs()->mutable_folder());
   if (tool.has_read_doc()) MakeAbsolute(folder, *tool.mutable_read_doc()->mutable_folder());
   if (tool.has_http_get() && !tool.http_get().has_response_bytes_max()) tool.mutable_http_get()->set_response_bytes_max(65'536);

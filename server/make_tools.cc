@@ -14,6 +14,7 @@
 #include "runtime/tools/read_artifact.h"
 #include "runtime/tools/read_doc.h"
 #include "runtime/tools/search_docs.h"
+#include "runtime/tools/sub_agent.h"
 
 namespace agentruntime {
 namespace {
@@ -74,6 +75,7 @@ absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, cons
     case cfg::ToolConfig::kReadArtifact: return std::make_shared<ReadArtifact>(tool.name(), *parts.store, parts.blocking_pool);
     case cfg::ToolConfig::kAskPerson: return std::make_shared<AskPerson>(tool.name());
     case cfg::ToolConfig::kSubAgent:
+      return std::make_shared<SubAgent>(SubAgentOptions{tool.name(), tool.sub_agent().agent(), tool.sub_agent().description(), tool.sub_agent().limits()});
     case cfg::ToolConfig::KIND_NOT_SET: break;
   }
   return absl::InvalidArgumentError(absl::StrCat("tool \"", tool.name(), "\" has no kind"));

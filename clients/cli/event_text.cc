@@ -48,7 +48,10 @@ std::string AnswerText(const v1::CallResolved& resolved) {
 
 std::string Raw(const v1::Event& event) {
   switch (event.kind_case()) {
-    case v1::Event::kRunCreated: return absl::StrCat("created for ", event.run_created().agent(), ": ", PartsText(event.run_created().input()));
+    case v1::Event::kRunCreated:
+      return absl::StrCat("created for ", event.run_created().agent(),
+                          event.run_created().parent_call().empty() ? "" : absl::StrCat(" by ", event.run_created().parent_call()), ": ",
+                          PartsText(event.run_created().input()));
     case v1::Event::kRunForked: {
       const v1::RunForked& forked = event.run_forked();
       const std::string input = PartsText(forked.input());
@@ -61,7 +64,9 @@ std::string Raw(const v1::Event& event) {
     case v1::Event::kModelCalled: return AskedText(event.model_called());
     case v1::Event::kModelFailed: return absl::StrCat("model failed, attempt ", event.model_failed().attempt(), ": ", event.model_failed().error().message());
     case v1::Event::kDecisionMade: return DecisionText(event.decision_made().decision());
-    case v1::Event::kCallStarted: return absl::StrCat("call ", event.call_started().call_id(), " started, attempt ", event.call_started().attempt());
+    case v1::Event::kCallStarted:
+      return absl::StrCat("call ", event.call_started().call_id(), " started, attempt ", event.call_started().attempt(),
+                          event.call_started().has_child() ? absl::StrCat(", answered by ", BareRun(event.call_started().child().run())) : "");
     case v1::Event::kCallFailed:
       return absl::StrCat("call ", event.call_failed().call_id(), " failed, attempt ", event.call_failed().attempt(),
                           event.call_failed().definite() ? "" : " (its effect is not known)", ": ", event.call_failed().error().message());

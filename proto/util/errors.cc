@@ -187,6 +187,12 @@ absl::Status RunNotResumable(const RunId& run, absl::string_view why) {
               absl::StrCat(RunName(run), " cannot go on: ", why, "; submit a new run"), {{"run", RunName(run)}});
 }
 
+absl::Status RunAnswersCall(const RunId& run, absl::string_view parent_call) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_ANSWERS_CALL,
+              absl::StrCat(RunName(run), " answers ", parent_call, ", which takes its stop as the result; resume or fork that run, or fork this one"),
+              {{"run", RunName(run)}, {"parent_call", std::string(parent_call)}});
+}
+
 absl::Status RunTakesNoInput(const RunId& run, absl::string_view why) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_TAKES_NO_INPUT, absl::StrCat(RunName(run), " takes no input: ", why),
               {{"run", RunName(run)}});

@@ -51,6 +51,7 @@ absl::Status ConversationBusy(const RunId& active);
 absl::Status ConversationWentOn(const RunId& run, const RunId& later);  // FAILED_PRECONDITION, CONVERSATION_BUSY
 absl::Status RunAnswered(const RunId& run);
 absl::Status RunNotResumable(const RunId& run, absl::string_view why);
+absl::Status RunAnswersCall(const RunId& run, absl::string_view parent_call);  // FAILED_PRECONDITION
 absl::Status RunTakesNoInput(const RunId& run, absl::string_view why);
 absl::Status JournalFull(const RunId& run);
 absl::Status DeadlineNotRaised(const RunId& run);  // LIMIT_NOT_RAISED

@@ -88,6 +88,12 @@ inline constexpr size_t kSummaryBytesMax = 16 << 10;
 inline constexpr int32_t kGraceOutputTokensMin = 256;             // a grace step that could write less is not made
 inline constexpr absl::Duration kCancelGrace = absl::Seconds(5);  // within CancelRun's promise of 10 s
 
+// Runs that answer calls of other runs.
+inline constexpr int32_t kRunDepthMax = 8;                                // runs above a run; at the bound it begins none
+inline constexpr int64_t kGrantTokensMin = 256;                           // a child that could use less is not begun
+inline constexpr absl::Duration kChildTimeoutDefault = kCallWaitDefault;  // of one call: the child's deadline. It may wait for a person
+inline constexpr absl::Duration kChildTimeoutMaximum = kCallWaitMaximum;
+
 // Recovery.
 inline constexpr int32_t kBarrenStartsMax = 20;                        // starts in a row without progress that stop a run
 inline constexpr int32_t kBarrenStartsSuspect = 3;                     // after which runs are started one at a time

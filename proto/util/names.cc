@@ -39,6 +39,8 @@ std::optional<StepName> ParseStepName(absl::string_view name) {
   return StepName{*run, *number};
 }
 
+std::string FormatCallName(const RunId& run, const CallId& call) { return absl::StrCat(RunName(run), "/calls/", call.ToString()); }
+
 std::string FormatArtifactName(const RunId& run, int32_t number) { return absl::StrCat(RunName(run), "/artifacts/", number); }
 
 std::optional<ArtifactName> ParseArtifactName(absl::string_view name) {

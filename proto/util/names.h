@@ -20,6 +20,8 @@ struct StepName {
 std::string FormatStepName(const RunId& run, int32_t number);  // runs/{run}/steps/{number}
 std::optional<StepName> ParseStepName(absl::string_view name);
 
+std::string FormatCallName(const RunId& run, const CallId& call);  // runs/{run}/calls/{call}
+
 // `runs/{run}/artifacts/{number}`.
 struct ArtifactName {
   RunId run;

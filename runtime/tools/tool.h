@@ -3,6 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -12,10 +13,20 @@
 #include "absl/time/time.h"
 #include "agentruntime/v1/agent.pb.h"
 #include "agentruntime/v1/content.pb.h"
+#include "agentruntime/v1/run.pb.h"
 #include "proto/base/id.h"
 #include "runtime/artifact_ref.h"
 
 namespace agentruntime {
+
+struct ChildOrder;
+class ChildRuns;
+
+// Of a tool whose calls are answered by runs of their own.
+struct ChildSpec {
+  std::string agent;  // agents/{agent}, perhaps with a revision
+  v1::Limits limits;  // of the child
+};
 
 struct ToolSpec {
   std::string name;          // configured; IsToolName
@@ -27,6 +38,7 @@ struct ToolSpec {
   bool reads_artifacts = false;                // what models are told to read on with
   bool asks_person = false;                    // a person answers its calls, as their `question` asks: the tool itself is never called
   bool local = false;                          // our own, in-process, touches only the store and read-only folders: may run ahead of the disk
+  std::optional<ChildSpec> child;              // calls are answered by other runs
   std::string origin = "built in";
 };
 
@@ -38,17 +50,21 @@ struct ToolRequest {
   std::string arguments;
   std::string idempotency_key;
   absl::Duration timeout;
-  std::vector<ArtifactRef> artifacts;  // that the run may read; only where the spec says that the tool does
+  std::vector<ArtifactRef> artifacts;       // that the run may read; only where the spec says that the tool does
+  std::shared_ptr<const ChildOrder> child;  // the run that answers it; only where the spec has one
+  ChildRuns* child_runs = nullptr;          // the same; outlives the call
 };
 
 // A Status cannot tell "it certainly failed" from "nobody knows", which the ledger needs.
 struct ToolDone {
-  std::vector<v1::Part> parts;  // texts and JSON; what is above kResultBytesMax becomes artifacts, up to kArtifactBytesMax
+  std::vector<v1::Part> parts;                       // texts and JSON; what is above kResultBytesMax becomes artifacts, up to kArtifactBytesMax
+  std::shared_ptr<const v1::Usage> usage = nullptr;  // of the run that answered
 };
 struct ToolFailed {     // it certainly took no effect
   std::string message;  // what the model reads if it is not tried again
   bool retryable = false;
   std::optional<absl::Duration> retry_after;
+  std::shared_ptr<const v1::Usage> usage = nullptr;  // of the run that was to answer
 };
 struct ToolUnknown {  // nobody knows whether it took effect: connection lost, cancelled without confirmation
   std::string message;

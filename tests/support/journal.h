@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "proto/util/time.h"
 #include "runtime/environment.h"
+#include "runtime/grant.h"
 #include "runtime/plan.h"
 #include "runtime/state.h"
 #include "runtime/stop.h"
@@ -34,6 +35,7 @@ class Journal {
     *fact.mutable_time() = ToProto(now);
     fact.set_active_us(absl::ToInt64Microseconds(active));
     fact.set_epoch(epoch);
+    if (fact.has_call_started()) NameChild(*fact.mutable_call_started(), now);
     auto event = std::make_shared<const v1::Event>(std::move(fact));
     Apply(state, event);
     events.push_back(event);

@@ -94,6 +94,7 @@ ExitCode ShowCommand(Session& session, const std::string& run_argument) {
     output.out << "  fork of " << BareRun(run->forked_from().run()) << ", which it shares " << FormatPlural(run->forked_from().sequence(), "event")
                << " with\n";
   }
+  if (!run->parent_call().empty()) output.out << "  answers " << PrintableLine(run->parent_call()) << "\n";
   if (!run->conversation().empty()) output.out << "  conversation " << PrintableLine(run->conversation()) << "\n";
   output.out << "  " << CountsText(*run) << "\n";
   if (const absl::Status status = PrintEvents(session, *run); !status.ok()) return Fail(output, status);
