@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/util/names.h"
 #include "proto/util/time.h"
 
 namespace agentruntime::simulation {
@@ -69,6 +70,7 @@ std::string JournalRules::Envelope(const v1::Event& event) {
   if (FromProto(event.time()) < time_) return "time runs backwards";
   if (event.active_us() < active_us_) return "active time runs backwards";
   if (phase_ != Phase::kLive && event.active_us() != active_us_) return "active time passed while the run was not active";
+  if (AwaitsChildren() && event.active_us() != active_us_) return "active time passed while the run waited for its children only";
   last_ = event.sequence();
   time_ = FromProto(event.time());
   active_us_ = event.active_us();
@@ -88,7 +90,7 @@ std::string JournalRules::Kind(const v1::Event& event) {
     case v1::Event::kModelCalled: return ModelCalled(event);
     case v1::Event::kModelFailed: return ModelFailed(event.model_failed());
     case v1::Event::kDecisionMade: return Decided(event);
-    case v1::Event::kCallStarted: return CallStarted(event.call_started());
+    case v1::Event::kCallStarted: return CallStarted(event);
     case v1::Event::kCallFailed: return CallFailed(event.call_failed());
     case v1::Event::kCallWaiting: return CallWaiting(event.call_waiting());
     case v1::Event::kCallResolved: return CallResolved(event.call_resolved());
@@ -108,6 +110,9 @@ std::string JournalRules::Created(const v1::Event& event) {
   if (!limits_.has_max_steps() || !limits_.has_max_tool_calls() || !limits_.has_max_tokens() || !limits_.has_max_repeats() || !limits_.has_timeout())
     return "a limit is not set";
   if (event.run_created().input().empty()) return "there is no input";
+  is_child_ = !event.run_created().parent_call().empty();
+  if (is_child_ ? event.run_created().depth() < 1 || event.run_created().depth() > 8 : event.run_created().depth() != 0) return "the depth is wrong";
+  if (is_child_ && !event.run_created().has_deadline()) return "its call has no timeout";
   return "";
 }
 
@@ -123,6 +128,7 @@ std::string JournalRules::Forked(const v1::Event& event) {
     return "a limit is not set";
   side_effects_ = forked.allow_side_effects();
   phase_ = Phase::kQueued;
+  is_child_ = false;
   grace_step_ = 0;
   not_before_ = absl::InfinitePast();
   cancelling_ = false;
@@ -231,7 +237,61 @@ std::string JournalRules::Decided(const v1::Event& event) {
   return "";
 }
 
-std::string JournalRules::CallStarted(const v1::CallStarted& started) {
+// What open calls of the last step hold.
+int64_t JournalRules::GrantedTokens() const {
+  int64_t tokens = 0;
+  for (const auto& [id, call] : calls_) {
+    if (call.child && call.at != Call::At::kSettled) tokens += call.child->grant().max_tokens();
+  }
+  return tokens;
+}
+
+int64_t JournalRules::GrantedCost() const {
+  int64_t cost = 0;
+  for (const auto& [id, call] : calls_) {
+    if (call.child && call.at != Call::At::kSettled) cost += call.child->grant().max_cost_micros();
+  }
+  return cost;
+}
+
+bool JournalRules::AwaitsChildren() const {
+  bool awaits = false;
+  if (phase_ != Phase::kLive || cancelling_ || model_open_) return false;
+  for (const auto& [id, call] : calls_) {
+    if (call.at == Call::At::kSettled || call.at == Call::At::kWaiting) continue;
+    if (call.at != Call::At::kOpen || !call.child) return false;
+    awaits = true;
+  }
+  return awaits;
+}
+
+// The time of its first call_started in milliseconds, then bits of the key: said again without the product's words.
+std::string JournalRules::Child(Call& call, const v1::Event& event) {
+  const v1::CallStarted& started = event.call_started();
+  if (call.attempts > 0 && started.has_child() != call.child.has_value()) return "one attempt has a child and another has not";
+  if (!started.has_child()) return "";
+  if (call.child) {
+    return call.child->SerializeAsString() == started.child().SerializeAsString() ? "" : "another child, or another grant, than in the first attempt";
+  }
+  call.child = started.child();
+  const auto run = ParseRunName(started.child().run());
+  if (!run) return "the child has no name";
+  if (absl::ToUnixMillis(run->time()) != absl::ToUnixMillis(FromProto(event.time()))) return "the child's id is not of the time of its call";
+  std::string hex;
+  for (const char byte : run->bytes()) absl::StrAppend(&hex, absl::Hex(static_cast<uint8_t>(byte), absl::kZeroPad2));
+  if (hex.substr(13, 3) != started.idempotency_key().substr(13, 3) || hex.substr(17) != started.idempotency_key().substr(17)) {
+    return "the child's id is not of its call's key";
+  }
+  // The call is not open yet: its grant is counted here.
+  if (call.child->grant().max_tokens() < 1) return "nothing is granted";
+  if (tokens_ + GrantedTokens() > limits_.max_tokens()) return "what is granted is over max_tokens";
+  if (limits_.has_max_cost_micros() != call.child->grant().has_max_cost_micros()) return "a budget of money and a grant do not fit";
+  if (limits_.has_max_cost_micros() && cost_.value_or(0) + GrantedCost() > limits_.max_cost_micros()) return "what is granted is over max_cost_micros";
+  return "";
+}
+
+std::string JournalRules::CallStarted(const v1::Event& event) {
+  const v1::CallStarted& started = event.call_started();
   const auto at = calls_.find(started.call_id());
   if (phase_ != Phase::kLive) return "the run is not running";
   if (cancelling_) return "the run was cancelled";
@@ -247,6 +307,7 @@ std::string JournalRules::CallStarted(const v1::CallStarted& started) {
   if (call.ordinal > limits_.max_tool_calls() && call.attempts == 0) return "over max_tool_calls";
   if (IsUnsafe(started.side_effect()) && call.attempts > 0 && !call.may_repeat) return "an UNSAFE call is repeated although it may have taken effect";
   if (started.idempotency_key().size() != 32 || (call.attempts > 0 && started.idempotency_key() != call.key)) return "not the call's key";
+  if (std::string broken = Child(call, event); !broken.empty()) return broken;
   call.at = Call::At::kOpen;
   call.attempts = started.attempt();
   call.unsafe = IsUnsafe(started.side_effect());
@@ -348,6 +409,9 @@ std::string JournalRules::CallFinished(const v1::CallFinished& finished) {
   if (at == calls_.end() || at->second.at == Call::At::kSettled) return "no such call is to be settled";
   Call& call = at->second;
   if (std::string broken = Settles(finished.outcome(), call); !broken.empty()) return broken;
+  if (finished.has_usage() != call.child.has_value()) return "what a child used is booked, and nothing else";
+  tokens_ += finished.usage().input_tokens() + finished.usage().output_tokens();
+  if (finished.usage().has_cost_micros()) cost_ = cost_.value_or(0) + finished.usage().cost_micros();
   call.at = Call::At::kSettled;
   call.end = v1::CallOutcome_Name(finished.outcome());
   for (const v1::Part& part : finished.result()) absl::StrAppend(&call.end, " ", part.ShortDebugString());
@@ -394,7 +458,10 @@ std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
   if (!AllSettled()) return "a call is not settled";
   if (stop.reason() == v1::STOP_REASON_UNSPECIFIED || stop.detail().empty()) return "it does not say why";
   if (cancelling_ != (stop.reason() == v1::STOP_REASON_CANCELLED)) return "cancelled and stopped do not fit";
-  if (phase_ == Phase::kQueued && !cancelling_) return "it never ran";
+  const bool by_deadline = stop.limit().limit() == "deadline";
+  if (by_deadline && !is_child_) return "it has no deadline";  // of those that are submitted here
+  if (is_child_ && stop.resumable()) return "a child's stop is its parent's result";
+  if (phase_ == Phase::kQueued && !cancelling_ && !by_deadline) return "it never ran";
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && (!answered_ || finish_reason_ != v1::FINISH_REASON_ANSWER)) return "there is no answer";
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && grace_step_ == steps_) return "the answer of a grace step is not final";
   if (stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason().empty()) return "the error has no reason";
@@ -404,7 +471,8 @@ std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
   if (by_limit != stop.has_limit()) return "limit and reason do not fit";
   if (stop.reason() == v1::STOP_REASON_MAX_STEPS && steps_ < limits_.max_steps()) return "max_steps is not reached";
   if (stop.reason() == v1::STOP_REASON_LOOP_DETECTED && (repeats_ < limits_.max_repeats() || stop.limit().count() != repeats_)) return "it is no loop";
-  if (stop.reason() == v1::STOP_REASON_TIMEOUT && absl::Microseconds(active_us_) < FromProto(limits_.timeout())) return "the timeout is not reached";
+  if (stop.reason() == v1::STOP_REASON_TIMEOUT && !by_deadline && absl::Microseconds(active_us_) < FromProto(limits_.timeout()))
+    return "the timeout is not reached";
   phase_ = Phase::kStopped;
   cancelling_ = false;
   stop_ = stop;

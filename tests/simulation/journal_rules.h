@@ -39,13 +39,16 @@ class JournalRules {
     bool allowed = false;                                // by a person
     v1::WaitKind waits_for = v1::WAIT_KIND_UNSPECIFIED;  // of the last wait
     v1::CallAnswer::KindCase answer = v1::CallAnswer::KIND_NOT_SET;
-    std::string end;  // outcome and result, once it is settled
+    std::string end;                 // outcome and result, once it is settled
+    std::optional<v1::Child> child;  // of its first attempt
   };
 
   Sequence last() const { return last_; }
   Phase phase() const { return phase_; }
   int32_t steps() const { return steps_; }
   bool cancelling() const { return cancelling_; }
+  bool is_child() const { return is_child_; }
+  const v1::Limits& limits() const { return limits_; }
   bool model_open() const { return model_open_; }
   int32_t model_attempts() const { return model_attempts_; }
   Sequence model_sequence() const { return model_sequence_; }
@@ -73,7 +76,11 @@ class JournalRules {
   std::string Book(const v1::Usage& usage);
   std::string ModelFailed(const v1::ModelFailed& failed);
   std::string Decided(const v1::Event& event);
-  std::string CallStarted(const v1::CallStarted& started);
+  std::string CallStarted(const v1::Event& event);
+  std::string Child(Call& call, const v1::Event& event);
+  int64_t GrantedTokens() const;
+  int64_t GrantedCost() const;
+  bool AwaitsChildren() const;
   std::string CallFailed(const v1::CallFailed& failed);
   std::string CallWaiting(const v1::CallWaiting& waiting);
   std::string Waits(const v1::CallWaiting& waiting, const Call& call) const;
@@ -124,6 +131,7 @@ class JournalRules {
   std::set<std::string> approve_;  // tools of which each call needs a person's word
   std::string last_calls_;         // of the last step and what became of them; empty: nothing to compare with
   int32_t repeats_ = 0;
+  bool is_child_ = false;
   std::map<std::string, Call> calls_;  // of the last step
   std::map<int, int64_t> counts_;
 };

@@ -50,6 +50,8 @@ void Counts::Add(const Counts& more) {
   events += more.events;
   runs += more.runs;
   forks += more.forks;
+  children += more.children;
+  child_results += more.child_results;
   stops += more.stops;
   executions += more.executions;
   model_requests += more.model_requests;
@@ -195,6 +197,7 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
                  event->epoch(), " ", bytes.size());
     CheckBooked(known, *event);
     CheckArtifacts(row, known, *event);
+    CheckChildren(known, *event);
     if (const std::string broken = known.rules.Add(*event, world_.settings.agents); !broken.empty()) {
       world_.Fail("journal: ", run.ToString(), " event ", event->sequence(), ": ", broken);
     }
@@ -308,7 +311,10 @@ void Judge::SeenRun(const v1::Run& run, RunForm form) {
     for (v1::Run* each : {&expected, &seen}) {
       each->clear_input();
       each->clear_limits();
-      if (form == RunForm::kSummary) each->clear_answer();
+      if (form != RunForm::kSummary) continue;
+      each->clear_answer();
+      each->clear_parent_call();
+      each->clear_deadline();
     }
   }
   if (Bytes(seen) != Bytes(expected)) {
@@ -394,7 +400,9 @@ void Judge::CallSent(const ToolRequest& request, const ToolSpec& spec) {
     return world_.Fail("gate: a call left before call_started is durable, ", what);
   }
   if (call->key != request.idempotency_key) return world_.Fail("ledger: another key than in call_started, ", what);
-  if (known->rules.cancelling()) return world_.Fail("cancel: a call left after cancel_requested is durable, ", what);
+  // One that a child answers finds the child of the attempt before: what is cancelled is the child.
+  const bool attaches = spec.child && request.attempt > 1;
+  if (known->rules.cancelling() && !attaches) return world_.Fail("cancel: a call left after cancel_requested is durable, ", what);
   const bool asked_again = known->rules.asked_again(request.call.ToString(), request.attempt);
   std::map<int32_t, Said>& attempts = executions_[{request.run, request.call}];
   if (attempts.contains(request.attempt)) return world_.Fail("again: one attempt left twice, ", what);

@@ -39,6 +39,8 @@ struct Counts {
   int64_t events = 0;
   int64_t runs = 0;
   int64_t forks = 0;
+  int64_t children = 0;
+  int64_t child_results = 0;
   int64_t stops = 0;
   int64_t executions = 0;
   int64_t model_requests = 0;
@@ -105,6 +107,9 @@ class Judge {
   void CheckColumns(const Known& known, const RunProjection& projection);
   void CheckBooked(const Known& known, const v1::Event& event);
   void CheckCancel(const RunId& run, const v1::Event& event);
+  void CheckChildren(const Known& known, const v1::Event& event);
+  void CheckChild(const RunId& run, const v1::RunCreated& created);
+  void CheckResultOfChild(const Known& known, const v1::CallFinished& finished, const v1::Child& named);
   void CheckArtifacts(const DiskRun& row, const Known& known, const v1::Event& event);
   void CheckMessages(const ModelRequest& request);
   // What the fork shares, folded as if it were its own.

@@ -3,12 +3,19 @@
 #include <stdexcept>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "tests/simulation/pause.h"
 #include "tests/simulation/process.h"
 
 namespace agentruntime::simulation {
 
 namespace asio = boost::asio;
+
+namespace {
+
+constexpr size_t kRunsMax = 40;  // then no more of them begin runs of their own
+
+}  // namespace
 
 SimulatedModel::SimulatedModel(World& world, Judge& judge, Process& process, const std::string& name)
     : world_(world), judge_(judge), process_(process), temper_(world.settings.model) {
@@ -52,10 +59,13 @@ void SimulatedModel::AddCalls(const ModelRequest& request, v1::Decision& decisio
   for (int64_t i = 0; i < calls; ++i) {
     v1::ToolCall* const call = decision.add_tool_calls();
     call->set_tool(request.tools.empty() || (odd && dice.Chance(0.3)) ? "no_such_tool" : request.tools[dice.Index(request.tools.size())]->name);
+    if (absl::StartsWith(call->tool(), kSubPrefix) && (!dice.Chance(0.5) || judge_.runs().size() >= kRunsMax)) call->set_tool("far_read");
+    const bool asks = absl::StartsWith(call->tool(), kSubPrefix);
     const bool reads = !request.artifact_reader.empty() && call->tool() == request.artifact_reader;
     const std::string sound =
         call->tool() == kAskPerson ? absl::StrCat("{\"question\":\"which of the ", dice.Between(2, 4), "?\"}")
         : reads ? absl::StrCat("{\"artifact\":", dice.Between(1, 4), ",\"offset\":", dice.Between(0, 100), ",\"length\":", dice.Between(1, 900), "}")
+        : asks  ? absl::StrCat("{\"input\":\"question ", dice.Between(0, 9), "\"}")
                 : absl::StrCat("{\"n\":", dice.Between(0, 9), "}");
     call->set_arguments(odd && dice.Chance(0.4) ? dice.Pick<std::string>({"", "{", "[]", R"({"n":"x"})", R"({"m":1})"}) : sound);
   }

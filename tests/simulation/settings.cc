@@ -1,5 +1,6 @@
 #include "tests/simulation/settings.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/util/time.h"
 
@@ -16,13 +17,14 @@ absl::Duration Every(Dice& dice, double chance, absl::Duration least, absl::Dura
   return dice.Chance(chance) ? dice.Between(least, most) : absl::ZeroDuration();
 }
 
-v1::Agent MakeAgent(Dice& dice, int number, const std::map<std::string, v1::ModelPrice>& prices) {
+v1::Agent MakeAgent(Dice& dice, int number, bool asks, const std::map<std::string, v1::ModelPrice>& prices) {
   v1::Agent agent;
   agent.set_name(absl::StrCat("agents/a", number));
   agent.set_model(dice.Chance(0.4) ? "near" : "far");
   agent.set_instructions("Do what you are told.");
   for (const std::string& name : ToolNames()) {
-    if (dice.Chance(0.7)) agent.add_tools(name);
+    const bool is_ask = absl::StartsWith(name, kSubPrefix);
+    if (is_ask ? asks && dice.Chance(0.6) : dice.Chance(0.7)) agent.add_tools(name);
   }
   for (const std::string& name : agent.tools()) {
     if (dice.Chance(0.15)) agent.add_approve_tools(name);
@@ -67,7 +69,11 @@ Settings::Settings(uint64_t seed) {
     options.artifact_bytes_in_flight_max = dice.Between(30'000, 200'000);
   }
   const int count = static_cast<int>(dice.Between(1, 3));
-  for (int i = 0; i < count; ++i) agents.push_back(MakeAgent(dice, i, prices));
+  const bool asks = dice.Chance(0.4);
+  for (int i = 0; i < count; ++i) agents.push_back(MakeAgent(dice, i, asks, prices));
+  if (dice.Chance(0.3)) child_limits.set_max_tokens(dice.Between(200, 5'000));
+  if (dice.Chance(0.3)) child_limits.set_max_steps(static_cast<int32_t>(dice.Between(1, 5)));
+  child_timeout = dice.Chance(0.4) ? dice.Between(absl::Seconds(1), absl::Seconds(10)) : absl::Minutes(20);
   poisoned = dice.Chance(0.03);
   if (poisoned) {
     agents.back().set_model("poison");  // which has no price

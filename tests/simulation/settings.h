@@ -47,6 +47,8 @@ struct Settings {
   ToolTemper tool;
   std::map<std::string, v1::ModelPrice> prices;  // of models; those that are not there have none
   int32_t context_tokens = 128'000;              // of every model
+  v1::Limits child_limits;                       // of runs that answer calls: those of the tool
+  absl::Duration child_timeout;                  // of the call
   bool poisoned = false;                         // one agent's model is poison, and stays so
 
   int submitters = 0;
@@ -70,9 +72,11 @@ struct Settings {
 };
 
 // Names: model `near` and tools `near_read`, `near_keep` are local; `far`, `far_read`, `far_keep`, `far_send` are not. `poison` is a far model.
-// `read_artifact` and `ask_person` are the real ones.
+// `read_artifact` and `ask_person` are the real ones. `sub_a0` and so on are sub_agent, the real one, of agents that may be there or not.
+inline constexpr absl::string_view kSubPrefix = "sub_";
 inline const std::vector<std::string>& ToolNames() {
-  static const auto& names = *new std::vector<std::string>{"ask_person", "far_keep", "far_read", "far_send", "near_keep", "near_read", "read_artifact"};
+  static const auto& names =
+      *new std::vector<std::string>{"ask_person", "far_keep", "far_read", "far_send", "near_keep", "near_read", "read_artifact", "sub_a0", "sub_a1", "sub_a2"};
   return names;
 }
 

@@ -63,15 +63,16 @@ int Run(const Arguments& arguments) {
     std::fflush(stdout);
   }
   std::printf(
-      "%lld seeds from %llu in %.1f s, %lld failed; %lld runs, %lld of them forks, %lld stops, %lld events, %lld executions, %lld model requests, %lld events "
+      "%lld seeds from %llu in %.1f s, %lld failed; %lld runs, %lld of them forks, %lld children, %lld stops, %lld events, %lld executions, %lld model "
+      "requests, %lld events "
       "seen, "
       "%lld acknowledged, %lld ends of a process, %lld handlers, %lld allowed, %lld denied, %lld questions, %lld loops\n",
       static_cast<long long>(played), static_cast<unsigned long long>(arguments.from), seconds(), static_cast<long long>(failed),
-      static_cast<long long>(counts.runs), static_cast<long long>(counts.forks), static_cast<long long>(counts.stops), static_cast<long long>(counts.events),
-      static_cast<long long>(counts.executions), static_cast<long long>(counts.model_requests), static_cast<long long>(counts.seen_events),
-      static_cast<long long>(counts.acknowledged), static_cast<long long>(counts.crashes), static_cast<long long>(counts.handlers),
-      static_cast<long long>(counts.allowed), static_cast<long long>(counts.denied), static_cast<long long>(counts.questions),
-      static_cast<long long>(counts.loops));
+      static_cast<long long>(counts.runs), static_cast<long long>(counts.forks), static_cast<long long>(counts.children), static_cast<long long>(counts.stops),
+      static_cast<long long>(counts.events), static_cast<long long>(counts.executions), static_cast<long long>(counts.model_requests),
+      static_cast<long long>(counts.seen_events), static_cast<long long>(counts.acknowledged), static_cast<long long>(counts.crashes),
+      static_cast<long long>(counts.handlers), static_cast<long long>(counts.allowed), static_cast<long long>(counts.denied),
+      static_cast<long long>(counts.questions), static_cast<long long>(counts.loops));
   return failed == 0 ? 0 : 1;
 }
 

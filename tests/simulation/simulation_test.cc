@@ -38,6 +38,8 @@ Counts Play(uint64_t from, int count) {
 void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.runs, seeds * 2);
   EXPECT_GE(counts.forks, seeds / 8);
+  EXPECT_GE(counts.children, seeds / 4);
+  EXPECT_GE(counts.child_results, seeds / 16);
   EXPECT_GE(counts.stops, seeds * 3);
   EXPECT_GE(counts.events, seeds * 40);
   EXPECT_GE(counts.executions, seeds * 8);

@@ -7,6 +7,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "runtime/tools/ask_person.h"
+#include "runtime/tools/read_artifact.h"
+#include "runtime/tools/sub_agent.h"
 #include "tests/simulation/pause.h"
 #include "tests/simulation/process.h"
 
@@ -16,19 +19,25 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr char kReader[] = "read_artifact";
+// Null: the dice are the tool.
+std::unique_ptr<Tool> RealTool(const std::string& name, const Settings& settings, Store& store, Process& process) {
+  if (name == "read_artifact") return std::make_unique<ReadArtifact>(name, store, process.loop().blocking_pool());
+  if (!absl::StartsWith(name, kSubPrefix)) return nullptr;
+  SubAgentOptions options;
+  options.name = name;
+  options.agent = absl::StrCat("agents/", name.substr(kSubPrefix.size()));
+  options.description = "another agent";
+  options.limits = settings.child_limits;
+  return std::make_unique<SubAgent>(std::move(options));
+}
 
 }  // namespace
 
 SimulatedTool::SimulatedTool(World& world, Judge& judge, Process& process, Store& store, const std::string& name)
-    : world_(world),
-      judge_(judge),
-      process_(process),
-      temper_(world.settings.tool),
-      reader_(name == kReader ? std::make_unique<ReadArtifact>(name, store, process.loop().blocking_pool()) : nullptr) {
-  if (reader_ != nullptr) {
-    spec_ = reader_->spec();
-    spec_.timeout = absl::Seconds(1);
+    : world_(world), judge_(judge), process_(process), temper_(world.settings.tool), real_(RealTool(name, world.settings, store, process)) {
+  if (real_ != nullptr) {
+    spec_ = real_->spec();
+    spec_.timeout = spec_.child ? world.settings.child_timeout : absl::Seconds(1);
     return;
   }
   if (name == kAskPerson) {
@@ -81,6 +90,11 @@ asio::awaitable<ToolOutcome> SimulatedTool::Call(ToolRequest request, ProgressSi
   process_.MayDie("before a call left");
   if (process_.alive()) judge_.CallSent(request, spec_);
   process_.MayDie("when a call had left");
+  if (spec_.child) {
+    ToolOutcome outcome = co_await real_->Call(request, progress);
+    process_.MayDie("when a child had answered");
+    co_return outcome;
+  }
   const bool deaf = dice.Chance(temper_.deaf);
   if (dice.Chance(temper_.hang)) co_await Pause(process_.loop(), absl::Hours(1), /*deaf=*/false);
   if (dice.Chance(0.2)) progress.Progress("half of it", dice.Chance(0.5) ? std::optional<double>(0.5) : std::nullopt);
@@ -90,8 +104,8 @@ asio::awaitable<ToolOutcome> SimulatedTool::Call(ToolRequest request, ProgressSi
   process_.MayDie("when a call had worked");
   if (dice.Chance(temper_.odd * 0.2)) throw std::runtime_error("the dice said so");
   ToolOutcome outcome = ToolUnknown{};
-  if (reader_ != nullptr) {
-    outcome = co_await reader_->Call(request, progress);
+  if (real_ != nullptr) {
+    outcome = co_await real_->Call(request, progress);
   } else {
     outcome = Outcome(cancelled);
   }

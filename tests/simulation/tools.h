@@ -4,8 +4,6 @@
 #include <memory>
 #include <string>
 
-#include "runtime/tools/ask_person.h"
-#include "runtime/tools/read_artifact.h"
 #include "runtime/tools/tool.h"
 #include "tests/simulation/judge.h"
 #include "tests/simulation/world.h"
@@ -30,7 +28,7 @@ class SimulatedTool final : public Tool {
   Process& process_;
   const ToolTemper& temper_;
   ToolSpec spec_;
-  const std::unique_ptr<ReadArtifact> reader_;  // the tool itself, where it is read_artifact
+  const std::unique_ptr<Tool> real_;  // the tool itself, where it is read_artifact or a sub_agent
 };
 
 }  // namespace agentruntime::simulation
