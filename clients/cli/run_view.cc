@@ -22,6 +22,15 @@ std::string ErrorText(const v1::RunError& error, bool has_retry, absl::Duration 
   return text;
 }
 
+// Of agentctl; HowToAnswer has them whole.
+absl::string_view CommandsFor(v1::WaitKind kind) {
+  switch (kind) {
+    case v1::WAIT_KIND_APPROVAL: return "approve or deny";
+    case v1::WAIT_KIND_QUESTION: return "answer";
+    default: return "resolve";
+  }
+}
+
 std::string LimitsText(const v1::Limits& limits) {
   std::vector<std::string> parts;
   if (limits.has_max_steps()) parts.push_back(absl::StrCat("max_steps ", FormatCount(limits.max_steps())));
@@ -75,7 +84,12 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
     case v1::Event::kCallFailed:
     case v1::Event::kCallFinished: return {TakeCallEnd(event)};
     case v1::Event::kCallWaiting:
-      return {Row{.step = event.step(), .verb = "ask", .what = PrintableLine(event.call_waiting().text()), .note = "waits for a person", .tone = Tone::kWarn}};
+      return {
+          Row{.step = event.step(),
+              .verb = "ask",
+              .what = PrintableLine(event.call_waiting().text()),
+              .note = absl::StrCat("waits for a person: ", CommandsFor(event.call_waiting().kind()), " RUN ", PrintableLine(event.call_waiting().call_id())),
+              .tone = Tone::kWarn}};
     case v1::Event::kCallResolved: {
       const v1::CallResolved& resolved = event.call_resolved();
       const std::string who = resolved.expired() ? "nobody, in time" : PrintableLine(resolved.principal());

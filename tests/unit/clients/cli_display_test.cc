@@ -82,6 +82,30 @@ TEST(PlainDisplayTest, SaysWhyItStoppedAndHowToGoOn) {
             "         agentctl resume x\n");
 }
 
+// What is asked, how it is answered, and what a call is made with then.
+TEST(RunViewTest, PeopleArePartOfTheStory) {
+  const std::vector<v1::Event> story = {
+      Event(R"(step: 1 decision_made { decision { model: "gpt" tool_calls { call_id: "1.1" tool: "charge" arguments: "{\"cents\":100}" }
+               tool_calls { call_id: "1.2" tool: "ask" arguments: "{}" } } })"),
+      Event(R"(step: 1 call_waiting { call_id: "1.1" kind: WAIT_KIND_APPROVAL text: "may this call be made?\033[2J" })"),
+      Event(R"(step: 1 call_waiting { call_id: "1.2" kind: WAIT_KIND_QUESTION text: "Which one?" })"),
+      Event(R"(step: 1 call_resolved { call_id: "1.1" principal: "ann" answer { allow { arguments: "{\"cents\":50}" } } })"),
+      Event(R"(step: 1 call_finished { call_id: "1.1" outcome: CALL_OUTCOME_OK result { text: "charged" } })"),
+      Event(R"(step: 1 call_resolved { call_id: "1.2" expired: true answer { give_up {} } })"),
+  };
+  RunView view;
+  std::string told;
+  for (const v1::Event& event : story) {
+    for (const Row& row : view.Take(event, absl::UnixEpoch())) told += row.verb + " | " + row.what + " | " + row.note + "\n";
+  }
+  EXPECT_EQ(told.find('\033'), std::string::npos);
+  EXPECT_NE(told.find("| waits for a person: approve or deny RUN 1.1\n"), std::string::npos) << told;
+  EXPECT_NE(told.find("ask | Which one? | waits for a person: answer RUN 1.2\n"), std::string::npos) << told;
+  EXPECT_NE(told.find("answer | call 1.1 allowed with {\"cents\":50} | by ann\n"), std::string::npos) << told;
+  EXPECT_NE(told.find("act | charge {\"cents\":50} | charged\n"), std::string::npos) << told;
+  EXPECT_NE(told.find("answer | call 1.2 | by nobody, in time\n"), std::string::npos) << told;
+}
+
 TEST(PlainDisplayTest, NamesTheLimitToRaise) {
   const auto how = [](const std::string& limit) {
     return HowToResume(Parse<v1::Run>(R"(name: "runs/x" state: RUN_STATE_STOPPED stop { resumable: true limit { )" + limit + " } }"), "agentctl");
