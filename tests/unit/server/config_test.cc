@@ -68,8 +68,9 @@ TEST_F(ConfigTest, PathsAreRelativeToTheFile) {
 }
 
 TEST_F(ConfigTest, AMaximumLowersTheDefaultThatNobodySet) {
-  const auto loaded = Load("limits: {maxima: {max_steps: 7, timeout: 90s}}");
+  const auto loaded = Load("limits: {maxima: {max_steps: 7, max_repeats: 3, timeout: 90s}}");
   ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.limits().defaults().max_repeats(), 3);
   EXPECT_EQ(loaded->config.limits().defaults().max_steps(), 7);
   EXPECT_EQ(FromProto(loaded->config.limits().defaults().timeout()), absl::Seconds(90));
   EXPECT_EQ(FromProto(loaded->config.limits().maxima().timeout()), absl::Seconds(90));
@@ -100,6 +101,7 @@ TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
       {"sessions: {threads: -3, queued_max: 0}",
        "DIR/agentd.yaml:1:21: sessions.threads: -3 is not in 1 to 256\nDIR/agentd.yaml:1:37: sessions.queued_max: 0 is not in 1 to 10000000"},
       {"limits: {defaults: {max_steps: 50}, maxima: {max_steps: 40}}", "DIR/agentd.yaml:1:32: limits.defaults.max_steps: 50 is not in 1 to 40"},
+      {"limits: {defaults: {max_repeats: 1}}", "DIR/agentd.yaml:1:34: limits.defaults.max_repeats: 1 is not in 2 to 10000"},
       {"limits: {maxima: {timeout: 9000h}}", "DIR/agentd.yaml:1:28: limits.maxima.timeout: 9000h is not in 1ms to 720h"},
       {"drain_grace: 2h", "DIR/agentd.yaml:1:14: drain_grace: 2h is not in 0 to 1h"},
       {"models:\n  - {name: a, extractive: {}}\n  - {name: a, extractive: {}}", "DIR/agentd.yaml:3:12: models[1].name: \"a\" is there twice; names are unique"},
@@ -191,6 +193,22 @@ TEST_F(ConfigTest, AnAgentFileIsCheckedAgainstTheConfiguration) {
   EXPECT_EQ(Refusal("tools:\n  - {name: search_docs, search_docs: {folder: docs}}\n  - {name: read_doc, read_doc: {folder: docs}}\nagents: [a.yaml]\n"),
             "DIR/a.yaml:2:8: model: no model named \"extractiv\" on this server; did you mean \"extractive\"?\n"
             "DIR/a.yaml:3:22: tools[1]: no tool named \"raed_doc\" on this server; did you mean \"read_doc\"?");
+}
+
+TEST_F(ConfigTest, WhatNeedsAPersonsWordIsAmongTheAgentsTools) {
+  const std::string config =
+      "models: [{name: gpt, openai: {base_url: \"https://x.example/v1\", model: m}}]\n"
+      "tools: [{name: ask, ask_person: {}}, {name: clock, clock: {}}]\nagents: [a.yaml]\n";
+  Write("a.yaml", "name: a\nmodel: gpt\ntools: [ask, clock]\napprove_tools: [clokc]\nlimits: {max_repeats: 1}\n");
+  EXPECT_EQ(Refusal(config),
+            "DIR/a.yaml:4:17: approve_tools[0]: \"clokc\" is not among the agent's tools; did you mean \"clock\"?\n"
+            "DIR/a.yaml:5:23: limits.max_repeats: 1 is below 2");
+  Write("a.yaml", "name: a\nmodel: gpt\ntools: [ask, clock]\napprove_tools: [clock]\nlimits: {max_repeats: 20}\n");
+  const auto loaded = Load(config);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->agents.at(0).approve_tools(0), "clock");
+  EXPECT_EQ(loaded->config.limits().defaults().max_repeats(), 10);
+  EXPECT_EQ(loaded->config.limits().maxima().max_repeats(), 10'000);
 }
 
 TEST_F(ConfigTest, TheExtractiveModelNeedsItsTool) {
