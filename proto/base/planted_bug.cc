@@ -20,6 +20,7 @@ const std::map<std::string, Bug> kNames = {
     {"ignore_failed_sync", Bug::kIgnoreFailedSync},
     {"unbounded_watcher", Bug::kUnboundedWatcher},
     {"command_before_start", Bug::kCommandBeforeStart},
+    {"resend_unsafe", Bug::kResendUnsafe},
     {"forget_request_id", Bug::kForgetRequestId},
     {"book_nothing", Bug::kBookNothing},
 };

@@ -15,6 +15,7 @@ enum class Bug {
   kIgnoreFailedSync,      // the writer takes a failed sync for a success
   kUnboundedWatcher,      // what a watcher does not read is kept for ever
   kCommandBeforeStart,    // a command is taken before the session has said run_started
+  kResendUnsafe,          // an UNSAFE call of http_call goes over a kept connection, on which the library sends it a second time by itself
   kForgetRequestId,       // the same request makes a second run
   kBookNothing,           // an attempt of the model without reported usage costs nothing
 };

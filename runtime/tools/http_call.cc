@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "proto/base/planted_bug.h"
 #include "proto/util/limits.h"
 #include "runtime/http/retry_after.h"
 #include "runtime/http/url.h"
@@ -122,7 +123,7 @@ asio::awaitable<ToolOutcome> HttpCallTool::Call(ToolRequest request, ProgressSin
   post.response_bytes_max = options_.response_bytes_max;
   post.connections_max = options_.connections_max;
   post.lane = options_.name;
-  post.repeatable = !unsafe;
+  post.repeatable = !unsafe || IsPlanted(Bug::kResendUnsafe);
   HttpOutcome http = co_await http_.Send(std::move(post), nullptr);
   // A server that repeats the token must not bring it into a journal.
   if (!options_.token.empty()) absl::StrReplaceAll({{options_.token.Reveal(), "[token]"}}, &http.body);

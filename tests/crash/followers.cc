@@ -70,7 +70,7 @@ void Followers::AwaitGone() {
 void Followers::Follow(const std::string& name, const std::string& input) {
   {
     MutexLock lock(mu_);
-    if (!runs_.try_emplace(name, Run{.input = input, .journal = {}}).second) return;
+    if (!runs_.try_emplace(name, Run{.input = input, .journal = {}, .keys = {}}).second) return;
     ++open_;
   }
   Start(name, 0);
@@ -86,6 +86,8 @@ void Followers::Take(const std::string& name, const v1::Event& event) {
     ++decisions_;
     known_.insert({run.input, event.step()});
   }
+  if (event.has_call_started()) run.keys[event.call_started().call_id()] = event.call_started().idempotency_key();
+  if (event.has_call_finished()) settled_.insert(run.keys[event.call_finished().call_id()]);
   if (event.has_run_stopped()) {
     run.stopped = true;
     --open_;
@@ -117,6 +119,11 @@ void Followers::AwaitChange(int64_t decisions, int open, absl::Duration most) {
 bool Followers::Knows(const std::string& input, int step) {
   MutexLock lock(mu_);
   return known_.contains({input, step});
+}
+
+bool Followers::Settled(const std::string& key) {
+  MutexLock lock(mu_);
+  return settled_.contains(key);
 }
 
 std::map<std::string, std::vector<v1::Event>> Followers::journals() {

@@ -35,6 +35,8 @@ class Followers {
   void AwaitChange(int64_t decisions, int open, absl::Duration most) ABSL_LOCKS_EXCLUDED(mu_);
   // The decision of that step was seen. `input` of Follow.
   bool Knows(const std::string& input, int step) ABSL_LOCKS_EXCLUDED(mu_);
+  // That the call with this idempotency key has finished was seen.
+  bool Settled(const std::string& key) ABSL_LOCKS_EXCLUDED(mu_);
   // By name, what was seen of each run.
   std::map<std::string, std::vector<v1::Event>> journals() ABSL_LOCKS_EXCLUDED(mu_);
   std::map<std::string, std::string> inputs() ABSL_LOCKS_EXCLUDED(mu_);
@@ -46,6 +48,7 @@ class Followers {
   struct Run {
     std::string input;
     std::vector<v1::Event> journal;
+    std::map<std::string, std::string> keys;  // of calls
     bool stopped = false;
   };
 
@@ -59,6 +62,7 @@ class Followers {
   size_t next_stub_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::string, Run> runs_ ABSL_GUARDED_BY(mu_);
   std::set<std::pair<std::string, int>> known_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> settled_ ABSL_GUARDED_BY(mu_);  // keys
   int streams_ ABSL_GUARDED_BY(mu_) = 0;
   int open_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t decisions_ ABSL_GUARDED_BY(mu_) = 0;

@@ -6,93 +6,31 @@
 #include <signal.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "proto/base/mutex.h"
+#include "tests/crash/load_server.h"
+#include "tests/crash/provider.h"
 #include "tests/support/calls.h"
-#include "tests/support/http_server.h"
 #include "tests/support/test_server.h"
 
 namespace agentruntime::testing {
 namespace {
 
 constexpr int kSteps = 20;
-
-// A provider that asks for one calculation in each of the first kSteps decisions, then answers.
-class Provider {
- public:
-  explicit Provider(absl::Duration latency)
-      : latency_(latency), server_([this](const ServedRequest& request, HttpServer::Connection& connection) { Serve(request, connection); }) {}
-
-  std::string base_url() const { return server_.Url("/v1"); }
-  // How often each step was asked for so far.
-  std::map<int, int> asked() {
-    MutexLock lock(mu_);
-    return asked_;
-  }
-
- private:
-  static std::string Chunk(const nlohmann::json& delta, const char* finish_reason) {
-    nlohmann::json choice = {{"index", 0}, {"delta", delta}};
-    choice["finish_reason"] = finish_reason == nullptr ? nlohmann::json() : nlohmann::json(finish_reason);
-    return absl::StrCat("data: ", nlohmann::json{{"id", "c"}, {"object", "chat.completion.chunk"}, {"choices", {choice}}}.dump(), "\n\n");
-  }
-
-  void Serve(const ServedRequest& request, HttpServer::Connection& connection) {
-    const auto body = nlohmann::json::parse(request.body);
-    int step = 1;
-    for (const auto& message : body["messages"]) step += message["role"] == "assistant" ? 1 : 0;
-    {
-      MutexLock lock(mu_);
-      ++asked_[step];
-    }
-    absl::SleepFor(latency_);  // a provider thinks
-    std::string answer;
-    if (step <= kSteps) {
-      answer = Chunk({{"role", "assistant"},
-                      {"tool_calls",
-                       {{{"index", 0},
-                         {"id", absl::StrCat("call_", step)},
-                         {"type", "function"},
-                         {"function", {{"name", "calculator"}, {"arguments", absl::StrCat("{\"expression\":\"", step, "+1\"}")}}}}}}},
-                     nullptr) +
-               Chunk(nlohmann::json::object(), "tool_calls");
-    } else {
-      answer = Chunk({{"role", "assistant"}, {"content", "done"}}, "stop");
-    }
-    connection.Answer(200, absl::StrCat(answer, "data: [DONE]\n\n"), "Content-Type: text/event-stream\r\n");
-  }
-
-  const absl::Duration latency_;
-  Mutex mu_;
-  std::map<int, int> asked_ ABSL_GUARDED_BY(mu_);
-  HttpServer server_;
-};
+constexpr char kInput[] = "count";
 
 class KillTest : public ::testing::Test {
  protected:
-  KillTest() {
-    server_.Write("agentd.yaml", absl::StrCat(R"(listen: {grpc: "127.0.0.1:0"}
-store: {sqlite: {path: data/agentd.db}}
-sessions: {threads: 2}
-models: [{name: provider, openai: {base_url: ")",
-                                              provider_.base_url(), R"(", model: m}}]
-tools: [{name: calculator, calculator: {}}]
-agents: [tester.yaml]
-)"));
-    server_.Write("tester.yaml", "name: tester\nmodel: provider\ntools: [calculator]\nlimits: {max_steps: 50}\n");
-  }
+  KillTest() { WriteLoadConfig(server_, provider_.base_url()); }
 
   std::string Create(const std::string& request_id = "") {
     Stubs stubs(server_.Connect());
     v1::CreateRunRequest request;
     request.mutable_run()->set_agent("agents/tester");
-    request.mutable_run()->add_input()->set_text("count");
+    request.mutable_run()->add_input()->set_text(kInput);
     request.set_request_id(request_id);
     const auto run = Call(stubs.run, &v1::RunService::Stub::CreateRun, request);
     EXPECT_TRUE(run.ok()) << run.status();
@@ -135,7 +73,7 @@ agents: [tester.yaml]
     EXPECT_EQ(journal.back().run_stopped().stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   }
 
-  Provider provider_{absl::Milliseconds(20)};
+  Provider provider_{kSteps, absl::Milliseconds(20)};
   TestServer server_;
 };
 
@@ -155,7 +93,7 @@ TEST_F(KillTest, RunOfTwentySteps) {
     Watch(name, journal, [killed_at](const v1::Event& event) { return event.has_decision_made() && event.step() > killed_at; });
     const auto asked_after = provider_.asked();
     for (int before = 1; before <= killed_at; ++before)
-      EXPECT_EQ(asked_after.at(before), asked_before.at(before)) << "step " << before << " was asked for again";
+      EXPECT_EQ(asked_after.at({kInput, before}), asked_before.at({kInput, before})) << "step " << before << " was asked for again";
   }
   Watch(name, journal, [](const v1::Event&) { return false; });
   ExpectWhole(journal);

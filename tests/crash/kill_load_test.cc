@@ -1,8 +1,9 @@
 // kill -9 of the real server at random moments, under a load of 200 runs at once.
 //
-// Witnesses outside of the server: the model's provider counts each request by run and step, and clients keep every event that they were told. Between two
-// kills at least 20 steps are acknowledged. Never may an acknowledged event be missing or different afterwards, a step whose decision anybody saw be asked
-// for again, a request leave without a durable intent, or a run not come to its end.
+// Witnesses outside of the server: the model's provider counts each request by run and step, the endpoint of the tools writes down each execution by its key,
+// and clients keep every event that they were told. Between two kills at least 20 steps are acknowledged. Never may an acknowledged event be missing or
+// different afterwards, a step whose decision anybody saw be asked for again, a call be executed after anybody saw its finish, an UNSAFE call be executed
+// twice, a repeated one with another key or other arguments, a request leave without a durable intent, or a run not come to its end.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -17,8 +18,10 @@
 #include "absl/time/clock.h"
 #include "tests/crash/effort.h"
 #include "tests/crash/followers.h"
+#include "tests/crash/load_server.h"
 #include "tests/crash/power_cut.h"
 #include "tests/crash/provider.h"
+#include "tests/crash/witness.h"
 #include "tests/support/calls.h"
 #include "tests/support/test_server.h"
 
@@ -26,30 +29,34 @@ namespace agentruntime::testing {
 namespace {
 
 constexpr int kRunsAtOnce = 200;
-constexpr int kSteps = 8;
+constexpr int kOpenMin = 20;  // runs under way at most kills; 198 on a quiet machine, 122 on a loaded one
+constexpr int kSteps = 16;
+constexpr int kCalls = 12 + 4 * 3;    // of a run: see WishesOf
 constexpr int kAcknowledgedMin = 20;  // steps between two kills
 constexpr int kChannels = 4;
-constexpr int kReplayedMax = 400;  // runs that are read again from the beginning at the end
+constexpr int kReplayedMax = 400;                       // runs that are read again from the beginning at the end
+constexpr uint64_t kLifeMs = 150;                       // at most, from the moment it serves, if 20 steps are acknowledged by then
+constexpr absl::Duration kRampMax = absl::Seconds(10);  // until the first 200 are under way
 constexpr absl::Duration kLifeMax = absl::Seconds(60);
 constexpr absl::Duration kEndMax = absl::Seconds(120);
 
 class KillLoadTest : public ::testing::Test {
  protected:
   KillLoadTest() {
-    server_.Write("agentd.yaml", absl::StrCat(R"(listen: {grpc: "127.0.0.1:0"}
-store: {sqlite: {path: data/agentd.db}}
-sessions: {threads: 2}
-models: [{name: provider, openai: {base_url: ")",
-                                              provider_.base_url(), R"(", model: m}}]
-tools: [{name: calculator, calculator: {}}]
-agents: [tester.yaml]
-)"));
-    server_.Write("tester.yaml", "name: tester\nmodel: provider\ntools: [calculator]\nlimits: {max_steps: 50}\n");
+    WriteLoadConfig(server_, provider_.base_url(), witness_.tools());
+    witness_.AskWhetherSettled([this](const std::string& key) { return followers_.Settled(key); });
     provider_.Listen([this](const std::string& run, int step) {
       if (!followers_.Knows(run, step)) return;
       MutexLock lock(mu_);
       again_.push_back(absl::StrCat(run, " step ", step));
     });
+  }
+
+  // One call in most steps, by turns of each side effect; all three at once in every fourth.
+  static std::vector<Wish> WishesOf(const std::string& run, int step, int time) {
+    const std::string arguments = absl::StrCat(R"({"run":")", run, R"(","step":)", step, R"(,"asked":)", time, "}");
+    const std::vector<Wish> all = {{"look", arguments}, {"note", arguments}, {"charge", arguments}};
+    return step % 4 == 0 ? all : std::vector<Wish>{all[static_cast<size_t>(step % 3)]};
   }
 
   void Start() {
@@ -72,7 +79,7 @@ agents: [tester.yaml]
     return true;
   }
 
-  // Keeps 200 runs under way until the killer has struck.
+  // Keeps up to 200 runs under way until the killer has struck.
   void Load(const std::atomic<bool>& struck) {
     while (!struck) {
       const int open = followers_.open();
@@ -99,16 +106,19 @@ agents: [tester.yaml]
     EXPECT_EQ(journal.back().run_stopped().stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << journal.back().ShortDebugString();
     EXPECT_EQ(decided.size(), kSteps + 1u);
     for (const auto& [step, times] : decided) EXPECT_EQ(times, 1) << "decisions of step " << step;
-    EXPECT_EQ(settled.size(), static_cast<size_t>(kSteps));
+    EXPECT_EQ(settled.size(), static_cast<size_t>(kCalls));
     for (const auto& [call, times] : settled) EXPECT_EQ(times, 1) << "call " << call;
     for (int step = 1; step <= kSteps + 1; ++step) {
       const auto requests = asked.find({input, step});
       ASSERT_NE(requests, asked.end()) << "step " << step << " was never asked for";
       EXPECT_LE(requests->second, intended[step]) << "requests for step " << step << " without a durable intent";
     }
+    EXPECT_EQ(witness_.Judge(input, journal), "");
   }
 
-  Provider provider_{kSteps, absl::Milliseconds(15)};
+  // A provider thinks for up to 80 ms: most runs have asked it when the kill comes, and come to a decision before they would be suspects, which run one by one.
+  Provider provider_{kSteps, absl::Milliseconds(1), WishesOf, /*spread=*/absl::Milliseconds(80)};
+  Witness witness_{absl::Milliseconds(10)};
   TestServer server_;
   std::optional<Stubs> stubs_;
   Followers followers_;
@@ -119,9 +129,10 @@ agents: [tester.yaml]
 };
 
 TEST_F(KillLoadTest, NothingAcknowledgedIsLostAndNothingDecidedIsAskedAgain) {
-  Effort effort("kills", 200, 10);
+  Effort effort("kills", 300, 10);
   Random random(effort.seed());
   std::vector<double> back_ms;  // from the start of the process to the first step that somebody saw
+  std::vector<int> open_at_kill;
   int64_t least = std::numeric_limits<int64_t>::max();
   for (int64_t kill = 0; kill < effort.count(); ++kill) {
     const absl::Time started = absl::Now();
@@ -130,27 +141,33 @@ TEST_F(KillLoadTest, NothingAcknowledgedIsLostAndNothingDecidedIsAskedAgain) {
     ASSERT_FALSE(HasFailure());
     // A submit that was acknowledged before is the same run, whatever became of it.
     for (int i = 0; i < 2 && next_ > 1; ++i) ASSERT_TRUE(Submit(1 + static_cast<int>(Below(random, static_cast<uint64_t>(next_ - 1)))));
-    const auto life = absl::Milliseconds(static_cast<int64_t>(Below(random, 300)));
+    const auto life = absl::Milliseconds(static_cast<int64_t>(Below(random, kLifeMs)));
     std::atomic<bool> struck = false;
     absl::Time first_step;
     std::thread killer([&] {
       const absl::Time serving = absl::Now();
       while (followers_.decisions() <= before && absl::Now() < serving + kLifeMax) followers_.AwaitChange(before, 0, absl::Milliseconds(1));
       first_step = absl::Now();
+      while (kill == 0 && followers_.open() < kRunsAtOnce && absl::Now() < serving + kRampMax) {
+        followers_.AwaitChange(followers_.decisions(), 0, absl::Milliseconds(1));
+      }
       while ((followers_.decisions() < before + kAcknowledgedMin || absl::Now() < serving + life) && absl::Now() < serving + kLifeMax) {
         followers_.AwaitChange(followers_.decisions(), 0, absl::Milliseconds(1));
       }
+      open_at_kill.push_back(followers_.open());
       server_.Kill();
       struck = true;
     });
     Load(struck);
     killer.join();
     followers_.AwaitGone();
+    witness_.AwaitQuiet();
     const int64_t acknowledged = followers_.decisions() - before;
     ASSERT_GE(acknowledged, kAcknowledgedMin) << "kill " << kill << "\n" << server_.Log();
     least = std::min(least, acknowledged);
     back_ms.push_back(absl::ToDoubleMilliseconds(first_step - started));
     ASSERT_EQ(followers_.faults(), "");
+    ASSERT_EQ(witness_.faults(), "");
   }
 
   // No more faults: every run comes to its end.
@@ -160,6 +177,7 @@ TEST_F(KillLoadTest, NothingAcknowledgedIsLostAndNothingDecidedIsAskedAgain) {
   while (followers_.open() > 0 && absl::Now() < until) followers_.AwaitChange(followers_.decisions(), followers_.open(), absl::Milliseconds(50));
   EXPECT_EQ(followers_.open(), 0) << "runs have not come to an end";
   EXPECT_EQ(followers_.faults(), "");
+  EXPECT_EQ(witness_.faults(), "");
   {
     MutexLock lock(mu_);
     EXPECT_THAT(again_, ::testing::IsEmpty()) << "asked for although the decision had been acknowledged";
@@ -178,15 +196,27 @@ TEST_F(KillLoadTest, NothingAcknowledgedIsLostAndNothingDecidedIsAskedAgain) {
     for (size_t i = 0; i < journal.size(); ++i) ASSERT_EQ(now.events()[i].SerializeAsString(), journal[i].SerializeAsString()) << name << ", event " << i + 1;
   }
   for (const auto& [step, times] : asked) more_than_once += times > 1 ? 1 : 0;
+  EXPECT_EQ(witness_.unjudged(), 0) << "executed without a durable intent in any run";
+  const Witness::Counts calls = witness_.counts();
   std::sort(back_ms.begin(), back_ms.end());
+  std::sort(open_at_kill.begin(), open_at_kill.end());
+  const int median_open = open_at_kill[open_at_kill.size() / 2];
   effort.Figure("runs", static_cast<double>(journals.size()));
   effort.Figure("acknowledged steps", static_cast<double>(followers_.decisions()));
   effort.Figure("acknowledged events", static_cast<double>(events));
   effort.Figure("fewest acknowledged steps of a cycle", static_cast<double>(least));
+  effort.Figure("runs under way at a kill, p50", median_open);
   effort.Figure("steps that were in flight at a kill and asked for again", static_cast<double>(more_than_once));
+  effort.Figure("executions of tools", static_cast<double>(calls.executions));
+  effort.Figure("keys executed again", static_cast<double>(calls.repeated));
+  effort.Figure("calls turned away", static_cast<double>(calls.turned_away));
+  effort.Figure("uncertain calls", static_cast<double>(calls.uncertain));
   effort.Figure("start to first step, p50 ms", back_ms[back_ms.size() / 2]);
   effort.Figure("start to first step, p99 ms", back_ms[back_ms.size() * 99 / 100]);
+  EXPECT_GE(median_open, kOpenMin);
   EXPECT_GE(more_than_once, effort.count()) << "a kill that interrupts nothing shows nothing";
+  EXPECT_GE(calls.repeated, effort.count() / 2) << "a kill that no repeatable call met shows nothing";
+  EXPECT_GE(calls.uncertain, effort.count() / 2) << "a kill that no unsafe call met shows nothing";
   stubs_.reset();
   server_.Kill();
 }

@@ -22,9 +22,15 @@ std::string TextOf(const nlohmann::json& content) {
 
 }  // namespace
 
-Provider::Provider(int steps, absl::Duration latency)
+std::vector<Wish> WishForOneCalculation(const std::string&, int step, int time) {
+  return {{"calculator", absl::StrCat("{\"expression\":\"", step, "+", time, "\"}")}};
+}
+
+Provider::Provider(int steps, absl::Duration latency, Wishes wishes, absl::Duration spread)
     : steps_(steps),
       latency_(latency),
+      wishes_(std::move(wishes)),
+      spread_(spread),
       server_([this](const ServedRequest& request, HttpServer::Connection& connection) { Serve(request, connection); }, HttpServer::Keep::kNothing) {}
 
 std::map<std::pair<std::string, int>, int> Provider::asked() {
@@ -46,14 +52,18 @@ void Provider::Serve(const ServedRequest& request, HttpServer::Connection& conne
     MutexLock lock(mu_);
     time = ++asked_[{run, step}];
   }
-  absl::SleepFor(latency_);  // a provider thinks
+  const auto part = static_cast<double>(std::hash<std::string>()(absl::StrCat(run, " ", step, " ", time)) % 1000) / 1000;
+  absl::SleepFor(latency_ + spread_ * part);  // a provider thinks
   std::string answer;
   if (step <= steps_) {
-    const nlohmann::json call = {{"index", 0},
-                                 {"id", absl::StrCat("call_", step)},
-                                 {"type", "function"},
-                                 {"function", {{"name", "calculator"}, {"arguments", absl::StrCat("{\"expression\":\"", step, "+", time, "\"}")}}}};
-    answer = Chunk({{"role", "assistant"}, {"tool_calls", {call}}}, nullptr) + Chunk(nlohmann::json::object(), "tool_calls");
+    nlohmann::json calls = nlohmann::json::array();
+    for (const Wish& wish : wishes_(run, step, time)) {
+      calls.push_back({{"index", calls.size()},
+                       {"id", absl::StrCat("call_", step, "_", calls.size())},
+                       {"type", "function"},
+                       {"function", {{"name", wish.tool}, {"arguments", wish.arguments}}}});
+    }
+    answer = Chunk({{"role", "assistant"}, {"tool_calls", calls}}, nullptr) + Chunk(nlohmann::json::object(), "tool_calls");
   } else {
     answer = Chunk({{"role", "assistant"}, {"content", absl::StrCat("done, asked ", time)}}, "stop");
   }

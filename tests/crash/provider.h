@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "proto/base/mutex.h"
@@ -13,11 +14,22 @@
 
 namespace agentruntime::testing {
 
-// Speaks the OpenAI protocol. Knows a run by its input, a word without spaces. Asks for one calculation in each of the first `steps` decisions, then answers.
+// A call that the model asks for.
+struct Wish {
+  std::string tool;
+  std::string arguments;
+};
+// What the model wants at a step of a run when it is asked for the `time`th time.
+using Wishes = std::function<std::vector<Wish>(const std::string& run, int step, int time)>;
+// One calculation.
+std::vector<Wish> WishForOneCalculation(const std::string& run, int step, int time);
+
+// Speaks the OpenAI protocol. Knows a run by its input, a word without spaces. Asks for calls in each of the first `steps` decisions, then answers.
 // What it says differs each time it is asked, so that a decision that was made twice shows.
 class Provider {
  public:
-  Provider(int steps, absl::Duration latency);
+  // Thinks for `latency`, and for a part of `spread` that differs from request to request.
+  Provider(int steps, absl::Duration latency, Wishes wishes = WishForOneCalculation, absl::Duration spread = absl::ZeroDuration());
 
   std::string base_url() const { return server_.Url("/v1"); }
   // How often a step of each run was asked for so far.
@@ -30,6 +42,8 @@ class Provider {
 
   const int steps_;
   const absl::Duration latency_;
+  const Wishes wishes_;
+  const absl::Duration spread_;
   std::function<void(const std::string&, int)> listener_;
   Mutex mu_;
   std::map<std::pair<std::string, int>, int> asked_ ABSL_GUARDED_BY(mu_);

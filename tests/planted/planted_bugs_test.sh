@@ -2,6 +2,8 @@
 # planted_bugs_test.sh FOLDER: for each planted bug, the test that is there to see it passes without it and fails with it.
 set -uo pipefail
 bin="$1"
+seconds_max=200      # of a test, which takes a few
+export CRASH_COUNT=3  # kills
 failed=0
 count=0
 seen=()
@@ -10,13 +12,13 @@ seen=()
 sees() {
   local output
   count=$((count + 1))
-  if ! output="$(timeout 60 "$bin/$2" --gtest_filter="$3" 2>&1)" || ! grep -q '\[  PASSED  \] [1-9]' <<<"$output"; then
+  if ! output="$(timeout "$seconds_max" "$bin/$2" --gtest_filter="$3" 2>&1)" || ! grep -q '\[  PASSED  \] [1-9]' <<<"$output"; then
     printf '%s: %s of %s does not pass without the bug\n%s\n' "$1" "$3" "$2" "$(tail -n 20 <<<"$output")"
     failed=1
     return
   fi
   # Seen: the test began and did not pass. It may have ended its process; not by a name that is no bug's, and not by taking too long.
-  output="$(AGENTRUNTIME_BUG="$1" timeout 60 "$bin/$2" --gtest_filter="$3" 2>&1)"
+  output="$(AGENTRUNTIME_BUG="$1" timeout "$seconds_max" "$bin/$2" --gtest_filter="$3" 2>&1)"
   local code=$?
   if ((code != 0 && code != 124)) && grep -q '\[ RUN      \]' <<<"$output" && ! grep -q 'there is no planted bug\|\[  PASSED  \] [1-9]' <<<"$output"; then
     printf '%s: seen by %s of %s\n' "$1" "$3" "$2"
@@ -30,6 +32,9 @@ sees() {
 sees publish_before_durable gate_test GateTest.NothingLeavesBeforeItIsDurable
 sees call_before_durable gate_test GateTest.NothingLeavesBeforeItIsDurable
 sees forget_unsafe_intent stop_test StopTest.ANewEpochRepeatsWhatIsSafeAndReportsWhatIsNot
+# What only the world outside sees: the journal of a call that was sent twice under one intent reads well.
+sees forget_unsafe_intent kill_load_test '*'
+sees resend_unsafe kill_load_test '*'
 sees repeat_step stop_test StopTest.EveryPrefixRecovers
 sees drop_event store_conformance_test '*JournalSuite.ACompletionIsReadableAtOnce*'
 sees repeat_event runtime_test RuntimeTest.LiveAndReplayedWatchesShowTheSameJournal

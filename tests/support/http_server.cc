@@ -124,7 +124,9 @@ struct HttpServer::Impl {
       Served* const one = served.emplace_back(std::make_unique<Served>(std::move(socket))).get();
       one->thread = std::thread([this, one, number] {
         Serve(one->connection, number);
+        MutexLock done(mu);
         one->ended = true;
+        changed.NotifyAll();
       });
     }
   }
@@ -147,6 +149,7 @@ struct HttpServer::Impl {
   asio::io_context context;
   tcp::acceptor acceptor;
   Mutex mu;
+  CondVar changed;
   bool stopping ABSL_GUARDED_BY(mu) = false;
   std::vector<ServedRequest> requests ABSL_GUARDED_BY(mu);
   int accepted ABSL_GUARDED_BY(mu) = 0;
@@ -177,6 +180,19 @@ HttpServer::~HttpServer() {
 int HttpServer::port() const { return impl_->acceptor.local_endpoint().port(); }
 
 std::string HttpServer::Url(absl::string_view target) const { return absl::StrCat("http://127.0.0.1:", port(), target); }
+
+void HttpServer::AwaitQuiet() {
+  // Connections are accepted in order: when this one has been ended, all before it have been accepted.
+  tcp::socket probe(impl_->context);
+  probe.connect(impl_->acceptor.local_endpoint());
+  probe.shutdown(tcp::socket::shutdown_send);
+  boost::system::error_code error;
+  char byte;
+  while (!error) probe.read_some(asio::buffer(&byte, 1), error);
+  MutexLock lock(impl_->mu);
+  const auto busy = [](const auto& one) { return !one->ended; };
+  while (std::any_of(impl_->served.begin(), impl_->served.end(), busy)) impl_->changed.Wait(impl_->mu);
+}
 
 int HttpServer::connections() const {
   MutexLock lock(impl_->mu);

@@ -49,6 +49,8 @@ class HttpServer {
   std::string Url(absl::string_view target) const;  // http://127.0.0.1:PORT + target
   std::vector<ServedRequest> requests() const;      // seen so far
   int connections() const;                          // accepted so far
+  // Returns when every connection that was made before, accepted or not, has ended: what a client that is gone had sent has been handled then.
+  void AwaitQuiet();
 
  private:
   struct Impl;
