@@ -159,6 +159,7 @@ absl::Status OpenError(Database& database, absl::string_view path) {
   const int code = database.error() & 0xff;
   const absl::Status status = database.TakeError();
   if (full) return DiskFull(path);
+  if (code == SQLITE_CANTOPEN && OutOfInodes(std::string(path))) return NoInodeFree(path);  // the log or its index
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
     return absl::DataLossError(
         absl::StrCat(path, ": is damaged (", status.message(), "); restore it from a backup, or move it and its -wal file away to begin anew"));

@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "proto/base/log.h"
 #include "proto/base/status.h"
+#include "storage/sqlite/disk.h"
 #include "storage/sqlite/log_check.h"
 #include "storage/sqlite/schema.h"
 
@@ -29,6 +30,8 @@ constexpr size_t kHeaderBytes = 100;  // of a SQLite file
 constexpr int64_t kPageBytesMin = 512;
 
 absl::Status Refused(absl::string_view path, absl::string_view what) { return absl::UnavailableError(absl::StrCat(path, ": ", what, ": ", strerror(errno))); }
+
+absl::Status CannotOpen(const std::string& path) { return errno == ENOSPC && OutOfInodes(path) ? NoInodeFree(path) : Refused(path, "cannot be opened"); }
 
 // A descriptor that is closed when it goes.
 class Descriptor {
@@ -91,7 +94,7 @@ absl::Status InUse(const std::string& path, int lock) {
 absl::StatusOr<int> Lock(const std::string& path) {
   const std::string lock_path = path + ".lock";
   Descriptor lock(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (lock.get() < 0) return Refused(lock_path, "cannot be opened");
+  if (lock.get() < 0) return CannotOpen(lock_path);
   struct flock request = {};
   request.l_type = F_WRLCK;
   request.l_whence = SEEK_SET;
@@ -137,7 +140,7 @@ absl::Status CheckHeader(const std::string& path, const unsigned char* header, i
 // Makes the file if it is missing, and checks what stands in it.
 absl::Status CheckFile(const std::string& path) {
   Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (file.get() < 0) return Refused(path, "cannot be opened");
+  if (file.get() < 0) return CannotOpen(path);
   struct stat info;
   if (fstat(file.get(), &info) != 0) return Refused(path, "cannot be read");
   if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, ": is not a regular file; configure another path"));

@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include <cstring>
+#include <filesystem>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -59,6 +60,17 @@ void CutLog(Database& database) {
   }
   database.ClearError();
   database.Rollback();
+}
+
+bool OutOfInodes(const std::string& path) {
+  struct statvfs disk;
+  const std::string folder = std::filesystem::path(path).parent_path().string();  // the file may not be there
+  return statvfs(folder.empty() ? "." : folder.c_str(), &disk) == 0 && disk.f_files > 0 && disk.f_favail == 0;
+}
+
+absl::Status NoInodeFree(absl::string_view path) {
+  return absl::UnavailableError(
+      absl::StrCat(path, ": its file system has no inode free, so no file can be made beside it; remove files there (df -i counts them) and start again"));
 }
 
 absl::Status DiskFull(absl::string_view path, int64_t more_bytes) {

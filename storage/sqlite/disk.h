@@ -24,6 +24,12 @@ bool IsFull(int code);
 // Does nothing while another process writes.
 void CutLog(Database& database);
 
+// Whether the file system that holds `path` has no inode left, so that no file can be made there, whatever its free bytes. One that does not count them has.
+bool OutOfInodes(const std::string& path);
+
+// UNAVAILABLE for opening where OutOfInodes: says so, and what to do.
+absl::Status NoInodeFree(absl::string_view path);
+
 // UNAVAILABLE for opening on a full disk: says so, and how much space is needed, `more_bytes` beside what any start needs.
 absl::Status DiskFull(absl::string_view path, int64_t more_bytes = 0);
 

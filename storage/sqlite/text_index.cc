@@ -13,6 +13,7 @@
 #include "proto/base/mutex.h"
 #include "proto/base/status.h"
 #include "proto/base/text.h"
+#include "storage/sqlite/disk.h"
 #include "storage/sqlite/tokenizer.h"
 
 namespace agentruntime::sqlite {
@@ -75,6 +76,7 @@ absl::Status Failure(int code, absl::string_view path, sqlite3* connection) {
   const std::string what = absl::StrCat("text index ", path, ": ", connection == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(connection));
   if (IsDamage(code)) return absl::DataLossError(what);
   if ((code & 0xff) == SQLITE_BUSY) return absl::FailedPreconditionError(absl::StrCat(what, ": another process has it open"));
+  if ((code & 0xff) == SQLITE_CANTOPEN && OutOfInodes(std::string(path))) return NoInodeFree(absl::StrCat("text index ", path));
   return absl::UnavailableError(what);
 }
 

@@ -1,5 +1,5 @@
 // The disk fills up at random moments while runs are submitted, and space comes back: refusals with a retry time, reads that go on, nothing acknowledged lost,
-// and life again by itself within five seconds.
+// and life again by itself within five seconds. Or it has no inode left: a server that is under way or was killed goes on, one that ended says what it lacks.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/base/mutex.h"
+#include "server/exit_code.h"
 #include "tests/crash/effort.h"
 #include "tests/crash/power_cut.h"
 #include "tests/support/calls.h"
@@ -84,11 +85,29 @@ class DiskFullTest : public ::testing::Test {
     return true;
   }
 
+  void StartLoad() {
+    stopping_ = false;
+    load_ = std::thread([this] { Load(); });
+  }
+  void StopLoad() {
+    stopping_ = true;
+    load_.join();
+  }
+  // Every run that was acknowledged comes to its end.
+  void ExpectAnswers() {
+    const Stubs stubs(server_.Connect());
+    for (const std::string& name : names_) {
+      const auto run = AwaitStop(stubs, name);
+      ASSERT_TRUE(run.ok()) << run.status();
+      ASSERT_EQ(run->stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << name;
+    }
+  }
+
   void FillAndFree(absl::string_view what) {
     Effort effort(absl::StrCat("fills of ", what), 25, 4);
     Random random(effort.seed());
     server_.Start();
-    load_ = std::thread([this] { Load(); });
+    StartLoad();
     const Stubs stubs(server_.Connect());
     absl::Duration longest;
     for (int64_t fill = 0; fill < effort.count(); ++fill) {
@@ -116,13 +135,8 @@ class DiskFullTest : public ::testing::Test {
       ASSERT_TRUE(Await([&] { return accepted_ > accepted_before; }, kConditionMax)) << "it does not go on";
       longest = std::max(longest, absl::Now() - freed);
     }
-    stopping_ = true;
-    load_.join();
-    for (const std::string& name : names_) {
-      const auto run = AwaitStop(stubs, name);
-      ASSERT_TRUE(run.ok()) << run.status();
-      ASSERT_EQ(run->stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << name;
-    }
+    StopLoad();
+    ExpectAnswers();
     MutexLock lock(mu_);
     EXPECT_THAT(wrong_, ::testing::IsEmpty());
     EXPECT_LE(longest, kRecoveryMax);
@@ -131,7 +145,68 @@ class DiskFullTest : public ::testing::Test {
     effort.Figure("longest until it went on, ms", absl::ToDoubleMilliseconds(longest));
   }
 
+  // Makes empty files until there is no inode for another one, in a folder that is there.
+  void TakeInodes() {
+    for (;;) {
+      const std::string path = server_.File(absl::StrCat("data/ballast/", ballast_));
+      const int file = open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+      if (file < 0) break;
+      ++ballast_;
+      close(file);
+    }
+    ASSERT_EQ(errno, ENOSPC) << strerror(errno);
+  }
+  void FreeInodes() {
+    while (ballast_ > 0) ASSERT_TRUE(std::filesystem::remove(server_.File(absl::StrCat("data/ballast/", --ballast_))));
+  }
+
+  // A store needs new files as it starts only, and only after a clean end.
+  void TakeAndFreeInodes(absl::string_view what) {
+    Effort effort(absl::StrCat("times without an inode on ", what), 5, 2);
+    Random random(effort.seed());
+    std::filesystem::create_directory(server_.File("data/ballast"));
+    for (int64_t time = 0; time < effort.count(); ++time) {
+      server_.Start();
+      ASSERT_FALSE(HasFailure());
+      StartLoad();
+      int before = accepted_;
+      ASSERT_TRUE(Await([&] { return accepted_ >= before + kAcceptedMin; }, kConditionMax)) << "nothing is accepted";
+      absl::SleepFor(absl::Milliseconds(static_cast<int64_t>(Below(random, 30))));  // the moment is what is random here
+      TakeInodes();
+      before = accepted_;
+      ASSERT_TRUE(Await([&] { return accepted_ >= before + kAcceptedMin; }, kConditionMax)) << "a server that is under way needs no file";
+      StopLoad();
+      EXPECT_EQ(refused_, 0);
+      // After a crash its files are there.
+      server_.Kill();
+      server_.Start();
+      ASSERT_FALSE(HasFailure());
+      ExpectAnswers();
+      // After a clean end the index of texts needs a log again; so does the store where somebody has brought the database alone.
+      server_.Send(SIGTERM);
+      ASSERT_EQ(server_.WaitForEnd(), 0);
+      const bool alone = time % 2 == 1;
+      for (const char* suffix : {"-wal", "-shm"}) {
+        if (alone) std::filesystem::remove(absl::StrCat(server_.File("data/agentd.db"), suffix));
+      }
+      TakeInodes();
+      const Ended refused = RunAgentd(server_.folder(), {"--config", "agentd.yaml"});
+      EXPECT_EQ(refused.exit_code, static_cast<int>(ExitCode::kStore)) << refused.err;
+      EXPECT_THAT(refused.err, ::testing::HasSubstr(alone ? "agentd.db" : "agentd.text.db"));
+      EXPECT_THAT(refused.err, ::testing::HasSubstr("has no inode free")) << "it does not say what is wrong";
+      FreeInodes();
+      ASSERT_FALSE(HasFailure());
+    }
+    server_.Start();
+    ASSERT_FALSE(HasFailure());
+    ExpectAnswers();
+    MutexLock lock(mu_);
+    EXPECT_THAT(wrong_, ::testing::IsEmpty());
+    effort.Figure("acknowledged runs", accepted_);
+  }
+
   TestServer server_;
+  int ballast_ = 0;  // files
   std::thread load_;
   std::atomic<bool> stopping_ = false;
   std::atomic<int> accepted_ = 0;
@@ -147,6 +222,23 @@ TEST_F(DiskFullTest, OfMemory) {
   FillAndFree("a tmpfs");
   server_.Kill();
   umount2(server_.File("data").c_str(), MNT_DETACH);
+}
+
+TEST_F(DiskFullTest, OfMemoryWithoutInodes) {
+  std::filesystem::create_directory(server_.File("data"));
+  ASSERT_EQ(mount("tmpfs", server_.File("data").c_str(), "tmpfs", 0, absl::StrCat("nr_inodes=64,size=", kDiskBytes).c_str()), 0) << strerror(errno);
+  TakeAndFreeInodes("a tmpfs");
+  server_.Kill();
+  umount2(server_.File("data").c_str(), MNT_DETACH);
+}
+
+TEST_F(DiskFullTest, OfExt4WithoutInodes) {
+  LoopDisk disk(server_.File("image"), server_.File("data"), kDiskBytes);
+  disk.Mount();
+  ASSERT_FALSE(HasFailure());
+  TakeAndFreeInodes("an ext4");
+  server_.Kill();
+  disk.Unmount();
 }
 
 TEST_F(DiskFullTest, OfExt4) {

@@ -28,7 +28,8 @@ run 2000 60 call_faults_test
 run 5000 60 damage_test
 run 500 10 power_cut_test '*IsThere'
 run 5 5 power_cut_test '*DoesNotSync*'
-run 100 4 disk_full_test
+run 100 4 disk_full_test 'DiskFullTest.OfMemory:DiskFullTest.OfExt4'
+run 20 2 disk_full_test '*WithoutInodes'
 run 1000 10 kill_load_test
 run 1 1 clock_test
 run 1000 20 watchers_test '*Slow*'
