@@ -21,6 +21,7 @@ run() {
 }
 
 run 200000 600 write_points_test '*NothingIsHalf'
+run 4000 60 write_points_test '*LeavesNothing'
 run 20000 200 write_points_test '*FirstMoments*'
 run 10000 100 write_points_test '*Renewed'
 run 300 300 write_points_test '*FoundOut'
