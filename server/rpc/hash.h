@@ -12,9 +12,6 @@ namespace agentruntime::rpc {
 // 32 bytes.
 std::string Sha256(absl::string_view bytes);
 
-// The same bytes for equal messages of one build; maps are sorted by key.
-std::string SerializeDeterministically(const google::protobuf::Message& message);
-
 // What tells a retry from another request under the same request id: a version byte and a SHA-256 over the request as it was parsed, before defaults,
 // without its request_id. The wire order of maps is random in some clients, so the bytes that came cannot be hashed. 33 bytes.
 std::string RequestHash(const google::protobuf::Message& request_without_id);

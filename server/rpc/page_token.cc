@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "proto/util/errors.h"
+#include "proto/util/serialize.h"
 #include "server/rpc/hash.h"
 
 namespace agentruntime::rpc {

@@ -1,7 +1,6 @@
 #include "storage/sqlite/rows.h"
 
 #include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "proto/util/errors.h"
 #include "proto/util/names.h"
+#include "proto/util/serialize.h"
 #include "proto/util/time.h"
 
 namespace agentruntime::sqlite {
@@ -44,18 +44,6 @@ Checksum EventChecksum(const RunId& run, int64_t sequence, int64_t time_us, int6
   for (const int64_t value : {sequence, time_us, active_us, step, epoch}) checksum.Add(value);
   checksum.Add(body);
   return checksum;
-}
-
-template <typename Message>
-std::string SerializeDeterministically(const Message& message) {
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream output(&stream);
-    output.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&output);
-  }
-  return bytes;
 }
 
 // Binds values and sums them up, so that the sum cannot miss one.

@@ -1,8 +1,5 @@
 #include "tests/crash/store_story.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -12,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "proto/base/mutex.h"
 #include "proto/base/status.h"
+#include "proto/util/serialize.h"
 #include "tests/conformance/store_calls.h"
 
 namespace agentruntime::testing {
@@ -22,19 +20,8 @@ constexpr char kHash[] = "hash";
 constexpr uint64_t kBigBytes = 1'100'000;  // more than one transaction on a small disk
 constexpr absl::Duration kRefusedMax = absl::Seconds(20);
 
-// Maps in a message are written in one order.
-std::string Bytes(const google::protobuf::Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream coded(&stream);
-  coded.SetSerializationDeterministic(true);
-  message.SerializeToCodedStream(&coded);
-  coded.Trim();
-  return bytes;
-}
-
 std::string Digest(const google::protobuf::Message& message) {
-  const std::string bytes = Bytes(message);
+  const std::string bytes = SerializeDeterministically(message);
   return absl::StrCat(bytes.size(), ":", absl::Hex(std::hash<std::string>()(bytes)));
 }
 

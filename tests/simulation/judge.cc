@@ -1,14 +1,12 @@
 #include "tests/simulation/judge.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <algorithm>
 #include <cmath>
 #include <variant>
 
 #include "absl/strings/match.h"
 #include "proto/util/names.h"
+#include "proto/util/serialize.h"
 #include "runtime/context.h"
 #include "runtime/view.h"
 #include "tests/simulation/store.h"
@@ -26,24 +24,14 @@ std::string BytesOf(const RunProjection& projection) {
   for (const auto& time : {projection.start_time, projection.stop_time, projection.wake_time, projection.not_before}) {
     absl::StrAppend(&text, " ", time ? absl::ToUnixMicros(*time) : 0);
   }
-  if (projection.stop) absl::StrAppend(&text, " stop ", Bytes(*projection.stop));
-  absl::StrAppend(&text, " usage ", Bytes(projection.usage), " limits ", Bytes(projection.limits));
-  if (projection.activity) absl::StrAppend(&text, " activity ", Bytes(*projection.activity));
-  for (const v1::WaitingCall& call : projection.waiting_calls) absl::StrAppend(&text, " waiting ", Bytes(call));
+  if (projection.stop) absl::StrAppend(&text, " stop ", SerializeDeterministically(*projection.stop));
+  absl::StrAppend(&text, " usage ", SerializeDeterministically(projection.usage), " limits ", SerializeDeterministically(projection.limits));
+  if (projection.activity) absl::StrAppend(&text, " activity ", SerializeDeterministically(*projection.activity));
+  for (const v1::WaitingCall& call : projection.waiting_calls) absl::StrAppend(&text, " waiting ", SerializeDeterministically(call));
   return text;
 }
 
 }  // namespace
-
-std::string Bytes(const google::protobuf::Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream out(&stream);
-  out.SetSerializationDeterministic(true);
-  message.SerializeToCodedStream(&out);
-  out.Trim();
-  return bytes;
-}
 
 void Counts::Add(const Counts& more) {
   commits += more.commits;
@@ -149,7 +137,7 @@ void Judge::Queued(const NewRun& run) {
   if (run.forked_from) pending.fold = Shared(run.id, *run.forked_from).fold;
   pending.fold.id = run.id;
   Apply(pending.fold, run.created);
-  pending.bytes.push_back(Bytes(*run.created));
+  pending.bytes.push_back(SerializeDeterministically(*run.created));
   CheckProjection(run.id, pending.fold, run.projection, "queued,");
 }
 
@@ -172,7 +160,7 @@ void Judge::Queued(const AppendRequest& request) {
     return world_.Fail("fold: ", request.run.ToString(), " appends after ", request.expected_last_sequence, ", its last event is ", pending.fold.last_sequence);
   }
   for (const EventPtr& event : request.events) {
-    pending.bytes.push_back(Bytes(*event));
+    pending.bytes.push_back(SerializeDeterministically(*event));
     Apply(pending.fold, ParseEvent(pending.bytes.back()));
   }
   CheckProjection(request.run, pending.fold, request.projection, "queued,");
@@ -187,7 +175,7 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
   std::deque<std::string>& queued = pending_[run].bytes;
   for (size_t i = row.events.size() - new_events; i < row.events.size(); ++i) {
     const EventPtr event = ParseEvent(row.events[i]);
-    const std::string bytes = Bytes(*event);
+    const std::string bytes = SerializeDeterministically(*event);
     if (queued.empty() || queued.front() != bytes) {
       world_.Fail("an event of ", run.ToString(), " was changed after it was appended: ", event->ShortDebugString());
     } else {
@@ -225,7 +213,7 @@ void Judge::CheckColumns(const Known& known, const RunProjection& projection) {
   const bool stopped = rules.phase() == JournalRules::Phase::kStopped;
   if ((projection.state == v1::RUN_STATE_STOPPED) != stopped) wrong("the state");
   if ((projection.state == v1::RUN_STATE_QUEUED) != (rules.phase() == JournalRules::Phase::kQueued)) wrong("the state");
-  if (stopped && (!projection.stop || Bytes(*projection.stop) != Bytes(rules.stop()))) wrong("the stop");
+  if (stopped && (!projection.stop || SerializeDeterministically(*projection.stop) != SerializeDeterministically(rules.stop()))) wrong("the stop");
   if (projection.last_sequence != rules.last()) wrong("the last sequence");
   if (projection.last_step != rules.steps() || projection.usage.steps() != rules.steps()) wrong("the number of steps");
   if (projection.usage.tool_calls() != rules.tool_calls()) wrong("the number of tool calls");
@@ -294,7 +282,7 @@ void Judge::SeenEvent(const RunId& run, const v1::Event& event) {
   if (known == nullptr || event.sequence() < 1 || event.sequence() > static_cast<Sequence>(known->events.size())) {
     return world_.Fail("visible: event ", event.sequence(), " of ", run.ToString(), " left before it was durable");
   }
-  if (Bytes(event) != known->events[static_cast<size_t>(event.sequence()) - 1]) {
+  if (SerializeDeterministically(event) != known->events[static_cast<size_t>(event.sequence()) - 1]) {
     world_.Fail("visible: event ", event.sequence(), " of ", run.ToString(), " is not what is durable: ", event.ShortDebugString());
   }
 }
@@ -317,7 +305,7 @@ void Judge::SeenRun(const v1::Run& run, RunForm form) {
       each->clear_deadline();
     }
   }
-  if (Bytes(seen) != Bytes(expected)) {
+  if (SerializeDeterministically(seen) != SerializeDeterministically(expected)) {
     world_.Fail("visible: a run as of ", run.last_sequence(), " is not the fold of its journal: ", seen.ShortDebugString(), " instead of ",
                 expected.ShortDebugString());
   }

@@ -130,7 +130,4 @@ class Judge {
   std::map<std::pair<RunId, CallId>, std::map<int32_t, Said>> executions_;  // by attempt
 };
 
-// The same bytes for the same message: maps in order.
-std::string Bytes(const google::protobuf::Message& message);
-
 }  // namespace agentruntime::simulation
