@@ -34,7 +34,7 @@ using ModelMessage = std::variant<UserMessage, AssistantMessage, ToolMessage>;
 class Messages {
  public:
   Messages() = default;
-  Messages(std::vector<ModelMessage> list) : list_(std::make_shared<List>(std::move(list))) {}
+  explicit Messages(std::vector<ModelMessage> list) : list_(std::make_shared<List>(std::move(list))) {}
   Messages(std::initializer_list<ModelMessage> list) : list_(std::make_shared<List>(list)) {}
 
   void push_back(ModelMessage message) {
