@@ -536,6 +536,8 @@ std::vector<v1::Model> Runtime::ListModels() const {
   return listed;
 }
 
+const std::string& Runtime::store_id() const { return impl_->environment_.store->id(); }
+
 asio::awaitable<absl::StatusOr<RuntimeInfo>> Runtime::GetInfo() {
   const auto impl = impl_;
   RuntimeInfo info;

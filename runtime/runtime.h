@@ -110,6 +110,8 @@ class Runtime {
   std::vector<v1::Model> ListModels() const;
 
   boost::asio::awaitable<absl::StatusOr<RuntimeInfo>> GetInfo();
+  // Of the store, as long as it is open.
+  const std::string& store_id() const;
   // Called once now, and on some thread at each change of (writable, draining). It must not call the runtime.
   void SetServingListener(absl::AnyInvocable<void(bool serving)> listener);
 

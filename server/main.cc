@@ -59,6 +59,7 @@ void RaiseDescriptorLimit() {
 rpc::Backend BackendOf(const LoadedConfig& loaded, Wiring& wiring, DrainRequest& drain) {
   rpc::Backend backend;
   backend.runtime = &wiring.runtime();
+  backend.store_id = wiring.runtime().store_id();
   backend.default_limits = loaded.config.limits().defaults();
   backend.maximum_limits = loaded.config.limits().maxima();
   backend.node = loaded.config.node();

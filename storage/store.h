@@ -37,6 +37,13 @@ class Store {
   // The epoch of this opening: greater than that of every earlier one.
   virtual Epoch epoch() const = 0;
 
+  // 32 hex digits, random: made with the store, kept by every opening of it, and made anew by an opening that restores it. A copy has its original's.
+  virtual const std::string& id() const = 0;
+
+  // The epoch of the last opening that restored the store, which is no later than this one; 0: none did. What older epochs left unfinished may have been done
+  // elsewhere since.
+  virtual Epoch restored_epoch() const = 0;
+
   // Accepts a run with its first own event: event 1, or, of a fork, the one behind the events that it shares. Those are not copied: every read of the fork
   // reads them where they are.
   virtual void Create(NewRun run, CreateDone done) = 0;

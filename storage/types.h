@@ -160,10 +160,12 @@ struct UnfinishedRun {
   int32_t barren_starts = 0;
   int32_t priority = 0;
   std::optional<absl::Time> wake_time;
+  Epoch epoch = 0;  // of its last event
 };
 
 struct StoreInfo {
   std::string kind;
+  std::string id;
   int64_t bytes = 0;
   int64_t free_bytes = 0;
   int32_t format = 0;

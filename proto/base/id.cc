@@ -82,6 +82,8 @@ absl::Time RunId::time() const {
   return absl::FromUnixMillis(milliseconds);
 }
 
+std::string NewStoreId(uint64_t high, uint64_t low) { return absl::StrCat(absl::Hex(high, absl::kZeroPad16), absl::Hex(low, absl::kZeroPad16)); }
+
 std::optional<CallId> CallId::Parse(absl::string_view text) {
   const size_t dot = text.find('.');
   if (dot == absl::string_view::npos) return std::nullopt;

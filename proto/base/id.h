@@ -49,6 +49,9 @@ class RunId {
   Bytes bytes_ = {};
 };
 
+// Id of a store, made with it: 128 random bits as 32 lower-case hex digits.
+std::string NewStoreId(uint64_t high, uint64_t low);
+
 // Id of a tool call within its run: `3.2` is the second call of step 3. Deterministic, readable, never reused.
 struct CallId {
   int32_t step = 0;

@@ -40,6 +40,16 @@ absl::Status WithRetry(absl::Status status, absl::Duration delay) {
   return status;
 }
 
+absl::Status PageTokenRefused(const std::string& description) {
+  absl::Status status = Make(absl::StatusCode::kInvalidArgument, v1::ERROR_REASON_PAGE_TOKEN_INVALID, absl::StrCat("page_token: ", description));
+  internal::v1::BadRequest bad_request;
+  auto* violation = bad_request.add_field_violations();
+  violation->set_field("page_token");
+  violation->set_description(description);
+  status.SetPayload(kBadRequestTypeUrl, ToCord(bad_request));
+  return status;
+}
+
 }  // namespace
 
 absl::Status InvalidFields(const std::vector<FieldViolation>& violations) {
@@ -230,15 +240,10 @@ absl::Status SequenceBeyondEnd(const RunId& run, Sequence after, Sequence last) 
               {{"run", RunName(run)}, {"last_sequence", absl::StrCat(last)}});
 }
 
-absl::Status PageTokenInvalid() {
-  const std::string description = "it is not a token of this query; repeat the query it came with, or leave it out to begin again";
-  absl::Status status = Make(absl::StatusCode::kInvalidArgument, v1::ERROR_REASON_PAGE_TOKEN_INVALID, absl::StrCat("page_token: ", description));
-  internal::v1::BadRequest bad_request;
-  auto* violation = bad_request.add_field_violations();
-  violation->set_field("page_token");
-  violation->set_description(description);
-  status.SetPayload(kBadRequestTypeUrl, ToCord(bad_request));
-  return status;
+absl::Status PageTokenInvalid() { return PageTokenRefused("it is not a token of this query; repeat the query it came with, or leave it out to begin again"); }
+
+absl::Status PageTokenOfOtherStore() {
+  return PageTokenRefused("it is of another store, or of this one before it was restored, where pages were others; leave it out to begin again");
 }
 
 absl::Status QueueFull(absl::string_view what, int64_t limit) {

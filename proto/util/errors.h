@@ -59,6 +59,7 @@ absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit);
 absl::Status AgentUnusable(absl::string_view agent, absl::string_view why);
 absl::Status SequenceBeyondEnd(const RunId& run, Sequence after, Sequence last);
 absl::Status PageTokenInvalid();
+absl::Status PageTokenOfOtherStore();
 absl::Status QueueFull(absl::string_view what, int64_t limit);
 absl::Status ServerDraining(std::optional<Sequence> last_sequence);
 absl::Status StoreUnavailable(absl::string_view why);

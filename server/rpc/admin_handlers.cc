@@ -51,6 +51,7 @@ Answer<v1::ServerInfo> GetServerInfo(const Backend& backend, v1::GetServerInfoRe
   server.set_serving_state(ServingStateOf(info));
   *server.mutable_start_time() = ToProto(backend.start_time);
   server.mutable_store()->set_kind(info.store.kind);
+  server.mutable_store()->set_id(info.store.id);
   server.mutable_store()->set_bytes(info.store.bytes);
   server.mutable_store()->set_free_bytes(info.store.free_bytes);
   server.mutable_store()->set_format(info.store.format);

@@ -52,14 +52,14 @@ Answer<v1::ListAgentsResponse> ListAgents(const Backend& backend, v1::ListAgents
   const int32_t page_size = CheckPageSize(checks, request.page_size());
   CO_RETURN_IF_ERROR(checks.status());
   const std::string query = QueryOf(request);
-  CO_ASSIGN_OR_RETURN(std::string after, DecodePageToken(request.page_token(), query));
+  CO_ASSIGN_OR_RETURN(std::string after, DecodePageToken(request.page_token(), backend.store_id, query));
   // One more than fits tells whether there are more.
   CO_ASSIGN_OR_RETURN(std::vector<v1::Agent> agents, co_await backend.runtime->ListAgents(std::move(after), page_size + 1));
   v1::ListAgentsResponse response;
   if (FillPage(std::move(agents), static_cast<size_t>(page_size), *response.mutable_agents())) {
     const auto last = ParseAgentName(response.agents(response.agents_size() - 1).name());
     if (!last) co_return absl::InternalError("a listed agent has no name");
-    response.set_next_page_token(EncodePageToken(query, last->agent));
+    response.set_next_page_token(EncodePageToken(backend.store_id, query, last->agent));
   }
   co_return response;
 }

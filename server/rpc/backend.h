@@ -15,6 +15,7 @@ struct Backend {
   Runtime* runtime = nullptr;
   v1::Limits default_limits;
   v1::Limits maximum_limits;
+  std::string store_id;
   std::string node;
   std::string currency_code;
   absl::Time start_time;

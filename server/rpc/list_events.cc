@@ -17,7 +17,7 @@ Answer<v1::ListEventsResponse> ListEvents(const Backend& backend, v1::ListEvents
   if (request.after_sequence() < 0) checks.Add("after_sequence", "is negative; give the last sequence you have, or 0 for all");
   CO_RETURN_IF_ERROR(checks.status());
   const std::string query = QueryOf(request);
-  CO_ASSIGN_OR_RETURN(const std::string key, DecodePageToken(request.page_token(), query));
+  CO_ASSIGN_OR_RETURN(const std::string key, DecodePageToken(request.page_token(), backend.store_id, query));
   Sequence after = request.after_sequence();
   if (!key.empty() && !absl::SimpleAtoi(key, &after)) co_return PageTokenInvalid();
 
@@ -28,7 +28,7 @@ Answer<v1::ListEventsResponse> ListEvents(const Backend& backend, v1::ListEvents
   // A read ends at its bounds or at the end of the journal and does not say which: ask for one more.
   const Sequence last = events.back()->sequence();
   CO_ASSIGN_OR_RETURN(const auto next, co_await backend.runtime->ListEvents(run, last, {.events_max = 1, .bytes_max = 1}));
-  if (!next.empty()) response.set_next_page_token(EncodePageToken(query, absl::StrCat(last)));
+  if (!next.empty()) response.set_next_page_token(EncodePageToken(backend.store_id, query, absl::StrCat(last)));
   co_return response;
 }
 

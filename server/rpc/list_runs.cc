@@ -56,7 +56,7 @@ Answer<v1::ListRunsResponse> ListRuns(const Backend& backend, v1::ListRunsReques
   query.tenant = std::move(caller.tenant);
 
   const std::string query_text = QueryOf(request);
-  CO_ASSIGN_OR_RETURN(const std::string key, DecodePageToken(request.page_token(), query_text));
+  CO_ASSIGN_OR_RETURN(const std::string key, DecodePageToken(request.page_token(), backend.store_id, query_text));
   if (!key.empty()) {
     query.after = RunId::Parse(key);
     if (!query.after) co_return PageTokenInvalid();
@@ -70,7 +70,7 @@ Answer<v1::ListRunsResponse> ListRuns(const Backend& backend, v1::ListRunsReques
   if (more && response.runs_size() > 0) {
     const auto last = ParseRunName(response.runs(response.runs_size() - 1).name());
     if (!last) co_return absl::InternalError("a listed run has no name");
-    response.set_next_page_token(EncodePageToken(query_text, last->ToString()));
+    response.set_next_page_token(EncodePageToken(backend.store_id, query_text, last->ToString()));
   }
   co_return response;
 }

@@ -17,7 +17,7 @@ Answer<v1::ListStepsResponse> ListSteps(const Backend& backend, v1::ListStepsReq
   const int32_t page_size = CheckPageSize(checks, request.page_size());
   CO_RETURN_IF_ERROR(checks.status());
   const std::string query = QueryOf(request);
-  CO_ASSIGN_OR_RETURN(const std::string key, DecodePageToken(request.page_token(), query));
+  CO_ASSIGN_OR_RETURN(const std::string key, DecodePageToken(request.page_token(), backend.store_id, query));
   StepCursor after;
   if (!key.empty()) {
     const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(key, absl::MaxSplits(':', 1));
@@ -32,7 +32,7 @@ Answer<v1::ListStepsResponse> ListSteps(const Backend& backend, v1::ListStepsReq
   if (FillPage(std::move(steps), static_cast<size_t>(page_size), *response.mutable_steps())) more = true;
   if (more && response.steps_size() > 0) {
     const v1::Step& last = response.steps(response.steps_size() - 1);
-    response.set_next_page_token(EncodePageToken(query, absl::StrCat(last.number(), ":", last.last_sequence())));
+    response.set_next_page_token(EncodePageToken(backend.store_id, query, absl::StrCat(last.number(), ":", last.last_sequence())));
   }
   co_return response;
 }

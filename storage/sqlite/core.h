@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <set>
+#include <string>
 
 #include "absl/status/status.h"
 #include "proto/base/clock.h"
@@ -37,6 +38,8 @@ struct Core {
   const Clock& clock;
   SetAside set_aside;
   Epoch epoch = 0;
+  std::string id;
+  Epoch restored_epoch = 0;
   std::unique_ptr<Readers> readers;
   std::unique_ptr<Writer> writer;
 };

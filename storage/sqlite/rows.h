@@ -68,7 +68,7 @@ absl::string_view StopReasonText(v1::StopReason reason);
 #define AGENTRUNTIME_STATE_COLUMNS "state, " AGENTRUNTIME_DETAIL_COLUMNS
 #define AGENTRUNTIME_RUN_COLUMNS AGENTRUNTIME_ACCEPTED_COLUMNS ", " AGENTRUNTIME_STATE_COLUMNS
 
-// Positions in AGENTRUNTIME_RUN_COLUMNS that are looked at before a row is decoded.
+// Positions in AGENTRUNTIME_RUN_COLUMNS of what is looked at beside a decoded row.
 enum RunColumn {
   kRunColumn = 0,
   kTenantColumn = 1,
@@ -78,6 +78,7 @@ enum RunColumn {
   kConversationColumn = 9,
   kStateColumn = 13,
   kStopReasonColumn = 14,
+  kEpochColumn = 29,
 };
 
 // Bind values in the order of the columns and, last, the checksum. `with_state` false: without the column `state`, which is as it was.

@@ -176,7 +176,7 @@ absl::StatusOr<std::vector<UnfinishedRun>> SelectUnfinished(Database& database, 
         continue;
       }
       const RunProjection& projection = record->projection;
-      runs.push_back({record->id, projection.state, projection.barren_starts, projection.priority, projection.wake_time});
+      runs.push_back({record->id, projection.state, projection.barren_starts, projection.priority, projection.wake_time, rows.Integer(kEpochColumn)});
     }
     rows.Reset();
     RETURN_IF_ERROR(database.TakeError());

@@ -227,6 +227,14 @@ constexpr char kKeepStrayEvents[] = R"sql(
 CREATE TABLE stray_events AS SELECT * FROM events_before WHERE id NOT IN (SELECT id FROM events);
 )sql";
 
+// What tells a store from others, and from what it was before it was restored. An older server would go on with runs that a restored store holds back.
+constexpr char kFormat5[] = R"sql(
+ALTER TABLE server ADD COLUMN id TEXT;            -- 32 hex digits, random
+ALTER TABLE server ADD COLUMN restored_epoch INTEGER NOT NULL DEFAULT 0;  -- of the last opening with --restored; 0: none
+)sql";
+
+void GiveId(Database& database, const std::string& id) { Statement(database, "UPDATE server SET id = ?1").BindText(id).Run(); }
+
 void MoveEvents(Database& database, absl::string_view path) {
   // Memory is bounded: rows come in the order in which they lie, and pages for which the cache has no room go into the log.
   database.Execute(kMoveEvents);
@@ -262,7 +270,7 @@ absl::Status CheckFormat(Database& database, absl::string_view path) {
   return application_id == 0 && tables > 0 ? CheckFormat(path, 1, 1) : absl::OkStatus();
 }
 
-absl::Status Migrate(Database& database, absl::string_view path) {
+absl::Status Migrate(Database& database, absl::string_view path, const std::string& new_id) {
   database.Execute("BEGIN IMMEDIATE");
   RETURN_IF_ERROR(CheckFormat(database, path));
   const int64_t format = database.Query("PRAGMA user_version");
@@ -277,6 +285,10 @@ absl::Status Migrate(Database& database, absl::string_view path) {
   }
   if (format < kFormat) database.Execute(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kFormat).c_str());
   database.Execute("COMMIT");
+  if (format < 5) {
+    database.Execute(kFormat5);
+    GiveId(database, new_id);
+  }
   if (!database.failed()) return absl::OkStatus();
   if (format == 0 || format >= 4 || !IsFull(database.error())) return OpenError(database, path);
   database.ClearError();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -10,7 +11,7 @@
 namespace agentruntime::sqlite {
 
 // Rises with each change of the tables and with each new kind or meaning of an event: an older server must not misread a newer journal.
-inline constexpr int32_t kFormat = 4;
+inline constexpr int32_t kFormat = 5;
 // "AgRt": tells our files from other SQLite databases.
 inline constexpr int32_t kApplicationId = 0x41675274;
 
@@ -22,7 +23,7 @@ absl::Status CheckFormat(Database& database, absl::string_view path);
 
 // Brings an empty or older database to kFormat, in one transaction. Errors as CheckFormat's; DATA_LOSS if the file is damaged. From
 // formats before 4 the events are copied within the file: that needs their space in the log and in the file, and leaves the old ones' for what is written
-// later.
-absl::Status Migrate(Database& database, absl::string_view path);
+// later. `new_id`: of the store, if it has none yet.
+absl::Status Migrate(Database& database, absl::string_view path, const std::string& new_id);
 
 }  // namespace agentruntime::sqlite

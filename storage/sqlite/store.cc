@@ -54,6 +54,10 @@ SqliteStore::~SqliteStore() { core_->writer->Stop(); }
 
 Epoch SqliteStore::epoch() const { return core_->epoch; }
 
+const std::string& SqliteStore::id() const { return core_->id; }
+
+Epoch SqliteStore::restored_epoch() const { return core_->restored_epoch; }
+
 void SqliteStore::Create(NewRun run, CreateDone done) {
   Require(run.created != nullptr && (run.forked_from ? run.created->has_run_forked() : run.created->has_run_created()), "it begins with its own event", run.id);
   Require(run.created->sequence() == (run.forked_from ? run.forked_from->sequence : 0) + 1, "its first event follows what it shares", run.id);
@@ -174,6 +178,7 @@ absl::StatusOr<StoreInfo> SqliteStore::Info() {
   ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
   StoreInfo info;
   info.kind = "sqlite";
+  info.id = core_->id;
   info.format = kFormat;
   // By their names: opening these files would, on closing them, drop SQLite's locks.
   const std::string& path = core_->claim.path();

@@ -17,6 +17,8 @@ class SqliteStore final : public Store {
   ~SqliteStore() override;
 
   Epoch epoch() const override;
+  const std::string& id() const override;
+  Epoch restored_epoch() const override;
   void Create(NewRun run, CreateDone done) override;
   absl::StatusOr<std::optional<CreateOutcome>> FindRequest(const std::string& tenant, const std::string& request_id, const std::string& request_hash) override;
   void Append(AppendRequest request, AppendDone done) override;

@@ -1,10 +1,17 @@
 #include "storage/sqlite/stores.h"
 
+#include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/id.h"
 #include "proto/base/log.h"
+#include "proto/base/random.h"
 #include "proto/base/status.h"
 #include "storage/sqlite/agent_store.h"
 #include "storage/sqlite/core.h"
@@ -35,12 +42,39 @@ absl::Status MakeDurable(Database& database, const std::string& path) {
   return absl::OkStatus();
 }
 
-// The number of this opening, durable before anybody hears of it.
-absl::StatusOr<Epoch> BeginEpoch(Database& database, const std::string& path) {
-  const Epoch epoch = database.Query("UPDATE server SET epoch = epoch + 1 RETURNING epoch");
+absl::Status NothingRestored(const std::string& path) {
+  return absl::FailedPreconditionError(absl::StrCat(path, ": is to be a restored store, and there is none; check the path, or start without --restored"));
+}
+
+// Before a new file is made in the place of a restored one that is elsewhere.
+absl::Status CheckThere(const std::string& path) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  return error || bytes == 0 ? NothingRestored(path) : absl::OkStatus();
+}
+
+absl::Status Lost(const std::string& path, absl::string_view what) {
+  return absl::DataLossError(absl::StrCat(path, ": is damaged (it has lost its ", what, "); restore it from a backup"));
+}
+
+// The number of this opening and what else names the store, durable before anybody hears of it.
+absl::Status BeginEpoch(Database& database, Core& core, std::optional<std::string> id_of_restored) {
+  const std::string& path = core.claim.path();
+  if (id_of_restored) {
+    Statement(database, "UPDATE server SET epoch = epoch + 1, restored_epoch = epoch + 1, id = ?1").BindText(*id_of_restored).Run();
+  } else {
+    database.Execute("UPDATE server SET epoch = epoch + 1");
+  }
+  Statement server(database, "SELECT epoch, id, restored_epoch FROM server");
+  if (server.Step()) {
+    core.epoch = server.Integer(0);
+    core.id = std::string(server.Bytes(1));
+    core.restored_epoch = server.Integer(2);
+  }
+  server.Reset();
   if (database.failed()) return OpenError(database, path);
-  if (epoch <= 0) return absl::DataLossError(absl::StrCat(path, ": is damaged (it has lost its epoch); restore it from a backup"));
-  return epoch;
+  if (core.epoch <= 0) return Lost(path, "epoch");
+  return core.id.empty() ? Lost(path, "id") : absl::OkStatus();
 }
 
 // Moves the whole log into the database file. Only then is it certain that what this process reads is what the disk holds.
@@ -67,16 +101,22 @@ void EndProcess(absl::string_view what) {
 
 absl::StatusOr<Stores> OpenStores(const StoreOptions& options) {
   static const SystemClock& system_clock = *new SystemClock;
+  static SystemRandom& system_random = *new SystemRandom;
+  Random& random = options.random != nullptr ? *options.random : system_random;
+  const uint64_t random_bits = random.Next();
+  const std::string new_id = NewStoreId(random_bits, random.Next());
+  if (options.restored) RETURN_IF_ERROR(CheckThere(options.path));
   ASSIGN_OR_RETURN(FileClaim claim, FileClaim::Make(options.path));
   auto core = std::make_shared<Core>(std::move(claim), options.clock != nullptr ? *options.clock : system_clock);
   const std::string& path = core->claim.path();
   ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open({.path = path, .cache_bytes = kWriterCacheBytes, .vfs = options.vfs}));
   RETURN_IF_ERROR(MakeDurable(*database, path));
   RETURN_IF_ERROR(CheckFormat(*database, path));
+  if (options.restored && database->Query("PRAGMA user_version") == 0) return NothingRestored(path);
   // Before anything is written: on a full disk the log's own space is what that needs.
   RETURN_IF_ERROR(CopyLog(*database, path));
-  RETURN_IF_ERROR(Migrate(*database, path));
-  ASSIGN_OR_RETURN(core->epoch, BeginEpoch(*database, path));
+  RETURN_IF_ERROR(Migrate(*database, path, new_id));
+  RETURN_IF_ERROR(BeginEpoch(*database, *core, options.restored ? std::optional(new_id) : std::nullopt));
   RETURN_IF_ERROR(CopyLog(*database, path));
   ASSIGN_OR_RETURN(core->readers, Readers::Open({.path = path, .read_only = true, .cache_bytes = kReaderCacheBytes, .vfs = options.vfs}, options.readers));
   core->writer = std::make_unique<Writer>(std::move(database), core->epoch, options.fail);

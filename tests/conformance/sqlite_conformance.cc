@@ -11,17 +11,21 @@ namespace {
 
 class SqliteHarness final : public StoreHarness {
  public:
-  SqliteHarness() { Open(); }
+  SqliteHarness() { Open(/*restored=*/false); }
   Store& store() override { return *stores_.store; }
   AgentStore& agents() override { return *stores_.agents; }
   void Reopen() override {
     stores_ = {};
-    Open();
+    Open(/*restored=*/false);
+  }
+  void Restore() override {
+    stores_ = {};
+    Open(/*restored=*/true);
   }
 
  private:
-  void Open() {
-    absl::StatusOr<sqlite::Stores> stores = sqlite::OpenStores({.path = folder_.File("agentd.db")});
+  void Open(bool restored) {
+    absl::StatusOr<sqlite::Stores> stores = sqlite::OpenStores({.path = folder_.File("agentd.db"), .restored = restored});
     if (!stores.ok()) abort();
     stores_ = *std::move(stores);
   }

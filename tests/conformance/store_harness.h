@@ -18,6 +18,8 @@ class StoreHarness {
   virtual AgentStore& agents() = 0;
   // Closes and opens again. References from before are void.
   virtual void Reopen() = 0;
+  // The same, as a copy that was restored.
+  virtual void Restore() = 0;
 };
 
 // A kind of store. Each harness begins empty.

@@ -16,6 +16,7 @@ class StoreSuite : public testing::TestWithParam<StoreKind> {
   AgentStore& agents() { return harness_->agents(); }
   Store& store() { return harness_->store(); }
   void Reopen() { harness_->Reopen(); }
+  void Restore() { harness_->Restore(); }
 
  private:
   std::unique_ptr<StoreHarness> harness_;

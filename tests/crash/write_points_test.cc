@@ -294,28 +294,34 @@ TEST_F(WritePointsTest, TheFirstMomentsOfAStore) {
 
 // A file of an older format that becomes one of this server's: a cut at any point leaves the one or the other, with all that it held.
 TEST_F(WritePointsTest, AFileWhoseFormatIsRenewed) {
-  Effort effort("points while a format is renewed", 300, 100);
+  Effort effort("points while a format is renewed", 600, 200);
   Random random(effort.seed());
-  std::filesystem::create_directory(folder_.File("old"));
-  MakeOldStore(folder_.File("old") + "/" + kDatabase, 2);
-  const DiskImage old = GetImage(folder_.File("old"));
-  PutImage(found_, old);
-  const Found whole = FindStore(found_, "", {});
-  ASSERT_TRUE(whole.status.ok()) << whole.status;
-  ASSERT_THAT(whole.text, ::testing::HasSubstr("\nlast 9 "));
-  PutImage(recorded_, old);
-  disk_.Record(old);
-  ASSERT_TRUE(sqlite::OpenStores({.path = recorded_ + "/" + kDatabase, .readers = 1, .vfs = disk_.name()}).ok());
-  const DiskTrace trace = disk_.Take();
-  for (int64_t points = 0; points < effort.count();) {
-    for (PowerCut cut(trace); !cut.at_end() && points < effort.count(); cut.Pass(), ++points) {
-      PutImage(found_, cut.Survivors(random));
-      const Found found = FindStore(found_, disk_.name(), {});
-      ASSERT_TRUE(found.status.ok()) << "cut at call " << cut.position() << " of " << trace.calls.size() << ": " << found.status;
-      ASSERT_EQ(found.text, whole.text) << "cut at call " << cut.position() << " of " << trace.calls.size();
+  int64_t points = 0;
+  size_t calls = 0;
+  for (const int format : {2, 3, 4}) {  // whose events move; with forks; that gets a new column
+    const std::string folder = folder_.File(absl::StrCat("format ", format));
+    std::filesystem::create_directory(folder);
+    MakeOldStore(folder + "/" + kDatabase, format);
+    const DiskImage old = GetImage(folder);
+    PutImage(found_, old);
+    const Found whole = FindStore(found_, "", {});
+    ASSERT_TRUE(whole.status.ok()) << whole.status;
+    ASSERT_THAT(whole.text, ::testing::HasSubstr("\nlast 9 "));
+    PutImage(recorded_, old);
+    disk_.Record(old);
+    ASSERT_TRUE(sqlite::OpenStores({.path = recorded_ + "/" + kDatabase, .readers = 1, .vfs = disk_.name()}).ok());
+    const DiskTrace trace = disk_.Take();
+    calls += trace.calls.size();
+    for (const int64_t end = points + effort.count() / 3; points < end;) {
+      for (PowerCut cut(trace); !cut.at_end() && points < end; cut.Pass(), ++points) {
+        PutImage(found_, cut.Survivors(random));
+        const Found found = FindStore(found_, disk_.name(), {});
+        ASSERT_TRUE(found.status.ok()) << "format " << format << ", cut at call " << cut.position() << " of " << trace.calls.size() << ": " << found.status;
+        ASSERT_EQ(found.text, whole.text) << "format " << format << ", cut at call " << cut.position() << " of " << trace.calls.size();
+      }
     }
   }
-  effort.Figure("calls of the disk", static_cast<double>(trace.calls.size()));
+  effort.Figure("calls of the disk", static_cast<double>(calls));
 }
 
 // The control: a disk that lies about syncs loses acknowledged items, and the same comparison finds that.

@@ -53,7 +53,9 @@ using RequestKey = std::pair<std::string, std::string>;  // tenant, request id
 
 struct Disk {
   Mutex mu;
-  Epoch epoch ABSL_GUARDED_BY(mu) = 0;  // of the last opening
+  Epoch epoch ABSL_GUARDED_BY(mu) = 0;           // of the last opening
+  Epoch restored_epoch ABSL_GUARDED_BY(mu) = 0;  // of the last that restored the store
+  std::string id ABSL_GUARDED_BY(mu);            // of the store; "": it was never opened
   int64_t accepted ABSL_GUARDED_BY(mu) = 0;
   std::map<RunId, DiskRun> runs ABSL_GUARDED_BY(mu);
   std::map<ChunkKey, std::vector<std::string>> chunks ABSL_GUARDED_BY(mu);

@@ -36,7 +36,7 @@ Process::Process(World& world, Judge& judge, int number)
       loop_(world.seed(), 1000 + static_cast<uint64_t>(number), &world.now),
       random_(world.seed(), 2000 + static_cast<uint64_t>(number)),
       clock_(std::make_unique<WallClock>(world, loop_)),
-      store_(std::make_unique<SimulatedStore>(world.disk, *this, loop_, loop_.pool())),
+      store_(std::make_unique<SimulatedStore>(world.disk, *this, loop_, loop_.pool(), SimulatedStore::Opening{random_})),
       agents_(std::make_unique<SimulatedAgentStore>(world.disk, *store_)) {
   world_.Trace("process ", number, " starts, epoch ", store_->epoch());
   judge_.ProcessStarted(number);

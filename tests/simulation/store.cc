@@ -132,10 +132,17 @@ EventPtr ParseEvent(const std::string& bytes) {
 // Outlives the store while steps of it are posted.
 class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
  public:
-  Core(Disk& disk, Commits& commits, Timers& timers, asio::any_io_executor executor)
+  Core(Disk& disk, Commits& commits, Timers& timers, asio::any_io_executor executor, const Opening& opening)
       : disk(disk), commits(commits), timers(timers), executor(std::move(executor)) {
     MutexLock lock(disk.mu);
     epoch = ++disk.epoch;
+    if (opening.restored) disk.restored_epoch = epoch;
+    if (opening.restored || disk.id.empty()) {
+      const uint64_t high = opening.random.Next();
+      disk.id = NewStoreId(high, opening.random.Next());
+    }
+    id = disk.id;
+    restored_epoch = disk.restored_epoch;
     // What a crash left between chunks and their event.
     for (auto at = disk.chunks.begin(); at != disk.chunks.end();) at = IsNamed(at->first) ? std::next(at) : disk.chunks.erase(at);
   }
@@ -153,6 +160,8 @@ class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
   Timers& timers;
   const asio::any_io_executor executor;
   Epoch epoch;
+  std::string id;
+  Epoch restored_epoch;
 
   Mutex mu;
   bool connected ABSL_GUARDED_BY(mu) = true;
@@ -441,8 +450,8 @@ void SimulatedStore::Core::Disconnect(bool finish) {
   }
 }
 
-SimulatedStore::SimulatedStore(Disk& disk, Commits& commits, Timers& timers, asio::any_io_executor executor)
-    : core_(std::make_shared<Core>(disk, commits, timers, std::move(executor))) {}
+SimulatedStore::SimulatedStore(Disk& disk, Commits& commits, Timers& timers, asio::any_io_executor executor, const Opening& opening)
+    : core_(std::make_shared<Core>(disk, commits, timers, std::move(executor), opening)) {}
 
 SimulatedStore::~SimulatedStore() { core_->Close(); }
 
@@ -453,6 +462,10 @@ void SimulatedStore::Finish() { core_->Close(); }
 void SimulatedStore::GiveUp() { core_->SetWritable(false); }
 
 Epoch SimulatedStore::epoch() const { return core_->epoch; }
+
+const std::string& SimulatedStore::id() const { return core_->id; }
+
+Epoch SimulatedStore::restored_epoch() const { return core_->restored_epoch; }
 
 void SimulatedStore::Create(NewRun run, CreateDone done) {
   Require(run.created != nullptr && (run.forked_from ? run.created->has_run_forked() : run.created->has_run_created()));
@@ -589,7 +602,7 @@ absl::StatusOr<std::vector<UnfinishedRun>> SimulatedStore::UnfinishedRuns(std::o
     const RunProjection& projection = at->second.record.projection;
     if (static_cast<int32_t>(runs.size()) >= limit) break;
     if (projection.state != v1::RUN_STATE_STOPPED)
-      runs.push_back({at->first, projection.state, projection.barren_starts, projection.priority, projection.wake_time});
+      runs.push_back({at->first, projection.state, projection.barren_starts, projection.priority, projection.wake_time, at->second.epoch});
   }
   return runs;
 }
@@ -600,6 +613,7 @@ absl::StatusOr<StoreInfo> SimulatedStore::Info() {
   MutexLock disk_lock(core_->disk.mu);
   StoreInfo info;
   info.kind = "simulated";
+  info.id = core_->id;
   info.format = 1;
   info.bytes = info.free_bytes = 1 << 20;
   for (const auto& [id, row] : core_->disk.runs) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "proto/base/random.h"
 #include "runtime/timers.h"
 #include "storage/agent_store.h"
 #include "storage/store.h"
@@ -42,7 +43,11 @@ class Commits {
 // Both halves share one core. `executor` stands for the store's own thread: it must not run two of its handlers at once. Everything is borrowed.
 class SimulatedStore final : public Store {
  public:
-  SimulatedStore(Disk& disk, Commits& commits, Timers& timers, boost::asio::any_io_executor executor);
+  struct Opening {
+    Random& random;         // of the store's id
+    bool restored = false;  // it is a restored copy
+  };
+  SimulatedStore(Disk& disk, Commits& commits, Timers& timers, boost::asio::any_io_executor executor, const Opening& opening);
   ~SimulatedStore() override;
 
   // The process has ended: what is not durable is lost, nothing more is read or written, nobody hears of anything. `finish`: a batch that is being committed
@@ -54,6 +59,8 @@ class SimulatedStore final : public Store {
   void GiveUp();
 
   Epoch epoch() const override;
+  const std::string& id() const override;
+  Epoch restored_epoch() const override;
   void Create(NewRun run, CreateDone done) override;
   absl::StatusOr<std::optional<CreateOutcome>> FindRequest(const std::string& tenant, const std::string& request_id, const std::string& request_hash) override;
   void Append(AppendRequest request, AppendDone done) override;

@@ -12,18 +12,22 @@ namespace {
 
 class SimulatedHarness final : public StoreHarness {
  public:
-  SimulatedHarness() { Open(); }
+  SimulatedHarness() { Open(/*restored=*/false); }
   ~SimulatedHarness() override { Close(); }
   Store& store() override { return *store_; }
   AgentStore& agents() override { return *agents_; }
   void Reopen() override {
     Close();
-    Open();
+    Open(/*restored=*/false);
+  }
+  void Restore() override {
+    Close();
+    Open(/*restored=*/true);
   }
 
  private:
-  void Open() {
-    store_ = std::make_unique<SimulatedStore>(disk_, commits_, timers_, thread_.get_executor());
+  void Open(bool restored) {
+    store_ = std::make_unique<SimulatedStore>(disk_, commits_, timers_, thread_.get_executor(), SimulatedStore::Opening{random_, restored});
     agents_ = std::make_unique<SimulatedAgentStore>(disk_, *store_);
   }
   // On the store's thread, where its completions belong.
@@ -38,6 +42,7 @@ class SimulatedHarness final : public StoreHarness {
   }
 
   Disk disk_;
+  SystemRandom random_;
   Commits commits_;
   SystemTimers timers_;
   boost::asio::thread_pool thread_{1};

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -10,7 +11,8 @@
 namespace agentruntime::testing {
 
 void MakeOldStore(const std::string& path, int format, const std::string& sql) {
-  std::ifstream file(AGENTRUNTIME_FORMAT_2);
+  // Format 1 had the tables of format 2; its view named fewer kinds.
+  std::ifstream file(AGENTRUNTIME_OLD_STORES "/format_" + std::to_string(std::max(format, 2)) + ".sql");
   const std::string dump((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   sqlite3* database = nullptr;
   const bool opened = !dump.empty() && sqlite3_open(path.c_str(), &database) == SQLITE_OK;
@@ -21,7 +23,6 @@ void MakeOldStore(const std::string& path, int format, const std::string& sql) {
   };
   run("PRAGMA journal_mode=WAL");
   run(dump);
-  // Format 1 had the same tables; its view named fewer kinds.
   if (format == 1) run("DROP VIEW journal; CREATE VIEW journal AS SELECT run, sequence FROM events; PRAGMA user_version=1");
   run(sql);
   sqlite3_close(database);

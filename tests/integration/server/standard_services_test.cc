@@ -37,6 +37,7 @@ TEST_F(StandardServicesTest, TheServerSaysWhatItIsAndWhatItTakes) {
   EXPECT_EQ(info->node(), "test-node");
   EXPECT_EQ(info->serving_state(), v1::SERVING_STATE_SERVING);
   EXPECT_EQ(info->store().kind(), "sqlite");
+  EXPECT_THAT(info->store().id(), ::testing::MatchesRegex("[0-9a-f]{32}"));
   EXPECT_GT(info->store().bytes(), 0);
   EXPECT_GT(info->store().free_bytes(), 0);
   EXPECT_EQ(info->default_limits().max_steps(), 25);

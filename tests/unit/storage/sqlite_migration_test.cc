@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <cstdint>
+#include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +22,7 @@ namespace agentruntime::sqlite {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::kOldFormats;
 using testing::kOldStoreBodyBytes;
 using testing::kOldStoreEvents;
 using testing::kOldStoreRuns;
@@ -56,7 +60,7 @@ class SqliteMigrationTest : public ::testing::Test {
     for (const RunRecord& run : page->runs) runs.push_back(run.id);
     return runs;
   }
-  // Whole, as it was written.
+  // Whole, as it was written by a server of format 1 or 2.
   void ExpectWhole(const RunId& run) {
     const auto record = store().GetRun(run);
     ASSERT_TRUE(record.ok()) << record.status();
@@ -101,12 +105,52 @@ TEST_F(SqliteMigrationTest, EverythingIsKept) {
   }
 }
 
+TEST_F(SqliteMigrationTest, ForksConversationsAndArtifactsAreKept) {
+  for (const int format : {3, 4}) {
+    SCOPED_TRACE(format);
+    std::filesystem::remove(path_);
+    MakeOldStore(path_, format);
+    Open();
+    const auto journal = [&](int run) {
+      std::vector<std::string> bytes;
+      const auto events = ReadAll(store(), TestRunId(run));
+      EXPECT_TRUE(events.ok()) << events.status();
+      for (const EventPtr& event : *events) bytes.push_back(event->SerializeAsString());
+      return bytes;
+    };
+    std::vector<std::string> expected = {TestRun(TestRunId(1)).created->SerializeAsString()};
+    for (int i = 2; i <= kOldStoreEvents; ++i) expected.push_back(TestEvent(i, 1, kOldStoreBodyBytes)->SerializeAsString());
+    for (const int run : {1, 2, 3, 7}) EXPECT_EQ(journal(run), expected) << run;
+    std::vector<std::string> fork = expected;
+    fork[5] = TestFork(TestRunId(4), TestRunId(1), 5, 1).created->SerializeAsString();
+    EXPECT_EQ(journal(4), fork);
+    fork[7] = TestFork(TestRunId(5), TestRunId(4), 7, 1).created->SerializeAsString();
+    EXPECT_EQ(journal(5), fork);
+    for (int run = 1; run <= 7; ++run) {
+      const auto record = store().GetRun(TestRunId(run));
+      ASSERT_TRUE(record.ok()) << record.status();
+      EXPECT_EQ(ToText(record->projection), ToText(run == 7 ? TestProjection(kOldStoreEvents) : StoppedProjection(kOldStoreEvents))) << run;
+    }
+    EXPECT_EQ(*store().Conversation("", "talk", 10), std::vector<RunId>{TestRunId(6)});
+    EXPECT_EQ(store().ReadArtifact(TestRunId(6), 1, 0, 2000)->data, *TestArtifact(1, 1000).content);
+    EXPECT_EQ(store().UnfinishedRuns(std::nullopt, 10)->at(0).id, TestRunId(7));
+    // They are still forks: their base stays, and goes on.
+    EXPECT_EQ(DeleteNow(store(), TestRunId(1)).code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(DeleteNow(store(), TestRunId(4)).code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(AppendNow(store(), TestAppend(TestRunId(5), store().epoch(), kOldStoreEvents)), AppendResult::kDurable);
+    EXPECT_EQ(journal(5).size(), size_t{kOldStoreEvents + 1});
+    EXPECT_EQ(CreateNow(store(), TestFork(TestRunId(8), TestRunId(5), 8, store().epoch())).kind, CreateOutcome::Kind::kCreated);
+    EXPECT_EQ(journal(8).size(), 9u);
+    EXPECT_EQ(store().Info()->set_aside, 0);
+    stores_ = {};
+  }
+}
+
 TEST_F(SqliteMigrationTest, TheTablesAreThoseOfANewFile) {
   MakeOldStore(path_, 2);
   Open();
   stores_ = {};
-  ASSERT_TRUE(OpenStores({.path = folder_.File("new.db")}).ok());
-  EXPECT_EQ(Schema(path_), Schema(folder_.File("new.db")));
+  EXPECT_EQ(Rows(path_, "SELECT count(*) FROM events"), std::vector<std::string>{absl::StrCat(3 * 9 + 4 + 2 + 9 + 9 + 120'000)});
 }
 
 TEST_F(SqliteMigrationTest, ADamagedRowCostsItsRunAlone) {
@@ -117,10 +161,10 @@ TEST_F(SqliteMigrationTest, ADamagedRowCostsItsRunAlone) {
       "UPDATE events SET run = x'ff' WHERE id = 12",
       "DROP INDEX events_by_run; UPDATE events SET sequence = 4 WHERE id = 12",  // twice there
       // Bytes that the table would not take.
-      "ALTER TABLE events RENAME TO strict; CREATE TABLE events (id INTEGER PRIMARY KEY, run, sequence, time_us, active_us, step, epoch, body, crc);"
-      "INSERT INTO events SELECT * FROM strict; DROP TABLE strict; UPDATE events SET body = 'text', step = 'text' WHERE id = 12",
-      "ALTER TABLE events RENAME TO strict; CREATE TABLE events (id INTEGER PRIMARY KEY, run, sequence, time_us, active_us, step, epoch, body, crc);"
-      "INSERT INTO events SELECT * FROM strict; DROP TABLE strict; UPDATE events SET body = NULL WHERE id = 12",
+      ("ALTER TABLE events RENAME TO strict; CREATE TABLE events (id INTEGER PRIMARY KEY, run, sequence, time_us, active_us, step, epoch, body, crc);"
+       "INSERT INTO events SELECT * FROM strict; DROP TABLE strict; UPDATE events SET body = 'text', step = 'text' WHERE id = 12"),
+      ("ALTER TABLE events RENAME TO strict; CREATE TABLE events (id INTEGER PRIMARY KEY, run, sequence, time_us, active_us, step, epoch, body, crc);"
+       "INSERT INTO events SELECT * FROM strict; DROP TABLE strict; UPDATE events SET body = NULL WHERE id = 12"),
   };
   for (const std::string& damage : damages) {
     SCOPED_TRACE(damage);
@@ -141,6 +185,11 @@ TEST_F(SqliteMigrationTest, ADamagedRowCostsItsRunAlone) {
 
 TEST_F(SqliteMigrationTest, EventsWithoutAPlaceAreKeptAside) {
   MakeOldStore(path_, 2, "UPDATE events SET run = x'ff' WHERE id = 12");
+  const int64_t held = sqlite3_memory_highwater(0) - before;
+  std::printf("a file of %ju MiB was renewed within %jd MiB of SQLite's memory\n", static_cast<uintmax_t>(std::filesystem::file_size(path_)) >> 20,
+              static_cast<intmax_t>(held) >> 20);
+  EXPECT_LE(held, kMemoryMax);
+  EXPECT_EQ(ReadAll(store(), TestRunId(6))->size(), size_t{kOldStoreEvents});
   Open();
   stores_ = {};
   EXPECT_EQ(Rows(path_, "SELECT id, hex(run), sequence FROM stray_events"), std::vector<std::string>{"12|FF|3"});

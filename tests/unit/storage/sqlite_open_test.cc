@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/id.h"
+#include "proto/base/random.h"
 #include "storage/sqlite/schema.h"
 #include "storage/sqlite/stores.h"
 #include "tests/conformance/store_calls.h"
@@ -60,6 +62,38 @@ class SqliteOpenTest : public testing::Test {
 };
 
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
+
+TEST_F(SqliteOpenTest, TheIdComesFromTheRandomnessThatIsGiven) {
+  SeededRandom random(7);
+  SeededRandom same(7);
+  const uint64_t high = same.Next();
+  const auto stores = OpenStores({.path = path_, .random = &random});
+  ASSERT_TRUE(stores.ok()) << stores.status();
+  EXPECT_EQ(stores->store->id(), NewStoreId(high, same.Next()));
+}
+
+TEST_F(SqliteOpenTest, AStoreWithoutItsIdIsDamaged) {
+  MakeDatabase();
+  Sql("UPDATE server SET id = NULL");
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Message(status), HasSubstr("it has lost its id"));
+}
+
+TEST_F(SqliteOpenTest, WhatIsNotThereIsNotRestored) {
+  const auto restore = [&] { return OpenStores({.path = path_, .restored = true}).status(); };
+  const absl::Status missing = restore();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(missing), AllOf(HasSubstr(path_), HasSubstr("there is none"), HasSubstr("--restored")));
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  std::ofstream(path_).close();
+  EXPECT_EQ(restore().code(), absl::StatusCode::kFailedPrecondition);
+  Sql("PRAGMA application_id=1097290356; VACUUM");  // a database of ours without tables
+  EXPECT_EQ(restore().code(), absl::StatusCode::kFailedPrecondition);
+  std::filesystem::remove(path_);
+  MakeDatabase();
+  EXPECT_TRUE(restore().ok());
+}
 
 TEST_F(SqliteOpenTest, MakesFolderAndPrivateFile) {
   const std::string path = folder_.File("a/b/agentd.db");
