@@ -244,6 +244,8 @@ void MoveEvents(Database& database, absl::string_view path) {
         {{"path", path}, {"events", absl::StrCat(stray)}});
     database.Execute(kKeepStrayEvents);
   }
+  // Emptied first: to drop a table that holds something SQLite keeps all of its pages in memory, in case the statement fails.
+  database.Execute("DELETE FROM events_before");
   database.Execute("DROP TABLE events_before");
 }
 
@@ -283,12 +285,12 @@ absl::Status Migrate(Database& database, absl::string_view path, const std::stri
     database.Execute(kFormat4);
     MoveEvents(database, path);
   }
-  if (format < kFormat) database.Execute(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kFormat).c_str());
-  database.Execute("COMMIT");
   if (format < 5) {
     database.Execute(kFormat5);
     GiveId(database, new_id);
   }
+  if (format < kFormat) database.Execute(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kFormat).c_str());
+  database.Execute("COMMIT");
   if (!database.failed()) return absl::OkStatus();
   if (format == 0 || format >= 4 || !IsFull(database.error())) return OpenError(database, path);
   database.ClearError();

@@ -147,8 +147,50 @@ TEST_F(SqliteMigrationTest, ForksConversationsAndArtifactsAreKept) {
 }
 
 TEST_F(SqliteMigrationTest, TheTablesAreThoseOfANewFile) {
-  MakeOldStore(path_, 2);
+  ASSERT_TRUE(OpenStores({.path = folder_.File("new.db")}).ok());
+  for (int format = 1; format <= kOldFormats; ++format) {
+    SCOPED_TRACE(format);
+    std::filesystem::remove(path_);
+    MakeOldStore(path_, format);
+    Open();
+    stores_ = {};
+    EXPECT_EQ(Schema(path_), Schema(folder_.File("new.db")));
+  }
+}
+
+TEST_F(SqliteMigrationTest, AStoreIsGivenItsIdOnce) {
+  for (int format = 1; format <= kOldFormats; ++format) {
+    SCOPED_TRACE(format);
+    std::filesystem::remove(path_);
+    MakeOldStore(path_, format);
+    Open();
+    const std::string id = store().id();
+    EXPECT_THAT(id, ::testing::MatchesRegex("[0-9a-f]{32}"));
+    EXPECT_EQ(store().restored_epoch(), 0);
+    stores_ = {};
+    Open();
+    EXPECT_EQ(store().id(), id);
+    stores_ = {};
+  }
+}
+
+// Much more than fits into the memory that it takes: what SQLite holds at most is its caches.
+TEST_F(SqliteMigrationTest, ALargeFileTakesLittleMemory) {
+  constexpr int64_t kFileBytesMin = 128 << 20;
+  constexpr int64_t kMemoryMax = 40 << 20;
+  MakeOldStore(path_, 3,
+               "INSERT INTO events SELECT NULL, (SELECT run FROM runs WHERE id = 7), value, 1, 1, 1, 1, randomblob(1000), 1 "
+               "FROM (WITH RECURSIVE numbers(value) AS (SELECT 10 UNION ALL SELECT value + 1 FROM numbers LIMIT 120000) SELECT value FROM numbers);"
+               "PRAGMA wal_checkpoint(TRUNCATE)");
+  ASSERT_GE(static_cast<int64_t>(std::filesystem::file_size(path_)), kFileBytesMin);
+  const int64_t before = sqlite3_memory_used();
+  sqlite3_memory_highwater(1);
   Open();
+  const int64_t held = sqlite3_memory_highwater(0) - before;
+  std::printf("a file of %ju MiB was renewed within %jd MiB of SQLite's memory\n", static_cast<uintmax_t>(std::filesystem::file_size(path_)) >> 20,
+              static_cast<intmax_t>(held) >> 20);
+  EXPECT_LE(held, kMemoryMax);
+  EXPECT_EQ(ReadAll(store(), TestRunId(6))->size(), size_t{kOldStoreEvents});
   stores_ = {};
   EXPECT_EQ(Rows(path_, "SELECT count(*) FROM events"), std::vector<std::string>{absl::StrCat(3 * 9 + 4 + 2 + 9 + 9 + 120'000)});
 }
@@ -185,11 +227,6 @@ TEST_F(SqliteMigrationTest, ADamagedRowCostsItsRunAlone) {
 
 TEST_F(SqliteMigrationTest, EventsWithoutAPlaceAreKeptAside) {
   MakeOldStore(path_, 2, "UPDATE events SET run = x'ff' WHERE id = 12");
-  const int64_t held = sqlite3_memory_highwater(0) - before;
-  std::printf("a file of %ju MiB was renewed within %jd MiB of SQLite's memory\n", static_cast<uintmax_t>(std::filesystem::file_size(path_)) >> 20,
-              static_cast<intmax_t>(held) >> 20);
-  EXPECT_LE(held, kMemoryMax);
-  EXPECT_EQ(ReadAll(store(), TestRunId(6))->size(), size_t{kOldStoreEvents});
   Open();
   stores_ = {};
   EXPECT_EQ(Rows(path_, "SELECT id, hex(run), sequence FROM stray_events"), std::vector<std::string>{"12|FF|3"});
