@@ -1,7 +1,7 @@
 // How a context that has outgrown the model's window is made shorter. Pure.
 //
-//   CLEAR_RESULTS   results of old steps become a line each; decisions, calls and inputs stay, each call with the place of its result
-//   SUMMARIZE       old steps become the model's own summary of them; inputs stay
+//   CLEAR_RESULTS   results of old steps become a line each, behind which artifacts are still named; decisions, calls and inputs stay, each call with the place
+//   of its result SUMMARIZE       old steps become the model's own summary of them; inputs stay
 //
 // Each ends at the end of a step and shortens what the one before left: there is an end of them. The journal keeps everything.
 #pragma once

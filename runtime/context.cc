@@ -20,12 +20,12 @@ std::shared_ptr<const T> Inside(const EventPtr& event, const T& part) {
   return std::shared_ptr<const T>(event, &part);
 }
 
-// A line instead of the result, in its place.
+// What is left of the result, in its place.
 std::shared_ptr<const v1::CallFinished> Cleared(const v1::CallFinished& finished) {
   auto cleared = std::make_shared<v1::CallFinished>();
   cleared->set_call_id(finished.call_id());
   cleared->set_outcome(finished.outcome());
-  cleared->add_result()->set_text(ClearedText(TextBytes(finished.result())));
+  *cleared->mutable_result() = ClearedResult(finished.result());
   return cleared;
 }
 

@@ -15,8 +15,13 @@ constexpr int64_t kClearedBytesMin = 256;    // shorter results stay: the line w
 
 int64_t ReadBytes(const Shortening& shortening, const CallState& call) {
   if (call.finished == nullptr) return 0;
-  const int64_t bytes = TextBytes(call.finished->call_finished().result());
-  return IsCleared(shortening, call) ? static_cast<int64_t>(ClearedText(bytes).size()) : bytes;
+  const Parts& result = call.finished->call_finished().result();
+  return TextBytes(IsCleared(shortening, call) ? ClearedResult(result) : result);
+}
+
+// Without the notes of artifacts, which stay.
+int64_t ClearableBytes(const Parts& parts) {
+  return TextBytes(parts) - kArtifactNoteBytes * std::count_if(parts.begin(), parts.end(), [](const v1::Part& part) { return part.has_artifact(); });
 }
 
 void Count(ContextSize& size, const Shortening& shortening, const StepState& step) {
@@ -38,11 +43,21 @@ Sequence EndOf(const StepState& step) {
 bool IsSummarized(const Shortening& shortening, const StepState& step) { return step.decision->sequence() <= shortening.summarized; }
 
 bool IsCleared(const Shortening& shortening, const CallState& call) {
-  return call.finished != nullptr && call.finished->sequence() <= shortening.cleared && TextBytes(call.finished->call_finished().result()) >= kClearedBytesMin;
+  return call.finished != nullptr && call.finished->sequence() <= shortening.cleared &&
+         ClearableBytes(call.finished->call_finished().result()) >= kClearedBytesMin;
 }
 
-std::string ClearedText(int64_t bytes) {
-  return absl::StrCat("[cleared to save room: a result of ", bytes, " bytes, which you have read; call the tool again if you need it]");
+Parts ClearedResult(const Parts& result) {
+  Parts cleared;
+  cleared.Add()->set_text(
+      absl::StrCat("[cleared to save room: a result of ", ClearableBytes(result), " bytes, which you have read; call the tool again if you need it]"));
+  for (const v1::Part& part : result) {
+    if (!part.has_artifact()) continue;
+    v1::Artifact& named = *cleared.Add()->mutable_artifact();
+    named = part.artifact();
+    named.clear_excerpt();
+  }
+  return cleared;
 }
 
 std::string AllowedNote(const CallState& call) {

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include "runtime/models/messages.h"
@@ -16,8 +15,8 @@ Sequence EndOf(const StepState& step);
 bool IsSummarized(const Shortening& shortening, const StepState& step);
 // Its result is a line; short results stay as they are.
 bool IsCleared(const Shortening& shortening, const CallState& call);
-// What stands for a result of `bytes`.
-std::string ClearedText(int64_t bytes);
+// What stands for a result: a line, and the names of the artifacts that hold what was too large for it, so that they can still be read.
+Parts ClearedResult(const Parts& result);
 
 // What the model reads behind the result of a call that a person gave other arguments; empty if nobody did.
 std::string AllowedNote(const CallState& call);

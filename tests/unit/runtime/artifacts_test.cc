@@ -139,6 +139,53 @@ TEST_F(ArtifactsTest, ARunReadsNoOtherRunsArtifacts) {
   EXPECT_EQ(read_.at(0), "artifact: the run has none");
 }
 
+// A fork's own artifacts are numbered from 1 as well: each is found by its name, and the source's stay as long as the fork.
+TEST_F(ArtifactsTest, AForkReadsItsSourcesArtifactsBesideItsOwn) {
+  std::vector<std::pair<std::string, std::string>> calls = {{"a", "{}"}, {"a", "{}"}};
+  TestRuntime::Config config = Config({});
+  config.models[0] = std::make_shared<FakeModel>([this, &calls](ModelRequest request, DeltaSink&) {
+    read_.clear();
+    for (const ModelMessage& message : request.messages) {
+      if (const auto* result = std::get_if<ToolMessage>(&message)) read_.push_back(PartText(result->finished->result(0), request.artifact_reader));
+    }
+    return Immediately(static_cast<size_t>(request.step) <= calls.size() ? Calls({calls[static_cast<size_t>(request.step) - 1]}) : Answer("done"));
+  });
+  TestRuntime runtime(std::move(config));
+  Begin(runtime);
+  const v1::Run source = runtime.RunToStop();
+  ASSERT_EQ(source.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  const std::string of_source = source.name() + "/artifacts/1";
+  const auto read = [](const std::string& name) {
+    return std::pair<std::string, std::string>("read_artifact", absl::StrCat(R"({"artifact":")", name, R"(","offset":0,"length":100})"));
+  };
+  const auto expected = [](const std::string& name, char first) {
+    return absl::StrCat("[bytes 0 to 100 of 1000000 of ", name, "; go on at offset 100]\n", Large(first).substr(0, 100));
+  };
+  calls = {{"a", "{}"}, read(of_source), {"b", "{}"}, read(of_source), read("1")};
+  ForkRequest request;
+  request.source = *ParseRunName(source.name());
+  request.step = 1;
+  request.allow_side_effects = true;
+  const auto accepted = runtime.Await(runtime->ForkRun(std::move(request), Caller()));
+  ASSERT_TRUE(accepted.ok()) << accepted.status();
+  const v1::Run fork = runtime.WaitForStop(accepted->name());
+  ASSERT_EQ(fork.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  ASSERT_EQ(read_.size(), 5u);
+  EXPECT_EQ(read_[1], expected(of_source, 'a'));
+  EXPECT_THAT(read_[2], HasSubstr(fork.name() + "/artifacts/1"));
+  EXPECT_EQ(read_[3], expected(of_source, 'a')) << "also once the fork has a first of its own";
+  EXPECT_EQ(read_[4], expected(fork.name() + "/artifacts/1", 'b')) << "a number alone is of the newest";
+  EXPECT_TRUE(ReadWhole(runtime, fork.name() + "/artifacts/1") == Large('b'));
+
+  const RunId base = *ParseRunName(source.name());
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->DeleteRun(base))), v1::ERROR_REASON_RUN_HAS_FORKS);
+  EXPECT_TRUE(ReadWhole(runtime, of_source) == Large('a'));
+  EXPECT_TRUE(runtime.Await(runtime->DeleteRun(*ParseRunName(fork.name()))).ok());
+  EXPECT_TRUE(ReadWhole(runtime, of_source) == Large('a')) << "a fork takes nothing of its source along";
+  EXPECT_TRUE(runtime.Await(runtime->DeleteRun(base)).ok());
+  EXPECT_THAT(ReadWhole(runtime, of_source), HasSubstr("there is no"));
+}
+
 // The steps after a large result cost what they say, however large it was, and the same content is never written again.
 TEST_F(ArtifactsTest, LaterStepsDoNotWriteItAgain) {
   const auto grown = [this](const std::string& file, std::vector<std::pair<std::string, std::string>> calls) {

@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "proto/util/limits.h"
+#include "proto/util/names.h"
 #include "runtime/act.h"
 #include "runtime/context.h"
 #include "runtime/decide.h"
+#include "runtime/part_text.h"
 #include "runtime/shortening.h"
 #include "runtime/view.h"
 #include "tests/support/journal.h"
@@ -135,6 +138,33 @@ TEST_F(CompactionTest, ALongRunGoesOnWithinItsWindow) {
     for (int step = 1; step <= steps; ++step) {
       Step(journal, 1'500);
       ASSERT_FALSE(journal.state.is_stopped()) << step;
+TEST_F(CompactionTest, WhatIsKeptApartIsStillNamed) {
+  Journal journal(Limits());
+  AwaitDecision(journal);
+  Say(journal, Calls({{"safe", "{}"}}));
+  journal.Settle(*plan);
+  ToolDone large;
+  large.parts.emplace_back().set_text(std::string(1'500, 'x'));
+  v1::Artifact& artifact = *large.parts.emplace_back().mutable_artifact();
+  artifact.set_name(FormatArtifactName(journal.state.id, 1));
+  artifact.set_media_type("text/plain");
+  artifact.set_bytes(100'000);
+  artifact.set_excerpt(std::string(500, 'y'));
+  journal.Add(FactOfOutcome(journal.state.last_step()->calls[0], *plan->tools.at("safe").spec, CallEnd{std::move(large), false, absl::Milliseconds(1)},
+                            journal.now, 0.5));
+  for (int step = 2; step <= 8; ++step) Step(journal, 2'000);
+  AwaitDecision(journal);
+  const ModelRequest request = Request(journal);
+  const v1::CallFinished& read = *std::get<ToolMessage>(request.messages[2]).finished;
+  ASSERT_EQ(read.result_size(), 2);
+  EXPECT_EQ(read.result(0).text(), "[cleared to save room: a result of 2000 bytes, which you have read; call the tool again if you need it]");
+  EXPECT_EQ(PartText(read.result(1), "read_artifact"),
+            absl::StrCat("[not shown: 100000 bytes of ", artifact.name(), ", text/plain; read it: read_artifact {\"artifact\":\"", artifact.name(),
+                         "\",\"offset\":0}]"));
+  EXPECT_EQ(PartText(read.result(1), ""), absl::StrCat("[not shown: 100000 bytes of ", artifact.name(), ", text/plain; you have no tool that reads it]"));
+  EXPECT_EQ(journal.state.history_bytes, CountContext(journal.state.history, journal.state.shortening).bytes);
+}
+
       ASSERT_LE(EstimatePromptTokens(journal.state, *plan), 4'000 + 1'500);
     }
     AwaitDecision(journal);
