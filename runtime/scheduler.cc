@@ -115,6 +115,7 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
 }
 
 void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
+  const Epoch restored = environment_.store->restored_epoch();
   for (;;) {
     auto page = environment_.store->UnfinishedRuns(after, kRecoveryPage);
     if (!page.ok()) {
@@ -126,7 +127,9 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
     {
       MutexLock lock(mu_);
       for (const UnfinishedRun& unfinished : *page) {
-        if (unfinished.wake_time && *unfinished.wake_time > environment_.clock->Now()) {
+        if (unfinished.epoch < restored) {
+          waiting_.Push({unfinished.id, unfinished.priority, unfinished.id.time()});  // to be stopped, whatever it waits for
+        } else if (unfinished.wake_time && *unfinished.wake_time > environment_.clock->Now()) {
           WakeAt(unfinished.id, {*unfinished.wake_time, unfinished.priority, unfinished.state == v1::RUN_STATE_QUEUED});
           ++asleep;
         } else if (unfinished.barren_starts >= kBarrenStartsSuspect) {

@@ -172,7 +172,7 @@ void Session::PushOutcome(Inbox::Item outcome) {
 asio::awaitable<void> Session::Run() {
   while (!gate_->lost() && !abandoned_ && !(parking_ && attempts_.empty())) {
     std::optional<absl::Duration> wake;
-    if (!inbox_.empty() && (parking_ || IsPlanted(Bug::kCommandBeforeStart) || !IsToBeTakenUp(state_, environment_.store->epoch()))) {
+    if (!inbox_.empty() && (parking_ || IsPlanted(Bug::kCommandBeforeStart) || !IsToBeTakenUp(state_, StoreEpochs()))) {
       // Taken below: what callers ask comes before what is next, but not before the attempts of the server before are settled.
     } else if (MustWaitForDisk()) {
       WakeWhenDurable();
@@ -182,7 +182,7 @@ asio::awaitable<void> Session::Run() {
       outcome();
       continue;
     } else if (!parking_) {
-      Next next = WhatNext(state_, *plan_, environment_.store->epoch(), Now());
+      Next next = WhatNext(state_, *plan_, StoreEpochs(), Now());
       if (!next.facts.empty() && !MustAskChildren(next.facts)) {
         Record(std::move(next.facts));
         if (state_.is_stopped()) DropAttempts();

@@ -137,6 +137,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Looks again when everything recorded so far is durable.
   void WakeWhenDurable();
   Instant Now() const;
+  Epochs StoreEpochs() const { return {environment_.store->epoch(), environment_.store->restored_epoch()}; }
   std::optional<absl::Time> WakeTime() const;
 
   const Environment& environment_;

@@ -92,6 +92,7 @@ void ApplyForked(RunState& state, const EventPtr& event) {
   state.model = ModelState();
   state.cancel_requested = nullptr;
   state.cancel_until = absl::InfiniteDuration();
+  state.held = false;
   state.stopped = nullptr;
   state.start_time.reset();
   state.seen_requests = {};
@@ -105,6 +106,7 @@ void ApplyStarted(RunState& state, const EventPtr& event) {
   state.phase = v1::RUN_STATE_RUNNING;
   if (!state.start_time) state.start_time = state.last_time;
   if (event->run_started().cause() == v1::START_CAUSE_RECOVERED && !awaited) ++state.barren_starts;
+  if (event->run_started().cause() == v1::START_CAUSE_RESTORED) state.held = true;
   if (state.model.open) {
     state.model.open = false;
     AddUsage(state.usage, ReservedUsage(state.model));
@@ -274,7 +276,7 @@ void DerivePhase(RunState& state) {
   if (!state.is_live()) return;
   state.phase = v1::RUN_STATE_RUNNING;
   const StepState* const step = state.last_step();
-  if (step == nullptr || state.model.open || state.is_cancelling()) return;
+  if (step == nullptr || state.model.open || state.is_cancelling() || state.held) return;
   bool waits = false;
   for (const CallState& call : step->calls) {
     if (call.phase != CallPhase::kWaiting && call.phase != CallPhase::kSettled) return;
@@ -327,6 +329,7 @@ void ApplyCancelRequested(RunState& state, const EventPtr& event) {
 void ApplyStopped(RunState& state, const EventPtr& event) {
   state.phase = v1::RUN_STATE_STOPPED;
   state.stopped = event;
+  state.held = false;
   state.cancel_requested = nullptr;
   state.cancel_until = absl::InfiniteDuration();
   if (event->run_stopped().answer_size() > 0) state.answer_sequence = event->sequence();

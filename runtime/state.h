@@ -128,7 +128,8 @@ struct RunState {
   absl::Duration cancel_until = absl::InfiniteDuration();          // active time at which the grace ends
   absl::Time deadline = absl::InfiniteFuture();                    // of the run
 
-  EventPtr stopped;  // the last run_stopped
+  bool held = false;  // it was taken up out of a restored store: it stops
+  EventPtr stopped;   // the last run_stopped
   Sequence answer_sequence = 0;
   int32_t barren_starts = 0;  // recoveries since the last progress
   int32_t repeats = 0;        // steps in a row with the same calls and results, the last one counted: what max_repeats counts

@@ -35,6 +35,12 @@ v1::Event FactOfRun(const RunState& state) {
   return fact;
 }
 
+v1::Event Started(const RunState& state, v1::StartCause cause) {
+  v1::Event fact = FactOfRun(state);
+  fact.mutable_run_started()->set_cause(cause);
+  return fact;
+}
+
 v1::Event Finished(const CallState& call, v1::CallOutcome outcome, absl::string_view text) {
   v1::Event fact;
   fact.set_step(call.id.step);
@@ -283,7 +289,7 @@ std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop) {
 namespace {
 
 // All but the wake for the deadline.
-Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now) {
+Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant now) {
   Next next;
   if (state.is_stopped()) return next;
   if (state.phase == v1::RUN_STATE_QUEUED && state.is_cancelling()) {
@@ -296,12 +302,14 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
   }
   if (state.phase == v1::RUN_STATE_QUEUED && now.wall < state.not_before) {
     WakeAt(next, state.not_before - now.wall);
+  if (IsToBeHeld(state, epochs)) {
+    next.facts.push_back(Started(state, v1::START_CAUSE_RESTORED));
     return next;
   }
-  if (state.phase == v1::RUN_STATE_QUEUED || state.epoch < epoch) {
-    v1::Event fact = FactOfRun(state);
-    fact.mutable_run_started()->set_cause(state.phase == v1::RUN_STATE_QUEUED ? v1::START_CAUSE_FIRST : v1::START_CAUSE_RECOVERED);
-    next.facts.push_back(std::move(fact));
+    return next;
+  }
+  if (state.phase == v1::RUN_STATE_QUEUED || state.epoch < epochs.current) {
+    next.facts.push_back(Started(state, state.phase == v1::RUN_STATE_QUEUED ? v1::START_CAUSE_FIRST : v1::START_CAUSE_RECOVERED));
     return next;
   }
   if (state.is_cancelling()) {
@@ -315,6 +323,13 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
   }
   if (state.barren_starts > kBarrenStartsMax) {
     next.facts =
+  if (state.held) {
+    next.facts = StopFacts(state, ErrorStop("RESTORED",
+                                            "the store is a restored copy, and the run was unfinished in it; what it did since the copy was made is not known "
+                                            "here. Check that it does not go on elsewhere, then resume it",
+                                            /*resumable=*/true));
+    return next;
+  }
         StopFacts(state, ErrorStop("RECOVERY_LIMIT",
                                    absl::StrCat("the run was taken up ", state.barren_starts, " times without progress; it may be what ends the server"),
                                    /*resumable=*/true));
@@ -386,8 +401,8 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now
 
 }  // namespace
 
-Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now) {
-  Next next = NextOf(state, plan, epoch, now);
+Next WhatNext(const RunState& state, const RunPlan& plan, Epochs epochs, Instant now) {
+  Next next = NextOf(state, plan, epochs, now);
   if (next.facts.empty() && !state.is_stopped() && state.deadline < absl::InfiniteFuture()) WakeAt(next, state.deadline - now.wall);
   return next;
 }

@@ -33,14 +33,24 @@ struct Next {
   std::optional<absl::Duration> wake;  // from now
 };
 
-// `epoch` is that of this server's store. Tests in this order, and the first that holds decides: start (not before its time), cancel, recoveries, final answer,
-// deadline, timeout, open calls, open model attempt, errors, cost, tokens, tool calls, steps, loop, bounds of the journal, compaction (compaction.h), the
-// model's window; else the model is called. A limit that is met may be met by a grace step (budget.h).
-Next WhatNext(const RunState& state, const RunPlan& plan, Epoch epoch, Instant now);
+// Of the store that this server has open.
+struct Epochs {
+  Epoch current = 0;
+  // Of the opening that made it a restored copy; 0: it is none. A run whose last event is older may have gone on elsewhere: it stops, for a person to resume.
+  Epoch restored = 0;
+};
 
-// The run is live, and this server has not said so yet: `run_started` comes before anything else, commands included. Until then attempts of the server before
-// look as if they were under way.
-inline bool IsToBeTakenUp(const RunState& state, Epoch epoch) { return state.is_live() && state.epoch < epoch; }
+// Tests in this order, and the first that holds decides: start (not before its time), cancel, restored store, recoveries, final answer, deadline, timeout, open
+// calls, open model attempt, errors, cost, tokens, tool calls, steps, loop, bounds of the journal, compaction (compaction.h), the model's
+// window; else the model is called. A limit that is met may be met by a grace step (budget.h).
+Next WhatNext(const RunState& state, const RunPlan& plan, Epochs epochs, Instant now);
+
+// The run was unfinished when the store was copied, and nothing is recorded of it since. Any event would hide that, so the stop comes first.
+inline bool IsToBeHeld(const RunState& state, Epochs epochs) { return !state.is_stopped() && state.epoch < epochs.restored; }
+
+// The run is live, and this server has not said so yet, or it is to be held: `run_started` comes before anything else, commands included. Until then attempts
+// of the server before look as if they were under way.
+inline bool IsToBeTakenUp(const RunState& state, Epochs epochs) { return (state.is_live() && state.epoch < epochs.current) || IsToBeHeld(state, epochs); }
 
 // Facts that settle everything open and stop the run, as one append.
 std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop);

@@ -10,7 +10,7 @@ namespace agentruntime {
 
 const char kUsage[] = R"(agentd runs agents: a server for agentctl and other clients.
 
-usage: agentd [--config FILE] [--listen HOST:PORT] [--store FILE] [--port-file FILE]
+usage: agentd [--config FILE] [--listen HOST:PORT] [--store FILE] [--port-file FILE] [--restored]
        agentd --check-config FILE
        agentd --version | --help
 
@@ -19,6 +19,8 @@ usage: agentd [--config FILE] [--listen HOST:PORT] [--store FILE] [--port-file F
   --listen HOST:PORT   instead of listen.grpc; loopback only; port 0 takes a free one
   --store FILE         instead of store.sqlite.path
   --port-file FILE     written with HOST:PORT once the server serves
+  --restored           the store is a copy that is put back or beside its original. For one start: the store gets a new id, old page tokens are refused,
+                       and runs that were unfinished in it stop, with nothing more done, until somebody resumes them
 
 SIGTERM and SIGINT drain: runs stop at their next journaled point and go on at the next start. A second one ends at once, which is safe too.
 exit: 0 drained, 64 usage, 74 store failure, 75 port or store in use, 78 bad configuration, 130 and 143 by a second SIGINT or SIGTERM
@@ -40,13 +42,16 @@ absl::StatusOr<Flags> ParseFlags(const std::vector<std::string>& arguments) {
       flags.action = Flags::Action::kVersion;
     } else if (argument == "--help" || argument == "-h") {
       flags.action = Flags::Action::kHelp;
+    } else if (argument == "--restored") {
+      flags.restored = true;
     } else if (const auto found = with_value.find(name); found != with_value.end()) {
       const bool has_next = equals != std::string::npos || i + 1 < arguments.size();
       if (!has_next) return absl::InvalidArgumentError(absl::StrCat(name, " needs a value"));
       *found->second = equals != std::string::npos ? argument.substr(equals + 1) : arguments[++i];
       if (found->second->empty()) return absl::InvalidArgumentError(absl::StrCat(name, " needs a value"));
     } else {
-      std::vector<std::string> names = {"--version", "--help"};
+      if (name == "--restored") return absl::InvalidArgumentError("--restored takes no value");
+      std::vector<std::string> names = {"--version", "--help", "--restored"};
       for (const auto& [known, value] : with_value) names.push_back(known);
       const std::string nearest = NearestName(name, names);
       return absl::InvalidArgumentError(

@@ -15,6 +15,7 @@ struct Flags {
   std::string listen;     // instead of listen.grpc
   std::string store;      // instead of store.sqlite.path
   std::string port_file;  // gets the bound address once the server serves
+  bool restored = false;  // the store is a restored copy
 };
 
 extern const char kUsage[];

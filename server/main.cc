@@ -133,12 +133,13 @@ int Main(const std::vector<std::string>& arguments) {
     case Flags::Action::kServe:
     case Flags::Action::kCheckConfig: break;
   }
-  const auto loaded = LoadConfig(flags->config, {.listen = flags->listen, .store = flags->store});
+  auto loaded = LoadConfig(flags->config, {.listen = flags->listen, .store = flags->store});
   if (!loaded.ok()) return Fail(ExitCode::kBadConfig, loaded.status().message());
   if (flags->action == Flags::Action::kCheckConfig) {
     std::cout << PrintConfig(loaded->config);
     return 0;
   }
+  loaded->restored = flags->restored;
   SetUpLog(loaded->config.log());
   RaiseDescriptorLimit();
   return Serve(*flags, *loaded, begin);

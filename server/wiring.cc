@@ -106,9 +106,15 @@ std::optional<StartFailure> Wiring::Impl::Open(const LoadedConfig& loaded) {
 }
 
 std::optional<StartFailure> Wiring::Impl::MakeEnvironment(const LoadedConfig& loaded) {
+  options.random = &random;
+  options.restored = loaded.restored;
   http = std::make_unique<CurlClient>();
   environment.pool = pool.get_executor();
   environment.blocking_pool = blocking_pool.get_executor();
+  if (loaded.restored) {
+    Log(LogLevel::kWarn, "the store is a restored copy: it has a new id, and unfinished runs stop until they are resumed; leave --restored out from now on",
+        {{"store", options.path}, {"id", stores.store->id()}});
+  }
   environment.clock = &clock;
   environment.timers = &timers;
   environment.random = &random;

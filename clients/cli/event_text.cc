@@ -20,6 +20,11 @@ std::string DecisionText(const v1::Decision& decision) {
                                           [](std::string* out, const v1::ToolCall& call) { absl::StrAppend(out, call.call_id(), " ", call.tool()); }));
 }
 
+absl::string_view StartedText(v1::StartCause cause) {
+  if (cause == v1::START_CAUSE_RECOVERED) return "taken up again by ";
+  return cause == v1::START_CAUSE_RESTORED ? "held, because the store is a restored copy, by " : "started by ";
+}
+
 std::string AskedText(const v1::ModelCalled& called) {
   std::string text = absl::StrCat("model ", called.model(), " asked, attempt ", called.attempt(), ", ", FormatCount(called.reserved_tokens()), " tokens");
   if (called.has_reserved_cost_micros()) absl::StrAppend(&text, " and ", FormatMicros(called.reserved_cost_micros()));
@@ -58,9 +63,7 @@ std::string Raw(const v1::Event& event) {
       return absl::StrCat("forked from ", forked.source().run(), " behind event ", forked.source().sequence(), " for ", forked.agent(),
                           input.empty() ? "" : ": ", input);
     }
-    case v1::Event::kRunStarted:
-      return absl::StrCat(event.run_started().cause() == v1::START_CAUSE_RECOVERED ? "taken up again by " : "started by ", event.run_started().node(),
-                          ", epoch ", event.epoch());
+    case v1::Event::kRunStarted: return absl::StrCat(StartedText(event.run_started().cause()), event.run_started().node(), ", epoch ", event.epoch());
     case v1::Event::kModelCalled: return AskedText(event.model_called());
     case v1::Event::kModelFailed: return absl::StrCat("model failed, attempt ", event.model_failed().attempt(), ": ", event.model_failed().error().message());
     case v1::Event::kDecisionMade: return DecisionText(event.decision_made().decision());

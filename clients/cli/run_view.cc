@@ -55,6 +55,9 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
     }
     case v1::Event::kRunStarted:
       CloseAll();
+      if (event.run_started().cause() == v1::START_CAUSE_RESTORED) {
+        return {Row{.verb = "start", .what = "held: the store is a restored copy", .tone = Tone::kWarn}};
+      }
       if (event.run_started().cause() != v1::START_CAUSE_RECOVERED) return {};
       return {Row{.verb = "start", .what = "taken up again after a restart of the server", .tone = Tone::kQuiet}};
     case v1::Event::kModelCalled: {

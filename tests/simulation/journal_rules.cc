@@ -14,10 +14,11 @@ bool IsUnsafe(v1::SideEffect side_effect) { return side_effect != v1::SIDE_EFFEC
 
 }  // namespace
 
-std::string JournalRules::Add(const v1::Event& event, const std::vector<v1::Agent>& agents) {
+std::string JournalRules::Add(const v1::Event& event, const std::vector<v1::Agent>& agents, std::optional<Epoch> restored) {
   if (event.has_run_created()) SetAgent(event.run_created().agent(), agents);
   if (event.has_run_forked()) SetAgent(event.run_forked().agent(), agents);
   std::string broken = Envelope(event);
+  if (broken.empty() && restored) broken = Restored(event, *restored);
   if (broken.empty()) broken = Kind(event);
   epoch_ = event.epoch();
   ++counts_[event.kind_case()];
@@ -83,6 +84,9 @@ std::string JournalRules::Kind(const v1::Event& event) {
   // What a live run's new owner says first is that it owns it.
   if (phase_ == Phase::kLive && event.epoch() != started_epoch_ && !event.has_run_started()) return "a new owner begins with run_started";
   if (phase_ == Phase::kStopped && !event.has_run_resumed()) return "only run_resumed follows a stop";
+  if (held_ && (event.has_model_called() || event.has_call_started() || event.has_call_waiting() || event.has_context_compacted())) {
+    return "a run that is held goes on";
+  }
   if (AnyAnswered() && !event.has_call_finished()) return "an answer that settles a call is followed by call_finished";
   switch (event.kind_case()) {
     case v1::Event::kRunCreated: return Created(event);
@@ -116,6 +120,16 @@ std::string JournalRules::Created(const v1::Event& event) {
   return "";
 }
 
+// What was unfinished in a restored store is taken up to be stopped, and in no other way.
+std::string JournalRules::Restored(const v1::Event& event, Epoch restored) const {
+  if (event.has_run_forked()) return "";  // somebody asked for it since
+  const bool unfinished = phase_ == Phase::kQueued || phase_ == Phase::kLive;
+  const bool to_be_held = unfinished && epoch_ < restored && event.epoch() >= restored;
+  const bool held = event.has_run_started() && event.run_started().cause() == v1::START_CAUSE_RESTORED;
+  if (to_be_held && !held && !(phase_ == Phase::kQueued && cancelling_)) return "a restored store goes on with what was unfinished in it";
+  return held && !to_be_held ? "it is held, and was not unfinished when the store was restored" : "";
+}
+
 // Behind the events that are shared, as if they were its own: at the end of a step, and free of what befell the source.
 std::string JournalRules::Forked(const v1::Event& event) {
   const v1::RunForked& forked = event.run_forked();
@@ -131,6 +145,7 @@ std::string JournalRules::Forked(const v1::Event& event) {
   is_child_ = false;
   grace_step_ = 0;
   not_before_ = absl::InfinitePast();
+  held_ = false;
   cancelling_ = false;
   model_gave_up_ = false;
   finish_reason_ = v1::FINISH_REASON_UNSPECIFIED;
@@ -142,9 +157,11 @@ std::string JournalRules::Forked(const v1::Event& event) {
 
 std::string JournalRules::Started(const v1::Event& event) {
   const bool first = event.run_started().cause() == v1::START_CAUSE_FIRST;
-  if (phase_ == Phase::kQueued ? !first : phase_ != Phase::kLive || first || event.epoch() <= started_epoch_) return "it is not to be started";
+  const bool held = event.run_started().cause() == v1::START_CAUSE_RESTORED;
+  if (phase_ == Phase::kQueued ? !first && !held : phase_ != Phase::kLive || first || event.epoch() <= started_epoch_) return "it is not to be started";
   if (phase_ == Phase::kQueued && cancelling_) return "it was cancelled";
-  if (phase_ == Phase::kQueued && FromProto(event.time()) < not_before_) return "its time has not come";
+  held_ |= held;
+  if (phase_ == Phase::kQueued && !held && FromProto(event.time()) < not_before_) return "its time has not come";
   phase_ = Phase::kLive;
   started_epoch_ = event.epoch();
   if (model_open_) tokens_ += reserved_;
@@ -465,6 +482,9 @@ std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && (!answered_ || finish_reason_ != v1::FINISH_REASON_ANSWER)) return "there is no answer";
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && grace_step_ == steps_) return "the answer of a grace step is not final";
   if (stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason().empty()) return "the error has no reason";
+  const bool restored = stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason() == "RESTORED";
+  if (restored != (held_ && !cancelling_)) return "held and stopped do not fit";
+  if (restored && !stop.resumable()) return "what is held can be resumed";
   const bool by_limit = stop.reason() == v1::STOP_REASON_MAX_STEPS || stop.reason() == v1::STOP_REASON_MAX_TOOL_CALLS ||
                         stop.reason() == v1::STOP_REASON_TIMEOUT || stop.reason() == v1::STOP_REASON_TOKEN_BUDGET ||
                         stop.reason() == v1::STOP_REASON_COST_BUDGET || stop.reason() == v1::STOP_REASON_LOOP_DETECTED;
@@ -474,6 +494,7 @@ std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
   if (stop.reason() == v1::STOP_REASON_TIMEOUT && !by_deadline && absl::Microseconds(active_us_) < FromProto(limits_.timeout()))
     return "the timeout is not reached";
   phase_ = Phase::kStopped;
+  held_ = false;
   cancelling_ = false;
   stop_ = stop;
   return "";

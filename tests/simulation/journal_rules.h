@@ -20,8 +20,9 @@ inline constexpr char kAskPerson[] = "ask_person";
 
 class JournalRules {
  public:
-  // Takes the next durable event in. "" if it may follow, else a sentence that says which rule it breaks. `agents` are all there are.
-  std::string Add(const v1::Event& event, const std::vector<v1::Agent>& agents);
+  // Takes the next durable event in. "" if it may follow, else a sentence that says which rule it breaks. `agents` are all there are. `restored`: the epoch in
+  // which the store was last restored; nullopt: that is not judged.
+  std::string Add(const v1::Event& event, const std::vector<v1::Agent>& agents, std::optional<Epoch> restored);
 
   enum class Phase { kNone, kQueued, kLive, kStopped };
   struct Call {
@@ -94,6 +95,7 @@ class JournalRules {
   std::string Stopped(const v1::RunStopped& stopped);
   std::string Resumed(const v1::RunResumed& resumed);
   std::string Kind(const v1::Event& event);
+  std::string Restored(const v1::Event& event, Epoch restored) const;
   bool AllSettled() const;
   bool AnyAnswered() const;
 
@@ -132,6 +134,7 @@ class JournalRules {
   std::string last_calls_;         // of the last step and what became of them; empty: nothing to compare with
   int32_t repeats_ = 0;
   bool is_child_ = false;
+  bool held_ = false;                  // taken up out of a restored store
   std::map<std::string, Call> calls_;  // of the last step
   std::map<int, int64_t> counts_;
 };

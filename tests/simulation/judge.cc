@@ -53,10 +53,12 @@ void Counts::Add(const Counts& more) {
   denied += more.denied;
   questions += more.questions;
   loops += more.loops;
+  held += more.held;
 }
 
-void Judge::ProcessStarted(int number) {
+void Judge::ProcessStarted(int number, Epoch restored) {
   process_ = number;
+  restored_ = restored;
   pending_.clear();
   cancels_.clear();
 }
@@ -90,7 +92,7 @@ Known Judge::Shared(const RunId& fork, const ForkPoint& point) {
   shared.fold.id = fork;
   for (const std::string& bytes : shared.events) {
     const EventPtr event = ParseEvent(bytes);
-    shared.rules.Add(*event, world_.settings.agents);
+    shared.rules.Add(*event, world_.settings.agents, std::nullopt);
     Apply(shared.fold, event);
   }
   return shared;
@@ -186,7 +188,7 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     CheckBooked(known, *event);
     CheckArtifacts(row, known, *event);
     CheckChildren(known, *event);
-    if (const std::string broken = known.rules.Add(*event, world_.settings.agents); !broken.empty()) {
+    if (const std::string broken = known.rules.Add(*event, world_.settings.agents, restored_); !broken.empty()) {
       world_.Fail("journal: ", run.ToString(), " event ", event->sequence(), ": ", broken);
     }
     Apply(known.fold, event);
@@ -200,6 +202,7 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     counts.questions += event->call_waiting().kind() == v1::WAIT_KIND_QUESTION ? 1 : 0;
     CheckConversation(run, *event);
     counts.stops += event->has_run_stopped() ? 1 : 0;
+    counts.held += event->has_run_started() && event->run_started().cause() == v1::START_CAUSE_RESTORED ? 1 : 0;
     CheckCancel(run, *event);
   }
   CheckProjection(run, known.fold, row.record.projection, "durable,");

@@ -54,6 +54,7 @@ struct Counts {
   int64_t denied = 0;
   int64_t questions = 0;
   int64_t loops = 0;
+  int64_t held = 0;
   void Add(const Counts& more);
 };
 
@@ -62,7 +63,8 @@ class Judge {
   explicit Judge(World& world) : world_(world) {}
 
   // A new process: what the one before had queued is lost.
-  void ProcessStarted(int number);
+  // `restored`: the epoch in which the store was last restored.
+  void ProcessStarted(int number, Epoch restored);
 
   // Of the store.
   void Queued(const NewRun& run);
@@ -120,6 +122,7 @@ class Judge {
 
   World& world_;
   int process_ = 0;
+  Epoch restored_ = 0;
   std::map<RunId, Known> runs_;
   std::map<RunId, Pending> pending_;
   std::map<RunId, absl::Duration> cancels_;

@@ -29,17 +29,17 @@ class Process::WallClock final : public Clock {
   const Loop& loop_;
 };
 
-Process::Process(World& world, Judge& judge, int number)
+Process::Process(World& world, Judge& judge, int number, bool restored)
     : world_(world),
       judge_(judge),
       number_(number),
       loop_(world.seed(), 1000 + static_cast<uint64_t>(number), &world.now),
       random_(world.seed(), 2000 + static_cast<uint64_t>(number)),
       clock_(std::make_unique<WallClock>(world, loop_)),
-      store_(std::make_unique<SimulatedStore>(world.disk, *this, loop_, loop_.pool(), SimulatedStore::Opening{random_})),
+      store_(std::make_unique<SimulatedStore>(world.disk, *this, loop_, loop_.pool(), SimulatedStore::Opening{random_, restored})),
       agents_(std::make_unique<SimulatedAgentStore>(world.disk, *store_)) {
-  world_.Trace("process ", number, " starts, epoch ", store_->epoch());
-  judge_.ProcessStarted(number);
+  world_.Trace("process ", number, " starts, epoch ", store_->epoch(), restored ? ", restored" : "");
+  judge_.ProcessStarted(number, store_->restored_epoch());
   auto runtime = Runtime::Start(MakeEnvironment(), world_.settings.options);
   if (!runtime.ok()) {
     std::fprintf(stderr, "the runtime does not start: %s\n", std::string(runtime.status().message()).c_str());

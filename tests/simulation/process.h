@@ -24,8 +24,8 @@ namespace agentruntime::simulation {
 
 class Process final : public Commits {
  public:
-  // Opens the store and starts the runtime.
-  Process(World& world, Judge& judge, int number);
+  // Opens the store, as a restored copy if it is `restored`, and starts the runtime.
+  Process(World& world, Judge& judge, int number, bool restored);
   // Takes it down, off the stage: its time is its own, nothing of it reaches anybody.
   ~Process() override;
 

@@ -43,7 +43,7 @@ void Stage::Restart(absl::Duration down) {
 asio::awaitable<void> Stage::StartLater(absl::Duration down) {
   co_await Sleep(down);
   world_.disturbed = world_.now;
-  process_ = std::make_unique<Process>(world_, judge_, ++processes_);
+  process_ = std::make_unique<Process>(world_, judge_, ++processes_, /*restored=*/world_.faults && world_.dice.Chance(world_.settings.restored));
   starting_ = false;
 }
 
@@ -130,7 +130,7 @@ bool Stage::Step() {
 }
 
 void Stage::Play() {
-  process_ = std::make_unique<Process>(world_, judge_, ++processes_);
+  process_ = std::make_unique<Process>(world_, judge_, ++processes_, /*restored=*/false);
   Spawn(Story());
   const absl::Duration limit = world_.settings.busy_time + kSettleMax;
   try {

@@ -43,7 +43,7 @@ class Journal {
   void AddAll(std::vector<v1::Event> facts) {
     for (v1::Event& fact : facts) Add(std::move(fact));
   }
-  Next WhatNext(const RunPlan& plan) const { return agentruntime::WhatNext(state, plan, epoch, Instant{now, active}); }
+  Next WhatNext(const RunPlan& plan) const { return agentruntime::WhatNext(state, plan, {epoch, restored}, Instant{now, active}); }
   // Records facts until there are none.
   void Settle(const RunPlan& plan) {
     for (Next next = WhatNext(plan); !next.facts.empty(); next = WhatNext(plan)) AddAll(std::move(next.facts));
@@ -52,6 +52,7 @@ class Journal {
   absl::Time now = absl::FromUnixSeconds(1'800'000'000);
   absl::Duration active;
   Epoch epoch = 1;
+  Epoch restored = 0;
   RunState state;
   std::vector<EventPtr> events;
 };

@@ -121,10 +121,12 @@ TestServer::~TestServer() {
 
 void TestServer::Write(const std::string& name, const std::string& text) const { std::ofstream(File(name)) << text; }
 
-void TestServer::Start() {
+void TestServer::Start(const std::vector<std::string>& more) {
   const std::string port_file = File("port");
   std::filesystem::remove(port_file);
-  pid_ = Spawn(dir_.path(), {"--config", "agentd.yaml", "--port-file", "port"}, File("out"), File("log"));
+  std::vector<std::string> arguments = {"--config", "agentd.yaml", "--port-file", "port"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  pid_ = Spawn(dir_.path(), arguments, File("out"), File("log"));
   const absl::Time deadline = absl::Now() + kStartMax;
   while (!std::filesystem::exists(port_file)) {
     int status = 0;

@@ -31,8 +31,8 @@ class TestServer {
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;
 
-  // Returns once it serves; fails the test if it does not within 30 s.
-  void Start();
+  // Returns once it serves; fails the test if it does not within 30 s. `more`: arguments beside the usual ones.
+  void Start(const std::vector<std::string>& more = {});
   void Send(int signal);
   // Waits for the end of the process and returns its exit code, or 128 + the signal that ended it; -1 after 60 s.
   int WaitForEnd();

@@ -28,6 +28,16 @@ TEST(FlagsTest, Actions) {
   EXPECT_EQ(check->config, "a.yaml");
 }
 
+TEST(FlagsTest, ARestoredStoreIsSaidOfOneStart) {
+  EXPECT_FALSE(ParseFlags({"--config", "a.yaml"})->restored);
+  const auto flags = ParseFlags({"--restored", "--config", "a.yaml"});
+  ASSERT_TRUE(flags.ok());
+  EXPECT_TRUE(flags->restored);
+  EXPECT_EQ(flags->config, "a.yaml");
+  EXPECT_EQ(Refusal({"--restored=true"}), "--restored takes no value");
+  EXPECT_EQ(Refusal({"--restord"}), "there is no argument --restord; did you mean --restored?");
+}
+
 TEST(FlagsTest, MistakesAreNamed) {
   EXPECT_EQ(Refusal({"--confg", "x"}), "there is no argument --confg; did you mean --config?");
   EXPECT_EQ(Refusal({"serve"}), "there is no argument serve; see agentd --help");
