@@ -1,10 +1,13 @@
 #include "server/wiring.h"
 
+#include <sys/resource.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <filesystem>
 #include <future>
+#include <limits>
 #include <map>
 #include <string>
 #include <utility>
@@ -20,6 +23,7 @@
 #include "runtime/timers.h"
 #include "server/make_models.h"
 #include "server/make_tools.h"
+#include "server/outbound.h"
 #include "storage/sqlite/stores.h"
 #include "storage/sqlite/text_index.h"
 
@@ -36,6 +40,12 @@ StartFailure StoreFailure(const absl::Status& status) { return {sqlite::IsInUse(
 
 // Beside the store: agentd.db's index is agentd.text.db. It can be built again at any time.
 std::string TextIndexPath(const std::string& store_path) { return std::filesystem::path(store_path).replace_extension(".text.db").string(); }
+
+// Files that this process may open.
+int64_t DescriptorsMax() {
+  rlimit limit = {};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? static_cast<int64_t>(limit.rlim_cur) : std::numeric_limits<int32_t>::max();
+}
 
 RuntimeOptions OptionsOf(const config::v1::ServerConfig& config) {
   RuntimeOptions options;
@@ -96,9 +106,15 @@ std::optional<StartFailure> Wiring::Impl::Open(const LoadedConfig& loaded) {
   options.path = loaded.config.store().sqlite().path();
   options.readers = kReaders;
   options.clock = &clock;
+  options.random = &random;
+  options.restored = loaded.restored;
   auto opened = sqlite::OpenStores(options);
   if (!opened.ok()) return StoreFailure(opened.status());
   stores = *std::move(opened);
+  if (loaded.restored) {
+    Log(LogLevel::kWarn, "the store is a restored copy: it has a new id, and unfinished runs stop until they are resumed; leave --restored out from now on",
+        {{"store", options.path}, {"id", stores.store->id()}});
+  }
   auto index = sqlite::OpenTextIndex(TextIndexPath(options.path));
   if (!index.ok()) return StoreFailure(index.status());
   text_index = *std::move(index);
@@ -106,15 +122,11 @@ std::optional<StartFailure> Wiring::Impl::Open(const LoadedConfig& loaded) {
 }
 
 std::optional<StartFailure> Wiring::Impl::MakeEnvironment(const LoadedConfig& loaded) {
-  options.random = &random;
-  options.restored = loaded.restored;
-  http = std::make_unique<CurlClient>();
+  const auto outbound = OutboundRequests(loaded.config, DescriptorsMax());
+  if (!outbound.ok()) return StartFailure{ExitCode::kBadConfig, std::string(outbound.status().message())};
+  http = std::make_unique<CurlClient>(NetworkOptions{.connections_max = *outbound});
   environment.pool = pool.get_executor();
   environment.blocking_pool = blocking_pool.get_executor();
-  if (loaded.restored) {
-    Log(LogLevel::kWarn, "the store is a restored copy: it has a new id, and unfinished runs stop until they are resumed; leave --restored out from now on",
-        {{"store", options.path}, {"id", stores.store->id()}});
-  }
   environment.clock = &clock;
   environment.timers = &timers;
   environment.random = &random;
