@@ -44,6 +44,9 @@ Sequence ClearEnd(const RunState& state) {
   return 0;
 }
 
+// What is in every prompt fills the window: no compaction helps, and a summary would be paid for nothing.
+bool IsHopeless(const RunPlan& plan) { return EstimateStandingTokens(plan) >= plan.model->info().context_tokens; }
+
 bool OutgrowsWindow(const RunState& state, const RunPlan& plan) {
   return EstimatePromptTokens(state, plan) + OutputTokensMax(plan) > plan.model->info().context_tokens;
 }
@@ -56,7 +59,7 @@ std::optional<Compaction> CompactionBeforeDecision(const RunState& state, const 
   const bool refused = state.model.was_refused();
   const bool summary_refused = refused && state.model.purpose == v1::MODEL_PURPOSE_SUMMARIZE;
   if (refused && !summary_refused && state.model.shortened) return std::nullopt;
-  if (!refused && !OutgrowsWindow(state, plan)) return std::nullopt;
+  if (!refused && (!OutgrowsWindow(state, plan) || IsHopeless(plan))) return std::nullopt;
   if (wanted == v1::COMPACTION_STRATEGY_SUMMARIZE && !summary_refused) {
     const Sequence end = SummaryEnd(state);
     if (end > 0 && SummaryReservation(state, plan)) return Compaction{v1::COMPACTION_STRATEGY_SUMMARIZE, end};

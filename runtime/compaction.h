@@ -3,7 +3,9 @@
 //   CLEAR_RESULTS   results of old steps become a line each, behind which artifacts are still named; decisions, calls and inputs stay, each call with the place
 //   of its result SUMMARIZE       old steps become the model's own summary of them; inputs stay
 //
-// Each ends at the end of a step and shortens what the one before left: there is an end of them. The journal keeps everything.
+// Each ends at the end of a step and shortens what the one before left: there is an end of them. The journal keeps everything. Earlier runs of the conversation
+// are kept whole, as inputs are: neither way touches them, and a summary is not made of them. Where they fill the window by themselves the run stops
+// (CONTEXT_TOO_LARGE).
 #pragma once
 
 #include <cstdint>

@@ -72,6 +72,14 @@ void AddItems(Messages& messages, const RunState& state, size_t first, Sequence 
   }
 }
 
+ContextSize StandingSize(const RunPlan& plan) {
+  ContextSize size{plan.earlier_bytes + static_cast<int64_t>(plan.agent->instructions().size()), static_cast<int64_t>(plan.earlier.size()) + 1};
+  for (const auto& [name, planned] : plan.tools) {
+    size.bytes += static_cast<int64_t>(name.size() + planned.spec->description.size() + planned.spec->input_schema.size());
+  }
+  return size;
+}
+
 }  // namespace
 
 int64_t OutputTokensMax(const RunPlan& plan) {
@@ -81,12 +89,13 @@ int64_t OutputTokensMax(const RunPlan& plan) {
   return std::max<int64_t>(1, most);
 }
 
+int64_t EstimateStandingTokens(const RunPlan& plan) { return TokensOf(StandingSize(plan)); }
+
 int64_t EstimatePromptTokens(const RunState& state, const RunPlan& plan) {
-  int64_t bytes = plan.earlier_bytes + state.history_bytes + static_cast<int64_t>(plan.agent->instructions().size());
-  for (const auto& [name, planned] : plan.tools) {
-    bytes += static_cast<int64_t>(name.size() + planned.spec->description.size() + planned.spec->input_schema.size());
-  }
-  return TokensOf({bytes, static_cast<int64_t>(plan.earlier.size()) + state.history_messages + 1});
+  ContextSize size = StandingSize(plan);
+  size.bytes += state.history_bytes;
+  size.messages += state.history_messages;
+  return TokensOf(size);
 }
 
 const Messages& MessageHistory::Of(const RunState& state, const RunPlan& plan) {

@@ -32,6 +32,9 @@ inline constexpr absl::string_view kSummaryHead = "[Summary of earlier steps, wh
 // What a grace step's notice takes of the prompt, at most.
 inline constexpr int64_t kGraceNoticeTokens = 96;
 
+// Estimate of what is in every prompt of the run: instructions, tools, earlier runs of the conversation. O(tools).
+int64_t EstimateStandingTokens(const RunPlan& plan);
+
 // Estimate of the next prompt: four bytes a token, plus what each message and tool costs. O(tools).
 int64_t EstimatePromptTokens(const RunState& state, const RunPlan& plan);
 

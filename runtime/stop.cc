@@ -166,10 +166,12 @@ std::optional<v1::Stop> WindowBound(const RunState& state, const RunPlan& plan) 
   if (!plan.model->info().counts_tokens) return std::nullopt;
   const int64_t prompt = EstimatePromptTokens(state, plan);
   if (prompt < plan.model->info().context_tokens) return std::nullopt;
-  return ErrorStop("CONTEXT_TOO_LARGE",
-                   absl::StrCat("the conversation is about ", prompt, " tokens, the window of model \"", plan.agent->model(), "\" holds ",
-                                plan.model->info().context_tokens),
-                   /*resumable=*/true);
+  return ErrorStop(
+      "CONTEXT_TOO_LARGE",
+      absl::StrCat(
+          "the conversation is about ", prompt, " tokens, the window of model \"", plan.agent->model(), "\" holds ", plan.model->info().context_tokens,
+          plan.earlier.empty() ? "" : absl::StrCat("; earlier runs, which are kept whole, and what is always there take ", EstimateStandingTokens(plan))),
+      /*resumable=*/true);
 }
 
 v1::Event ModelCalled(const RunState& state, const RunPlan& plan, const Reservation& reservation) {
@@ -300,12 +302,12 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     next.facts = StopFacts(state, DeadlineStop(state, now.wall));
     return next;
   }
-  if (state.phase == v1::RUN_STATE_QUEUED && now.wall < state.not_before) {
-    WakeAt(next, state.not_before - now.wall);
   if (IsToBeHeld(state, epochs)) {
     next.facts.push_back(Started(state, v1::START_CAUSE_RESTORED));
     return next;
   }
+  if (state.phase == v1::RUN_STATE_QUEUED && now.wall < state.not_before) {
+    WakeAt(next, state.not_before - now.wall);
     return next;
   }
   if (state.phase == v1::RUN_STATE_QUEUED || state.epoch < epochs.current) {
@@ -321,8 +323,6 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     WakeAt(next, state.cancel_until - now.active);
     return next;
   }
-  if (state.barren_starts > kBarrenStartsMax) {
-    next.facts =
   if (state.held) {
     next.facts = StopFacts(state, ErrorStop("RESTORED",
                                             "the store is a restored copy, and the run was unfinished in it; what it did since the copy was made is not known "
@@ -330,6 +330,8 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
                                             /*resumable=*/true));
     return next;
   }
+  if (state.barren_starts > kBarrenStartsMax) {
+    next.facts =
         StopFacts(state, ErrorStop("RECOVERY_LIMIT",
                                    absl::StrCat("the run was taken up ", state.barren_starts, " times without progress; it may be what ends the server"),
                                    /*resumable=*/true));

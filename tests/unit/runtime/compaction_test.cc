@@ -95,6 +95,21 @@ class CompactionTest : public ::testing::Test {
       }
     }
   }
+  // A question and its answer, of `bytes` together.
+  void AddEarlier(size_t bytes) {
+    auto question = std::make_shared<Parts>();
+    question->Add()->set_text(std::string(bytes / 2, 'e'));
+    auto answer = std::make_shared<v1::Decision>();
+    answer->add_content()->set_text(std::string(bytes / 2, 'e'));
+    plan->earlier = {UserMessage{question}, AssistantMessage{answer}};
+    plan->earlier_bytes = static_cast<int64_t>(bytes);
+  }
+  static bool IsEarlier(const ModelMessage& message) {
+    const auto is_earlier = [](const Parts& parts) { return !parts.empty() && parts[0].text().substr(0, 1) == "e"; };
+    if (const auto* const said = std::get_if<UserMessage>(&message)) return is_earlier(*said->parts);
+    const auto* const answered = std::get_if<AssistantMessage>(&message);
+    return answered != nullptr && is_earlier(answered->decision->content());
+  }
   static std::string ResultAt(const Messages& messages, int step) {
     for (const ModelMessage& message : messages) {
       const auto* const result = std::get_if<ToolMessage>(&message);
@@ -123,21 +138,6 @@ TEST_F(CompactionTest, OldResultsBecomeALineAndTheNewestStay) {
   EXPECT_LE(EstimatePromptTokens(journal.state, *plan) + OutputTokensMax(*plan), 4'000);
 }
 
-TEST_F(CompactionTest, WhatFitsIsLeftAlone) {
-  Journal journal(Limits());
-  for (int step = 1; step <= 5; ++step) Step(journal, 1'000);
-  AwaitDecision(journal);
-  EXPECT_TRUE(Compactions(journal).empty());
-}
-
-TEST_F(CompactionTest, ALongRunGoesOnWithinItsWindow) {
-  for (const v1::CompactionStrategy strategy : {v1::COMPACTION_STRATEGY_CLEAR_RESULTS, v1::COMPACTION_STRATEGY_SUMMARIZE}) {
-    Want(strategy);
-    Journal journal(Limits());
-    const int steps = strategy == v1::COMPACTION_STRATEGY_SUMMARIZE ? 200 : 60;
-    for (int step = 1; step <= steps; ++step) {
-      Step(journal, 1'500);
-      ASSERT_FALSE(journal.state.is_stopped()) << step;
 TEST_F(CompactionTest, WhatIsKeptApartIsStillNamed) {
   Journal journal(Limits());
   AwaitDecision(journal);
@@ -165,6 +165,21 @@ TEST_F(CompactionTest, WhatIsKeptApartIsStillNamed) {
   EXPECT_EQ(journal.state.history_bytes, CountContext(journal.state.history, journal.state.shortening).bytes);
 }
 
+TEST_F(CompactionTest, WhatFitsIsLeftAlone) {
+  Journal journal(Limits());
+  for (int step = 1; step <= 5; ++step) Step(journal, 1'000);
+  AwaitDecision(journal);
+  EXPECT_TRUE(Compactions(journal).empty());
+}
+
+TEST_F(CompactionTest, ALongRunGoesOnWithinItsWindow) {
+  for (const v1::CompactionStrategy strategy : {v1::COMPACTION_STRATEGY_CLEAR_RESULTS, v1::COMPACTION_STRATEGY_SUMMARIZE}) {
+    Want(strategy);
+    Journal journal(Limits());
+    const int steps = strategy == v1::COMPACTION_STRATEGY_SUMMARIZE ? 200 : 60;
+    for (int step = 1; step <= steps; ++step) {
+      Step(journal, 1'500);
+      ASSERT_FALSE(journal.state.is_stopped()) << step;
       ASSERT_LE(EstimatePromptTokens(journal.state, *plan), 4'000 + 1'500);
     }
     AwaitDecision(journal);
@@ -321,6 +336,55 @@ TEST_F(CompactionTest, WhatCannotBeMadeShorterStopsAsBefore) {
   ASSERT_TRUE(journal.state.is_stopped());
   EXPECT_EQ(journal.state.stopped->run_stopped().stop().error().reason(), "CONTEXT_TOO_LARGE");
   EXPECT_TRUE(Compactions(journal).empty()) << "the last step is not old: nobody has read it";
+}
+
+// Earlier runs of the conversation: not summarized, not cleared, counted.
+TEST_F(CompactionTest, EarlierRunsAreKeptWhole) {
+  Want(v1::COMPACTION_STRATEGY_SUMMARIZE);
+  const int64_t without = EstimatePromptTokens(Journal(Limits()).state, *plan);
+  AddEarlier(4'000);
+  Journal journal(Limits());
+  EXPECT_EQ(EstimatePromptTokens(journal.state, *plan), without + 1'008) << "four bytes a token, and what two messages cost";
+  for (int step = 1; step <= 6; ++step) {
+    for (journal.Settle(*plan); journal.state.model.purpose == v1::MODEL_PURPOSE_SUMMARIZE && journal.state.model.open; journal.Settle(*plan)) {
+      const ModelRequest request = Request(journal);
+      EXPECT_TRUE(std::none_of(request.messages.begin(), request.messages.end(), IsEarlier)) << "a summary is not made of them";
+      Say(journal, Answer("what was found out"));
+    }
+    Step(journal, 2'000);
+  }
+  AwaitDecision(journal);
+  ASSERT_FALSE(Compactions(journal).empty());
+  const ModelRequest request = Request(journal);
+  ASSERT_EQ(request.earlier, 2u);
+  EXPECT_TRUE(IsEarlier(request.messages[0]) && IsEarlier(request.messages[1]));
+  EXPECT_LE(EstimatePromptTokens(journal.state, *plan) + OutputTokensMax(*plan), 4'000);
+}
+
+TEST_F(CompactionTest, EarlierRunsThatFillTheWindowStopTheRunBeforeAnythingIsPaid) {
+  Want(v1::COMPACTION_STRATEGY_SUMMARIZE);
+  AddEarlier(16'000);
+  Journal journal(Limits());
+  journal.Settle(*plan);
+  ASSERT_TRUE(journal.state.is_stopped());
+  const v1::Stop& stop = journal.state.stopped->run_stopped().stop();
+  EXPECT_EQ(stop.error().reason(), "CONTEXT_TOO_LARGE");
+  EXPECT_THAT(stop.detail(), ::testing::HasSubstr("earlier runs, which are kept whole, and what is always there take 40"));
+  EXPECT_EQ(BookedTokens(journal.state), 0);
+}
+
+// The same amid a run, after the model was given a smaller window: nothing that could be made shorter helps.
+TEST_F(CompactionTest, NoSummaryIsMadeWhereItCannotHelp) {
+  Want(v1::COMPACTION_STRATEGY_SUMMARIZE);
+  AddEarlier(8'000);
+  Journal journal(Limits());
+  for (int step = 1; step <= 4; ++step) Step(journal, 1'000);
+  ASSERT_TRUE(Compactions(journal).empty());
+  model->mutable_info().context_tokens = 2'000;
+  journal.Settle(*plan);
+  ASSERT_TRUE(journal.state.is_stopped());
+  EXPECT_EQ(journal.state.stopped->run_stopped().stop().error().reason(), "CONTEXT_TOO_LARGE");
+  EXPECT_TRUE(Compactions(journal).empty());
 }
 
 TEST_F(CompactionTest, AnAgentThatWantsNoneGetsNone) {
