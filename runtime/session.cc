@@ -406,8 +406,9 @@ void Session::LimitTime(const Effect& effect, absl::Duration timeout) {
   if (attempt == attempts_.end()) return;
   Attempt* const limited = attempt->second.get();
   if (limited->child) {
-    // Not cut off: its run is cancelled and ends by itself, so that the call is not settled while that goes on.
-    limited->timeout = environment_.timers->After(timeout, strand_, [weak = weak_from_this(), call = effect.call] {
+    // Not cut off: its run has a deadline then and ends by itself, so that the call is not settled while that goes on. A wall clock that was set back must not
+    // make it longer: then the run is cancelled.
+    limited->timeout = environment_.timers->After(timeout + options_.cancel_grace, strand_, [weak = weak_from_this(), call = effect.call] {
       const auto self = weak.lock();
       const CallState* const late = self == nullptr ? nullptr : self->state_.FindCall(call);
       if (late != nullptr && late->child != nullptr) self->AskToCancel(ChildOf(*late));
