@@ -159,6 +159,7 @@ void RunView::TakeCallStart(const v1::Event& event, absl::Time now) {
   if (text.empty()) text = absl::StrCat("call ", PrintableLine(started.call_id()));  // its decision came before the watch began
   OpenWork& work = Open(started.call_id(), {.step = event.step(), .verb = "act", .what = text, .since = now});
   if (started.attempt() > 1) work.detail = absl::StrCat("attempt ", started.attempt());
+  if (started.has_child()) work.detail = absl::StrCat("run ", BareRun(started.child().run()));
   call_starts_[started.call_id()] = FromProto(event.time());
 }
 

@@ -1,7 +1,10 @@
 // Runs that answer calls of other runs, through a real agentd: their answers, their grants, kills in the middle, cancels, and no room for both.
+#include <signal.h>
+
 #include <algorithm>
 #include <set>
 
+#include "absl/time/clock.h"
 #include "tests/integration/server/fixture.h"
 
 namespace agentruntime::testing {
@@ -214,6 +217,47 @@ TEST_F(ChildRunTest, AChildEndsByTheDeadlineOfItsCall) {
   const v1::Run child = Stopped(step.tool_calls(0).child_run());
   EXPECT_EQ(child.stop().limit().limit(), "deadline");
   EXPECT_EQ(child.limits().max_tokens(), 500);
+}
+
+TEST_F(ChildRunTest, ADrainWaitsForNoChildAndTheNextStartGoesOn) {
+  Begin();
+  const v1::Run run = Submitted("two");
+  const std::vector<std::string> children = Children(run, 2);
+  const absl::Time began = absl::Now();
+  server_.Send(SIGTERM);
+  EXPECT_EQ(server_.WaitForEnd(), 0);
+  EXPECT_LT(absl::Now() - began, absl::Seconds(10));  // half of drain_grace: children park between two steps, and parents do not wait for them
+  Start();
+  EXPECT_EQ(Stopped(run.name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(AllRuns().size(), 3);
+}
+
+TEST_F(ChildRunTest, AForkSharesResultsAndNoChildren) {
+  Begin();
+  const v1::Run run = Stopped(Submitted("x").name());
+  v1::ForkRunRequest request;
+  request.set_name(run.name());
+  request.set_step(1);
+  const auto behind = Call(stubs_->run, &Stub::ForkRun, request);
+  ASSERT_TRUE(behind.ok()) << behind.status();
+  EXPECT_EQ(Stopped(behind->name()).answer(0).text(), "worked");
+  EXPECT_EQ(AllRuns().size(), 3);  // the run, its child, the fork
+  request.set_step(0);
+  const auto denied = Call(stubs_->run, &Stub::ForkRun, request);
+  ASSERT_TRUE(denied.ok()) << denied.status();
+  EXPECT_EQ(StepOf(Stopped(denied->name())).tool_calls(0).outcome(), v1::CALL_OUTCOME_DENIED);
+  request.set_allow_side_effects(true);
+  const auto allowed = Call(stubs_->run, &Stub::ForkRun, request);
+  ASSERT_TRUE(allowed.ok()) << allowed.status();
+  const std::string child = StepOf(Stopped(allowed->name())).tool_calls(0).child_run();
+  EXPECT_NE(child, StepOf(run).tool_calls(0).child_run());
+  EXPECT_EQ(Get(child).parent_call(), absl::StrCat(allowed->name(), "/calls/1.1"));
+  // A fork of a child answers nobody.
+  request.set_name(child);
+  const auto own = Call(stubs_->run, &Stub::ForkRun, request);
+  ASSERT_TRUE(own.ok()) << own.status();
+  EXPECT_EQ(own->parent_call(), "");
+  EXPECT_EQ(Stopped(own->name()).answer(0).text(), "worked");
 }
 
 TEST_F(ChildRunTest, OneSessionIsEnoughForAParentAndItsChildren) {

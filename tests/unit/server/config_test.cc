@@ -162,6 +162,20 @@ TEST_F(ConfigTest, AnHttpCallToolIsChecked) {
               HasSubstr("tools[0].http_call.description: has 4097 bytes; at most 4096"));
 }
 
+TEST_F(ConfigTest, ASubAgentToolIsChecked) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"sub_agent: {description: d}", "tools[0].sub_agent.agent: is missing; name the agent that answers, as agents/{agent}"},
+      {"sub_agent: {agent: docs, description: d}", "tools[0].sub_agent.agent: \"docs\" is not agents/{agent} or agents/{agent}/revisions/{revision}"},
+      {"sub_agent: {agent: agents/docs}", "tools[0].sub_agent.description: is missing; tell the model what the tool does and when to use it"},
+      {"sub_agent: {agent: agents/docs, description: d, limits: {max_steps: 0}}", "tools[0].sub_agent.limits.max_steps: 0 is not in 1 to 10000"},
+      {"timeout: 721h, sub_agent: {agent: agents/docs, description: d}", "tools[0].timeout: 721h is not in 1ms to 720h"},
+  };
+  for (const auto& [tool, message] : kCases) EXPECT_THAT(Refusal(absl::StrCat("tools: [{name: t, ", tool, "}]")), HasSubstr(message)) << tool;
+  const auto loaded = Load("tools: [{name: t, sub_agent: {agent: agents/docs/revisions/2, description: d}}]");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(FromProto(loaded->config.tools(0).timeout()), absl::Hours(24));
+}
+
 TEST_F(ConfigTest, AnHttpCallToolMayLeadToThisMachine) {
   Write("secrets/token", "t0ken\n");
   const auto loaded = Load(
