@@ -19,7 +19,7 @@ constexpr int kIndexPieceBytes = 32768;
 constexpr uint32_t kIndexVersion = 3007000;
 constexpr size_t kIndexFramesOffset = 16;
 // What opening needs at most besides the log: the tables of a new file, twice, and the index.
-constexpr int64_t kOpenBytes = 256 << 10;
+constexpr int64_t kOpenBytes = 640 << 10;
 
 // Frames in the log up to the last commit, or -1. Within a transaction, so that the index is built and nobody changes it.
 int64_t CommittedFrames(sqlite3* handle) {

@@ -13,8 +13,9 @@ namespace agentruntime::bench {
 GroupCommit::GroupCommit(const std::string& file, const RecordedRows& rows) : next_id_(static_cast<uint64_t>(absl::GetCurrentTimeNanos())) {
   for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(file + suffix);
   if (sqlite3_open(file.c_str(), &database_) != SQLITE_OK) Fail("cannot open " + file);
-  // The page cache and the size of the log at which it is copied are the product's.
-  std::vector<std::string> settings = {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA cache_size=-16384", "PRAGMA wal_autocheckpoint=4096"};
+  // The size of a page, the page cache and the size of the log at which it is copied are the product's.
+  std::vector<std::string> settings = {"PRAGMA page_size=8192", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA cache_size=-16384",
+                                       "PRAGMA wal_autocheckpoint=2048"};
   settings.insert(settings.end(), rows.schema.begin(), rows.schema.end());
   for (const std::string& sql : settings) {
     if (sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) Fail(sqlite3_errmsg(database_));

@@ -185,7 +185,7 @@ TEST_F(SqliteSmallDiskTest, AStartThatCannotCopyTheLogSaysWhatItNeeds) {
   const absl::Status status = OpenStores({.path = path_}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr(path_), HasSubstr("the disk is full"), HasSubstr("cannot be written"),
-                                                   HasSubstr(absl::StrCat(LogBytes() + (256 << 10), " bytes")), Not(HasSubstr("cannot be read"))));
+                                                   HasSubstr(absl::StrCat(LogBytes() + (640 << 10), " bytes")), Not(HasSubstr("cannot be read"))));
   Free();
   Open();
   EXPECT_EQ(ReadAll(store(), TestRunId(1))->size(), 1u);
