@@ -20,7 +20,7 @@ bool VoidsText(const v1::Event& event) { return event.has_decision_made() || eve
 
 }  // namespace
 
-Gate::Gate(RunId run, Sequence durable, bool settled, asio::any_io_executor strand, std::shared_ptr<Publisher> publisher)
+Gate::Gate(RunId run, Sequence durable, bool settled, Strand strand, std::shared_ptr<Publisher> publisher)
     : run_(run), strand_(std::move(strand)), publisher_(std::move(publisher)), completed_(durable), was_settled_(settled), durable_(durable) {}
 
 AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) {

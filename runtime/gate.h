@@ -5,7 +5,6 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "agentruntime/v1/event.pb.h"
 #include "agentruntime/v1/run.pb.h"
 #include "runtime/fifo.h"
+#include "runtime/strand.h"
 #include "storage/store.h"
 
 namespace agentruntime {
@@ -32,7 +32,7 @@ class Publisher {
 class Gate : public std::enable_shared_from_this<Gate> {
  public:
   // `durable`: the last event that the store already has. `settled`: with it the run has stopped or waits.
-  Gate(RunId run, Sequence durable, bool settled, boost::asio::any_io_executor strand, std::shared_ptr<Publisher> publisher);
+  Gate(RunId run, Sequence durable, bool settled, Strand strand, std::shared_ptr<Publisher> publisher);
 
   // Events that were handed to the store just now; the ticket is what to complete the append with.
   AppendDone Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled);
@@ -66,7 +66,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
   void Pass();                                        // on the strand
 
   const RunId run_;
-  const boost::asio::any_io_executor strand_;
+  const Strand strand_;
   const std::shared_ptr<Publisher> publisher_;
 
   // Written by the store's thread.

@@ -14,26 +14,28 @@ void Inbox::Push(Item item) {
   if (auto resume = std::exchange(resume_, nullptr)) resume();
 }
 
-asio::awaitable<std::optional<Inbox::Item>> Inbox::Next(std::optional<absl::Duration> wake) {
-  if (items_.empty()) {
-    std::unique_ptr<Timers::Wait> timer;
-    if (wake) {
-      timer = timers_.After(*wake, strand_, [this] {
-        if (auto resume = std::exchange(resume_, nullptr)) resume();
-      });
-    }
-    co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
-        [this](auto handler) {
-          resume_ = [this, shared = std::make_shared<decltype(handler)>(std::move(handler))]() mutable {
-            asio::post(strand_, [shared = std::move(shared)]() mutable { std::move (*shared)(); });
-          };
-        },
-        asio::use_awaitable);
+asio::awaitable<void> Inbox::Ready(std::optional<absl::Duration> wake) {
+  if (!items_.empty()) co_return;
+  std::unique_ptr<Timers::Wait> timer;
+  if (wake) {
+    timer = timers_.After(*wake, strand_, [this] {
+      if (auto resume = std::exchange(resume_, nullptr)) resume();
+    });
   }
-  if (items_.empty()) co_return std::nullopt;
+  co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+      [this](auto handler) {
+        resume_ = [this, shared = std::make_shared<decltype(handler)>(std::move(handler))]() mutable {
+          asio::post(strand_, [shared = std::move(shared)]() mutable { std::move (*shared)(); });
+        };
+      },
+      asio::use_awaitable);
+}
+
+void Inbox::TakeOne() {
+  if (items_.empty()) return;
   Item item = std::move(items_.front());
   items_.pop_front();
-  co_return item;
+  item();
 }
 
 }  // namespace agentruntime

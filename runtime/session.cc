@@ -169,42 +169,50 @@ void Session::PushOutcome(Inbox::Item outcome) {
 }
 
 // The order of effects is written here and nowhere else: commands, outcomes, facts, stop, effects, one at a time.
+Session::Turn Session::TakeTurn(std::optional<absl::Duration>& wake) {
+  if (!inbox_.empty() && (parking_ || IsPlanted(Bug::kCommandBeforeStart) || !IsToBeTakenUp(state_, StoreEpochs()))) {
+    // Taken behind this: what callers ask comes before what is next, but not before the attempts of the server before are settled.
+  } else if (MustWaitForDisk()) {
+    WakeWhenDurable();
+  } else if (!outcomes_.empty()) {
+    Inbox::Item outcome = std::move(outcomes_.front());
+    outcomes_.pop_front();
+    outcome();
+    return Turn::kAgain;
+  } else if (!parking_) {
+    Next next = WhatNext(state_, *plan_, StoreEpochs(), Now());
+    if (!next.facts.empty() && !MustAskChildren(next.facts)) {
+      Record(std::move(next.facts));
+      if (state_.is_stopped()) DropAttempts();
+      return Turn::kAgain;
+    }
+    // QUEUED and nothing to record: its time has not come.
+    if ((state_.is_stopped() || state_.is_waiting() || state_.phase == v1::RUN_STATE_QUEUED) && attempts_.empty()) {
+      // Whoever loads the run next must find its stop, or what it waits for, in the store.
+      if (ahead() > 0) {
+        WakeWhenDurable();
+      } else if (owner_.TryLeave(run_, WakeTime())) {
+        return Turn::kLeft;
+      }
+    }
+    for (const Effect& effect : next.effects) StartOnce(effect);
+    wake = next.wake;
+  }
+  if (inbox_.empty()) {
+    TellAwaiting();
+    Flush();
+  }
+  return Turn::kWait;
+}
+
 asio::awaitable<void> Session::Run() {
   while (!gate_->lost() && !abandoned_ && !(parking_ && attempts_.empty())) {
     std::optional<absl::Duration> wake;
-    if (!inbox_.empty() && (parking_ || IsPlanted(Bug::kCommandBeforeStart) || !IsToBeTakenUp(state_, StoreEpochs()))) {
-      // Taken below: what callers ask comes before what is next, but not before the attempts of the server before are settled.
-    } else if (MustWaitForDisk()) {
-      WakeWhenDurable();
-    } else if (!outcomes_.empty()) {
-      Inbox::Item outcome = std::move(outcomes_.front());
-      outcomes_.pop_front();
-      outcome();
-      continue;
-    } else if (!parking_) {
-      Next next = WhatNext(state_, *plan_, StoreEpochs(), Now());
-      if (!next.facts.empty() && !MustAskChildren(next.facts)) {
-        Record(std::move(next.facts));
-        if (state_.is_stopped()) DropAttempts();
-        continue;
-      }
-      // QUEUED and nothing to record: its time has not come.
-      if ((state_.is_stopped() || state_.is_waiting() || state_.phase == v1::RUN_STATE_QUEUED) && attempts_.empty()) {
-        // Whoever loads the run next must find its stop, or what it waits for, in the store.
-        if (ahead() > 0) {
-          WakeWhenDurable();
-        } else if (owner_.TryLeave(run_, WakeTime())) {
-          co_return;
-        }
-      }
-      for (const Effect& effect : next.effects) StartOnce(effect);
-      wake = next.wake;
-    }
-    if (inbox_.empty()) {
-      TellAwaiting();
-      Flush();
-    }
-    if (auto item = co_await inbox_.Next(wake)) (*item)();
+    const Turn turn = TakeTurn(wake);
+    if (turn == Turn::kLeft) co_return;
+    if (turn == Turn::kAgain) continue;
+    co_await inbox_.Ready(wake);
+    inbox_.TakeOne();
   }
   Flush();
   DropAttempts();
@@ -212,10 +220,12 @@ asio::awaitable<void> Session::Run() {
   while (!attempts_.empty() && !abandoned_) {
     for (Inbox::Item& outcome : std::exchange(outcomes_, {})) outcome();
     if (attempts_.empty()) break;
-    if (auto item = co_await inbox_.Next(std::nullopt)) (*item)();
+    co_await inbox_.Ready(std::nullopt);
+    inbox_.TakeOne();
   }
   while (!owner_.TryLeave(run_, WakeTime())) {
-    if (auto item = co_await inbox_.Next(std::nullopt)) (*item)();
+    co_await inbox_.Ready(std::nullopt);
+    inbox_.TakeOne();
   }
 }
 

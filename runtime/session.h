@@ -101,7 +101,15 @@ class Session : public std::enable_shared_from_this<Session> {
   };
   class Deltas;
 
+  // What a turn of the loop leaves to do.
+  enum class Turn {
+    kAgain,
+    kWait,  // until there is mail, or until the wake that it says
+    kLeft,  // the owner has forgotten the session
+  };
+
   boost::asio::awaitable<void> Run();
+  [[gnu::noinline]] Turn TakeTurn(std::optional<absl::Duration>& wake);
   void StartOnce(const Effect& effect);
   boost::asio::awaitable<void> RunModel(Effect effect, std::unique_ptr<ModelRequest> request, bool local);
   boost::asio::awaitable<void> RunCall(Effect effect, ToolRequest request, std::shared_ptr<Tool> tool, bool local);

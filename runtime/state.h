@@ -21,6 +21,7 @@
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/id.h"
 #include "runtime/artifact_ref.h"
+#include "runtime/boxed.h"
 #include "runtime/fifo.h"
 #include "storage/types.h"
 
@@ -81,7 +82,7 @@ struct ModelState {
   Sequence open_sequence = 0;  // its model_called
   absl::Time attempt_time = absl::InfinitePast();
   absl::Time retry_time = absl::InfinitePast();
-  std::optional<v1::RunError> last_error;               // of the last attempt, if it failed
+  Boxed<v1::RunError> last_error;                       // of the last attempt, if it failed
   bool gave_up = false;                                 // `last_error` is final
   bool grace = false;                                   // the last attempt is of a grace step
   v1::ModelPurpose purpose = v1::MODEL_PURPOSE_DECIDE;  // of the last attempt

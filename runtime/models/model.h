@@ -13,6 +13,7 @@
 #include "agentruntime/v1/event.pb.h"
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/id.h"
+#include "runtime/boxed.h"
 #include "runtime/models/messages.h"
 #include "runtime/tools/tool.h"
 
@@ -47,10 +48,10 @@ struct ModelRequest {
 
 // One attempt's end.
 struct ModelOutcome {
-  std::optional<v1::Decision> decision;       // call_ids need not be set: the runtime numbers the calls. Usage as reported, see below.
+  Boxed<v1::Decision> decision;               // call_ids need not be set: the runtime numbers the calls. Usage as reported, see below.
   v1::RunError error;                         // if there is no decision; reasons MODEL_* of run.proto
   std::optional<absl::Duration> retry_after;  // the provider's own wish
-  std::optional<v1::Usage> usage;             // tokens as reported; nullopt: not reported, the reservation is booked
+  Boxed<v1::Usage> usage;                     // tokens as reported; nullopt: not reported, the reservation is booked
 };
 
 // Where a model says what it is writing. Called on the coroutine's executor.

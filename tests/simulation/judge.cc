@@ -367,7 +367,7 @@ void Judge::ModelAsked(const ModelRequest& request, bool local) {
   if (!asked_.emplace(request.run, request.step, request.attempt).second) world_.Fail("again: one attempt reached the model twice, ", what);
 }
 
-void Judge::ModelSaid(const ModelRequest& request, const std::optional<v1::Usage>& usage) {
+void Judge::ModelSaid(const ModelRequest& request, const Boxed<v1::Usage>& usage) {
   constexpr int64_t kTokensMax = 1'000'000'000;
   std::optional<int64_t>& reported = reported_[Attempt(request.run, request.step, request.attempt)];
   if (usage) reported = std::clamp<int64_t>(usage->input_tokens(), 0, kTokensMax) + std::clamp<int64_t>(usage->output_tokens(), 0, kTokensMax);

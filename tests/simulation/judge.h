@@ -82,7 +82,7 @@ class Judge {
   // Effects, as they begin; and what the outside said of a call.
   void ModelAsked(const ModelRequest& request, bool local);
   // What the model reported: tokens, or nothing.
-  void ModelSaid(const ModelRequest& request, const std::optional<v1::Usage>& usage);
+  void ModelSaid(const ModelRequest& request, const Boxed<v1::Usage>& usage);
   void CallSent(const ToolRequest& request, const ToolSpec& spec);
   enum class Said { kNothing, kDone, kFailed, kUnknown };
   void CallSaid(const ToolRequest& request, const ToolSpec& spec, Said said);

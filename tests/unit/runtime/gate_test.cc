@@ -64,7 +64,7 @@ class GateTest : public ::testing::Test {
 
   asio::io_context context_;
   std::shared_ptr<Outside> outside_ = std::make_shared<Outside>();
-  std::shared_ptr<Gate> gate_ = std::make_shared<Gate>(RunId(), 0, /*settled=*/false, context_.get_executor(), outside_);
+  std::shared_ptr<Gate> gate_ = std::make_shared<Gate>(RunId(), 0, /*settled=*/false, Strand::On(context_.get_executor()), outside_);
   Sequence last_ = 0;
 };
 

@@ -54,7 +54,7 @@ class Conversation {
   v1::Decision Decide() {
     ModelRequest request;
     request.step = ++step_;
-    request.messages = messages_;
+    request.messages = Messages(messages_);
     request.tools.push_back(std::make_shared<ToolSpec>(search_.spec()));
     deltas_ = Deltas();
     ModelOutcome outcome = testing::RunCoroutine<ModelOutcome>([&] { return model_.Decide(request, deltas_); });

@@ -67,7 +67,7 @@ class ScriptedTest : public ::testing::Test {
       ModelRequest request;
       request.step = step;
       request.attempt = attempt;
-      request.messages = messages;
+      request.messages = Messages(messages);
       return model.Decide(std::move(request), deltas_);
     });
   }
