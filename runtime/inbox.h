@@ -22,7 +22,8 @@ class Inbox {
   Inbox(Timers& timers, const Strand& strand) : timers_(timers), strand_(strand) {}
 
   void Push(Item item);
-  // Waits until there is an item, or until `wake` has passed, if it is given. Items are taken apart from it: a result would take room in every frame that waits.
+  // Waits until there is an item, or until `wake` has passed, if it is given. Items are taken apart from it: a result would take room in every frame that
+  // waits.
   boost::asio::awaitable<void> Ready(std::optional<absl::Duration> wake);
   // Runs the next item, if there is one.
   void TakeOne();

@@ -38,8 +38,7 @@ class Counter final : public Publisher {
 };
 
 // Records events, has each made durable by `writer`, and waits for it; then hands a Status over.
-asio::awaitable<void> Session(std::shared_ptr<Counter> outside, Strand strand, asio::any_io_executor writer,
-                              std::shared_ptr<Completion<absl::Status>> ended) {
+asio::awaitable<void> Session(std::shared_ptr<Counter> outside, Strand strand, asio::any_io_executor writer, std::shared_ptr<Completion<absl::Status>> ended) {
   auto gate = std::make_shared<Gate>(RunId(), 0, /*settled=*/false, strand, outside);
   for (Sequence sequence = 1; sequence <= kEvents; ++sequence) {
     auto event = std::make_shared<v1::Event>();
