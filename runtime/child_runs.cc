@@ -223,7 +223,8 @@ asio::awaitable<ChildAnswer> ServerChildRuns::Answer(std::shared_ptr<const Child
       absl::Status begun = co_await Begin(order, input);
       if (begun.ok()) break;
       // Its tombstone is of a child that began.
-      if (IsRefusal(begun)) co_return ChildAnswer{std::move(begun), ReasonOf(begun) == v1::ERROR_REASON_RUN_NOT_FOUND};
+      const bool deleted = ReasonOf(begun) == v1::ERROR_REASON_RUN_NOT_FOUND;
+      if (IsRefusal(begun)) co_return ChildAnswer{std::move(begun), deleted};
       if (co_await IsCancelled()) co_return ChildAnswer{absl::CancelledError("cancelled"), true};
       co_await (*mailbox)->Take(*environment_.timers, kRetryPause);
       if (IsUnwanted(order->run)) co_return ChildAnswer{absl::CancelledError("it was cancelled before it began"), order->attempt > 1};

@@ -484,7 +484,7 @@ std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
   if (stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason().empty()) return "the error has no reason";
   const bool restored = stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason() == "RESTORED";
   if (restored != (held_ && !cancelling_)) return "held and stopped do not fit";
-  if (restored && !stop.resumable()) return "what is held can be resumed";
+  if (restored && stop.resumable() == is_child_) return "what is held can be resumed, unless it answers a call";
   const bool by_limit = stop.reason() == v1::STOP_REASON_MAX_STEPS || stop.reason() == v1::STOP_REASON_MAX_TOOL_CALLS ||
                         stop.reason() == v1::STOP_REASON_TIMEOUT || stop.reason() == v1::STOP_REASON_TOKEN_BUDGET ||
                         stop.reason() == v1::STOP_REASON_COST_BUDGET || stop.reason() == v1::STOP_REASON_LOOP_DETECTED;
