@@ -8,6 +8,7 @@ namespace agentruntime {
 enum class ExitCode {
   kDrained = 0,
   kUsage = 64,      // the command line
+  kDamaged = 65,    // --doctor found something
   kStore = 74,      // the store cannot be opened or failed for good
   kInUse = 75,      // another process has the port or the store
   kBadConfig = 78,  // the configuration

@@ -9,7 +9,7 @@
 namespace agentruntime {
 
 struct Flags {
-  enum class Action { kServe, kCheckConfig, kVersion, kHelp };
+  enum class Action { kServe, kCheckConfig, kDoctor, kVersion, kHelp };
   Action action = Action::kServe;
   std::string config;     // file; empty: all defaults
   std::string listen;     // instead of listen.grpc

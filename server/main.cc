@@ -16,6 +16,7 @@
 #include "proto/base/log.h"
 #include "proto/util/time.h"
 #include "server/config.h"
+#include "server/doctor.h"
 #include "server/drain_request.h"
 #include "server/exit_code.h"
 #include "server/exit_deadline.h"
@@ -131,7 +132,8 @@ int Main(const std::vector<std::string>& arguments) {
     case Flags::Action::kHelp: std::cout << kUsage; return 0;
     case Flags::Action::kVersion: std::cout << "agentd " << Version() << " (" << BuildType() << ", " << Compiler() << ")\n"; return 0;
     case Flags::Action::kServe:
-    case Flags::Action::kCheckConfig: break;
+    case Flags::Action::kCheckConfig:
+    case Flags::Action::kDoctor: break;
   }
   auto loaded = LoadConfig(flags->config, {.listen = flags->listen, .store = flags->store});
   if (!loaded.ok()) return Fail(ExitCode::kBadConfig, loaded.status().message());
@@ -141,6 +143,11 @@ int Main(const std::vector<std::string>& arguments) {
   }
   loaded->restored = flags->restored;
   SetUpLog(loaded->config.log());
+  if (flags->action == Flags::Action::kDoctor) {
+    const ExitCode code = ExamineStore(loaded->config.store().sqlite().path(), std::cout);
+    FlushLog();
+    return static_cast<int>(code);
+  }
   RaiseDescriptorLimit();
   return Serve(*flags, *loaded, begin);
 }

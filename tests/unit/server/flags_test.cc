@@ -28,6 +28,15 @@ TEST(FlagsTest, Actions) {
   EXPECT_EQ(check->config, "a.yaml");
 }
 
+TEST(FlagsTest, ADoctorLooksAtAStore) {
+  const auto flags = ParseFlags({"--doctor", "--store", "a.db"});
+  ASSERT_TRUE(flags.ok());
+  EXPECT_EQ(flags->action, Flags::Action::kDoctor);
+  EXPECT_EQ(flags->store, "a.db");
+  EXPECT_EQ(Refusal({"--doctor=a.db"}), "--doctor takes no value");
+  EXPECT_EQ(Refusal({"--doctor", "--restored"}), "--doctor does not go with --restored: look at the copy first, then start it");
+}
+
 TEST(FlagsTest, ARestoredStoreIsSaidOfOneStart) {
   EXPECT_FALSE(ParseFlags({"--config", "a.yaml"})->restored);
   const auto flags = ParseFlags({"--restored", "--config", "a.yaml"});
