@@ -298,12 +298,12 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     next.facts = StopFacts(state, CancelStop(state));
     return next;
   }
-  if (state.phase == v1::RUN_STATE_QUEUED && state.deadline <= now.wall) {
-    next.facts = StopFacts(state, DeadlineStop(state, now.wall));
-    return next;
-  }
   if (IsToBeHeld(state, epochs)) {
     next.facts.push_back(Started(state, v1::START_CAUSE_RESTORED));
+    return next;
+  }
+  if (state.phase == v1::RUN_STATE_QUEUED && state.deadline <= now.wall) {
+    next.facts = StopFacts(state, DeadlineStop(state, now.wall));
     return next;
   }
   if (state.phase == v1::RUN_STATE_QUEUED && now.wall < state.not_before) {

@@ -99,6 +99,21 @@ TEST_F(RestoredTest, AQueuedRunStopsWithoutWaitingForItsTime) {
   EXPECT_TRUE(later.WhatNext(*plan).facts.empty()) << "resumed, it waits for its time as before";
 }
 
+// Held, whatever else would have stopped it: who restores a store finds one reason for what was unfinished in it.
+TEST_F(RestoredTest, AQueuedRunWhoseDeadlineIsOverIsHeld) {
+  Journal journal;
+  v1::Event created = *journal.events[0];
+  *created.mutable_run_created()->mutable_deadline() = ToProto(journal.now - absl::Seconds(1));
+  created.clear_sequence();
+  Journal late;
+  late.state = RunState();
+  late.state.id = journal.state.id;
+  late.events.clear();
+  late.Add(std::move(created));
+  Restore(late);
+  ExpectHeld(late);
+}
+
 TEST_F(RestoredTest, AWaitingRunStops) {
   auto agent = std::make_shared<v1::Agent>(*plan->agent);
   agent->set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_ASK);
