@@ -161,7 +161,7 @@ asio::awaitable<absl::Status> ServerChildRuns::Create(NewRun run, RunState state
   const auto scheduler = scheduler_.lock();
   if (scheduler == nullptr) co_return ServerDraining(std::nullopt);
   scheduler->AdmitChild();
-  auto created = std::make_shared<Completion<CreateOutcome>>();
+  auto created = std::make_shared<Completion<std::optional<CreateOutcome>>>();
   environment_.store->Create(
       std::move(run), [pool = environment_.pool, scheduler, created, state = std::move(state), plan = std::move(plan)](CreateOutcome outcome) mutable {
         asio::post(pool, [scheduler, is_new = outcome.kind == CreateOutcome::Kind::kCreated, state = std::move(state), plan = std::move(plan)]() mutable {
@@ -169,8 +169,13 @@ asio::awaitable<absl::Status> ServerChildRuns::Create(NewRun run, RunState state
         });
         created->Complete(outcome);
       });
-  const CreateOutcome outcome = co_await created->Wait();
-  if (outcome.kind == CreateOutcome::Kind::kDeleted) co_return RunNotFound(outcome.run);
+  // A store that is full answers late, and one that closes then never. Whoever cuts the attempt off lets the child be: the next attempt finds it, or begins it.
+  auto slot = (co_await asio::this_coro::cancellation_state).slot();
+  if (slot.is_connected()) slot.assign([created](asio::cancellation_type) { created->Complete(std::nullopt); });
+  const std::optional<CreateOutcome> outcome = co_await created->Wait();
+  if (slot.is_connected()) slot.clear();
+  if (!outcome) co_return absl::CancelledError("nobody knows whether it began");
+  if (outcome->kind == CreateOutcome::Kind::kDeleted) co_return RunNotFound(outcome->run);
   co_return absl::OkStatus();
 }
 
