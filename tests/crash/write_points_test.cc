@@ -96,7 +96,7 @@ class WritePointsTest : public ::testing::Test {
     const bool tight = Below(random, 3) > 0;
     std::filesystem::remove(recorded_ + "/ballast");
     PutImage(recorded_, from.image);
-    if (tight) Fill(static_cast<int64_t>((900 + Below(random, 300)) << 10));
+    if (tight) Fill(static_cast<int64_t>((1600 + Below(random, 400)) << 10));
     disk_.Record(from.image);
     {
       auto stores = sqlite::OpenStores({.path = recorded_ + "/" + kDatabase, .readers = 1, .vfs = disk_.name()});
