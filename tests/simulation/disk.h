@@ -1,4 +1,5 @@
-// What outlives a simulated process: the durable state of its store. Events are kept as bytes, so that nothing is shared across a crash.
+// What outlives a simulated process: the durable state of its store, and what is read off it. Events are kept as bytes, so that nothing is shared across a
+// crash.
 #pragma once
 
 #include <compare>
@@ -62,5 +63,21 @@ struct Disk {
   std::map<RequestKey, DiskRequest> requests ABSL_GUARDED_BY(mu);
   std::map<std::string, std::vector<v1::Agent>> agents ABSL_GUARDED_BY(mu);  // by agent id: revisions, the first one first
 };
+
+// An event out of its bytes.
+EventPtr ParseEvent(const std::string& bytes);
+
+// What a retry of the request is answered; nothing if the request is new.
+std::optional<CreateOutcome> KnownRequest(const Disk& disk, const std::string& tenant, const std::string& request_id, const std::string& hash)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
+
+// Runs of a conversation, in the order of their ids.
+std::vector<const DiskRun*> RunsOf(const Disk& disk, const std::string& tenant, const std::string& conversation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
+
+// A run's event, wherever it lies.
+const std::string& EventOf(const Disk& disk, const DiskRun* row, Sequence sequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
+
+bool IsActive(const DiskRun& row);
+bool Matches(const RunRecord& record, const RunQuery& query);
 
 }  // namespace agentruntime::simulation

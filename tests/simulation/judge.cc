@@ -9,7 +9,6 @@
 #include "proto/util/serialize.h"
 #include "runtime/context.h"
 #include "runtime/view.h"
-#include "tests/simulation/store.h"
 
 namespace agentruntime::simulation {
 namespace {

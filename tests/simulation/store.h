@@ -97,7 +97,4 @@ class SimulatedAgentStore final : public AgentStore {
   const Store& store_;
 };
 
-// An event out of its bytes.
-EventPtr ParseEvent(const std::string& bytes);
-
 }  // namespace agentruntime::simulation
