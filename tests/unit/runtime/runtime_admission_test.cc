@@ -1,0 +1,94 @@
+// The whole runtime over a real store: which runs are accepted, and which of them begin.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/time/clock.h"
+#include "proto/util/errors.h"
+#include "proto/util/names.h"
+#include "tests/unit/runtime/runtime_fixture.h"
+
+namespace agentruntime {
+namespace {
+
+using testing::Answer;
+using testing::DecidesAfter;
+using testing::Immediately;
+using testing::ModelError;
+using testing::NeverDecides;
+using testing::RuntimeTest;
+using testing::Steps;
+using testing::TestRuntime;
+
+TEST_F(RuntimeTest, BadSubmitsAreRefusedByName) {
+  TestRuntime runtime(Config(Steps(0, "")));
+  CreateRequest unknown = runtime.Request();
+  unknown.run.set_agent("agents/nobody");
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->CreateRun(unknown, Caller())).status()), v1::ERROR_REASON_AGENT_NOT_FOUND);
+  CreateRequest absurd = runtime.Request();
+  absurd.run.mutable_limits()->set_max_steps(kMaxStepsMaximum + 1);
+  absurd.run.mutable_limits()->set_max_tokens(kMaxTokensMaximum + 1);
+  const auto refused = runtime.Await(runtime->CreateRun(absurd, Caller()));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.status().message()),
+              ::testing::AllOf(::testing::HasSubstr("run.limits.max_steps: 10001 is above this server's maximum of 10000"),
+                               ::testing::HasSubstr("run.limits.max_tokens")));
+}
+
+TEST_F(RuntimeTest, TwoHundredSlowRunsShareTwoThreads) {
+  TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return DecidesAfter(absl::Seconds(1), Answer("done")); }));
+  std::vector<std::string> names;
+  const absl::Time began = absl::Now();
+  for (int i = 0; i < 200; ++i) {
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok());
+    names.push_back(run->name());
+  }
+  for (const std::string& name : names) EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  // Not a benchmark: one thread a run, or one run at a time, would need minutes.
+  EXPECT_LT(absl::Now() - began, absl::Seconds(30));
+}
+
+TEST_F(RuntimeTest, RunsOverTheBoundWaitAndAreRefusedWhenTheQueueIsFull) {
+  auto config = Config([](ModelRequest, DeltaSink&) { return NeverDecides(); });
+  config.options.running_max = 1;
+  config.options.queued_max = 2;
+  TestRuntime runtime(std::move(config));
+  std::vector<std::string> names;
+  absl::Status refused;
+  for (int i = 0; i < 5 && refused.ok(); ++i) {
+    auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    if (run.ok()) {
+      names.push_back(run->name());
+    } else {
+      refused = std::move(run).status();
+    }
+  }
+  EXPECT_EQ(ReasonOf(refused), v1::ERROR_REASON_QUEUE_FULL);
+  ASSERT_GE(names.size(), 2u);
+  for (const std::string& name : names) {
+    ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+    EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
+  }
+}
+
+TEST_F(RuntimeTest, ResumeNeedsRoomAndCancelDoesNot) {
+  auto config =
+      Config([](ModelRequest request, DeltaSink&) { return request.messages.size() > 1 ? NeverDecides() : Immediately(ModelError("MODEL_REFUSED", false)); });
+  config.options.running_max = 1;
+  TestRuntime runtime(std::move(config));
+  const v1::Run first = runtime.RunToStop();
+  const v1::Run second = runtime.RunToStop();
+  ResumeRequest more;
+  more.input.emplace_back().set_text("more");
+  absl::Status resumed;
+  do {  // the session of the second run may be about to leave
+    resumed = runtime.Await(runtime->ResumeRun(*ParseRunName(first.name()), more, Caller())).status();
+  } while (ReasonOf(resumed) == v1::ERROR_REASON_QUEUE_FULL);
+  ASSERT_TRUE(resumed.ok()) << resumed;
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->ResumeRun(*ParseRunName(second.name()), more, Caller())).status()), v1::ERROR_REASON_QUEUE_FULL);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(first.name()), "", Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(first.name()).stop().reason(), v1::STOP_REASON_CANCELLED);
+}
+
+}  // namespace
+}  // namespace agentruntime

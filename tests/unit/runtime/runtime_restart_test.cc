@@ -1,0 +1,174 @@
+// The whole runtime over a real store: what the next server makes of the runs of the one before.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "proto/util/names.h"
+#include "tests/unit/runtime/runtime_fixture.h"
+
+namespace agentruntime {
+namespace {
+
+namespace asio = boost::asio;
+using testing::Answer;
+using testing::Calls;
+using testing::Done;
+using testing::FakeModel;
+using testing::FakeTool;
+using testing::Forever;
+using testing::Immediately;
+using testing::ModelError;
+using testing::NeverDecides;
+using testing::ReadAll;
+using testing::RuntimeTest;
+using testing::TestRuntime;
+using testing::Watched;
+
+// A run whose first local step ends the process must be counted, or it would end every next one too: a loaded run waits for its start to be durable.
+TEST_F(RuntimeTest, ARunThatIsTakenUpAgainRecordsSoBeforeItsModelIsAsked) {
+  std::atomic<bool> hold = true;
+  std::atomic<int64_t> durable_when_asked = -1;
+  TestRuntime* current = nullptr;
+  const auto behaviour = [&](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+    if (hold) {
+      co_await Forever();
+      co_return ModelError("INTERRUPTED", false);
+    }
+    const auto events = current->store().ReadEvents(request.run, 0, ReadLimit());
+    durable_when_asked = events.ok() ? static_cast<int64_t>(events->size()) : -2;
+    co_return Answer("done");
+  };
+  std::string name;
+  {
+    TestRuntime runtime(Config(behaviour));
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok());
+    name = run->name();
+    runtime.Stop(absl::ZeroDuration());
+  }
+  hold = false;
+  auto config = Config(behaviour);
+  std::atomic<bool> ready = false;
+  config.models[0] = std::make_shared<FakeModel>([&](ModelRequest request, DeltaSink& deltas) -> asio::awaitable<ModelOutcome> {
+    ready.wait(false);
+    co_return co_await behaviour(std::move(request), deltas);
+  });
+  TestRuntime runtime(std::move(config));
+  current = &runtime;
+  ready = true;
+  ready.notify_all();
+  const v1::Run stopped = runtime.WaitForStop(name);
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  const auto events = runtime.Events(name);
+  const auto last_start = std::find_if(events.rbegin(), events.rend(), [](const EventPtr& event) { return event->has_run_started(); });
+  EXPECT_GE(durable_when_asked, (*last_start)->sequence());
+}
+
+// The restart is a drain without grace: attempts under way are cut off, nothing of them is recorded, and the next start takes the run up.
+TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
+  std::atomic<int> calls = 0;
+  std::atomic<bool> hold = true;
+  const auto behaviour = [&hold](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+    if (request.step == 11 && hold) {
+      co_await Forever();
+      co_return ModelError("INTERRUPTED", false);
+    }
+    co_return request.step <= 20 ? Calls({{"count", absl::StrCat(R"({"n":)", request.step, "}")}}) : Answer("done");
+  };
+  const auto count = [&calls] {
+    return std::make_shared<FakeTool>("count", v1::SIDE_EFFECT_UNSAFE, [&calls](ToolRequest, ProgressSink&) {
+      calls.fetch_add(1);
+      calls.notify_all();
+      return Immediately(Done("counted"));
+    });
+  };
+  std::string name;
+  Sequence seen = 0;
+  {
+    TestRuntime runtime(Config(behaviour, {count()}));
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok());
+    name = run->name();
+    for (int now = calls; now < 10; now = calls) calls.wait(now);
+    seen = runtime.Events(name).back()->sequence();
+    runtime.Stop(absl::ZeroDuration());
+  }
+  hold = false;
+  TestRuntime runtime(Config(behaviour, {count()}));
+  const v1::Run run = runtime.WaitForStop(name);
+  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(run.usage().steps(), 21);
+  EXPECT_EQ(calls, 20) << "each of the twenty calls ran once";
+  Watched rest = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(*ParseRunName(name), seen, false))));
+  ASSERT_FALSE(rest.events.empty());
+  EXPECT_EQ(rest.events.front().sequence(), seen + 1);
+  const auto events = runtime.Events(name);
+  EXPECT_EQ(std::count_if(events.begin(), events.end(), [](const EventPtr& event) { return event->has_run_started(); }), 2);
+  std::set<std::string> settled;
+  for (const EventPtr& event : events) {
+    if (event->has_call_finished()) EXPECT_TRUE(settled.insert(event->call_finished().call_id()).second) << "settled twice";
+  }
+}
+
+// The command comes to a session that has not yet said that it is the one now: what the server before left open must not be started for it.
+TEST_F(RuntimeTest, ACancelAfterARestartStartsNothing) {
+  std::atomic<int> asked = 0;
+  const auto make = [&] {
+    TestRuntime::Config config = Config([&asked](ModelRequest, DeltaSink&) {
+      ++asked;
+      return NeverDecides();
+    });
+    static_cast<FakeModel&>(*config.models.front()).mutable_info().local = false;
+    return config;
+  };
+  std::string name;
+  {
+    TestRuntime runtime(make());
+    name = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()))->name();
+    while (asked == 0) continue;
+  }
+  TestRuntime::Config config = make();
+  config.options.running_max = 0;  // so that the cancel is what takes the run up
+  TestRuntime runtime(config);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
+  EXPECT_EQ(asked, 1);
+  const auto events = runtime.Events(name);
+  const auto first = std::find_if(events.begin(), events.end(), [&](const EventPtr& event) { return event->epoch() > events.front()->epoch(); });
+  ASSERT_NE(first, events.end());
+  EXPECT_TRUE((*first)->has_run_started()) << "what comes first in a new epoch settles the attempts of the one before";
+}
+
+// Restarts without progress make suspects of runs that only wait for their model: each gets its turn, however long the model takes.
+TEST_F(RuntimeTest, SuspectsAllGetTheirTurn) {
+  constexpr int kRuns = 3;
+  std::atomic<int> asked = 0;
+  const auto behaviour = [&asked](ModelRequest, DeltaSink&) {
+    asked.fetch_add(1);
+    asked.notify_all();
+    return NeverDecides();
+  };
+  const auto await_asked = [&asked](int count) {
+    for (int now = asked; now < count; now = asked) asked.wait(now);
+  };
+  {
+    TestRuntime runtime(Config(behaviour));
+    for (int i = 0; i < kRuns; ++i) ASSERT_TRUE(runtime.Await(runtime->CreateRun(runtime.Request(), Caller())).ok());
+    await_asked(kRuns);
+  }
+  for (int restart = 1; restart <= kBarrenStartsSuspect; ++restart) {
+    asked = 0;
+    TestRuntime runtime(Config(behaviour));
+    await_asked(kRuns);
+  }
+  asked = 0;
+  TestRuntime runtime(Config(behaviour));
+  await_asked(1);
+  await_asked(kRuns);
+}
+
+}  // namespace
+}  // namespace agentruntime

@@ -1,0 +1,77 @@
+// The whole runtime over a real store: watching.
+#include <gtest/gtest.h>
+
+#include "proto/util/errors.h"
+#include "proto/util/names.h"
+#include "tests/unit/runtime/runtime_fixture.h"
+
+namespace agentruntime {
+namespace {
+
+namespace asio = boost::asio;
+using testing::Answer;
+using testing::Calls;
+using testing::DecidesAfter;
+using testing::NeverDecides;
+using testing::ReadAll;
+using testing::RuntimeTest;
+using testing::Steps;
+using testing::TestRuntime;
+using testing::Watched;
+
+TEST_F(RuntimeTest, LiveAndReplayedWatchesShowTheSameJournal) {
+  TestRuntime runtime(Config(
+      [](ModelRequest request, DeltaSink& deltas) {
+        deltas.Text("to");
+        deltas.Text("ken");
+        return DecidesAfter(absl::Milliseconds(5), request.step <= 5 ? Calls({{"echo", "{}"}}) : Answer("done"));
+      },
+      {Echo()}));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  const RunId id = *ParseRunName(run->name());
+  Watched live = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(id, 0, true))));
+  Watched replayed = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(id, 0, true))));
+  Watched rest = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(id, 7, false))));
+  ASSERT_TRUE(live.end.ok()) << live.end;
+  ASSERT_EQ(live.events.size(), replayed.events.size());
+  for (size_t i = 0; i < live.events.size(); ++i) {
+    EXPECT_EQ(live.events[i].sequence(), static_cast<int64_t>(i + 1));
+    EXPECT_EQ(live.events[i].SerializeAsString(), replayed.events[i].SerializeAsString());
+  }
+  EXPECT_TRUE(live.events.back().has_run_stopped());
+  EXPECT_EQ(live.runs.back().state(), v1::RUN_STATE_STOPPED);
+  EXPECT_EQ(live.runs.back().answer(0).text(), "done");
+  EXPECT_FALSE(live.deltas.empty());
+  EXPECT_TRUE(replayed.deltas.empty()) << "deltas are never stored";
+  EXPECT_EQ(rest.events.front().sequence(), 8);
+  EXPECT_EQ(rest.events.size() + 7, live.events.size());
+}
+
+TEST_F(RuntimeTest, WatchBeyondTheEndIsOutOfRange) {
+  TestRuntime runtime(Config(Steps(0, "")));
+  const v1::Run run = runtime.RunToStop();
+  Watched watched = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(*ParseRunName(run.name()), run.last_sequence() + 1, false))));
+  EXPECT_EQ(ReasonOf(watched.end), v1::ERROR_REASON_SEQUENCE_BEYOND_END);
+  Watched at_end = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(*ParseRunName(run.name()), run.last_sequence(), false))));
+  EXPECT_TRUE(at_end.end.ok());
+  EXPECT_TRUE(at_end.events.empty());
+}
+
+TEST_F(RuntimeTest, DrainTellsWatchersWhereToGoOn) {
+  TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return NeverDecides(); }));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  auto watch = *runtime.Await(runtime->WatchRun(*ParseRunName(run->name()), 0, false));
+  runtime.Await([](Runtime& target) -> asio::awaitable<bool> {
+    co_await target.Drain(absl::ZeroDuration());
+    co_return true;
+  }(*runtime));
+  Watched watched = runtime.Await(ReadAll(std::move(watch)));
+  EXPECT_EQ(ReasonOf(watched.end), v1::ERROR_REASON_SERVER_DRAINING);
+  EXPECT_FALSE(watched.events.empty());
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->CreateRun(runtime.Request(), Caller())).status()), v1::ERROR_REASON_SERVER_DRAINING);
+}
+
+}  // namespace
+}  // namespace agentruntime
