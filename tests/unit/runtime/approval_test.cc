@@ -10,59 +10,38 @@
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
-#include "runtime/act.h"
 #include "runtime/ask.h"
 #include "runtime/commands.h"
 #include "runtime/context.h"
-#include "runtime/decide.h"
 #include "runtime/idempotency.h"
 #include "runtime/shortening.h"
 #include "runtime/steps.h"
 #include "runtime/view.h"
-#include "tests/support/journal.h"
+#include "tests/support/call_answers.h"
 #include "tests/support/test_runtime.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
 
 namespace asio = boost::asio;
+using testing::Allow;
 using testing::Answer;
 using testing::Calls;
+using testing::Deny;
 using testing::Done;
 using testing::FakeModel;
 using testing::FakeTool;
+using testing::GiveUp;
 using ::testing::HasSubstr;
 using testing::Journal;
+using testing::JournalTest;
+using testing::Result;
+using testing::RunAgain;
 using testing::TestRuntime;
 
-v1::CallAnswer Allow(const std::string& arguments = "") {
-  v1::CallAnswer answer;
-  answer.mutable_allow()->set_arguments(arguments);
-  return answer;
-}
-v1::CallAnswer Deny(const std::string& reason = "") {
-  v1::CallAnswer answer;
-  answer.mutable_deny()->set_reason(reason);
-  return answer;
-}
-v1::CallAnswer Result(const std::string& text) {
-  v1::CallAnswer answer;
-  answer.mutable_result()->add_parts()->set_text(text);
-  return answer;
-}
-v1::CallAnswer GiveUp(const std::string& reason = "") {
-  v1::CallAnswer answer;
-  answer.mutable_give_up()->set_reason(reason);
-  return answer;
-}
-v1::CallAnswer RunAgain() {
-  v1::CallAnswer answer;
-  answer.mutable_run_again();
-  return answer;
-}
-
 // The agent's `pay` and `keep` need a person's word; `ask` asks one.
-class ApprovalTest : public ::testing::Test {
+class ApprovalTest : public JournalTest {
  protected:
   ApprovalTest() {
     ask->mutable_spec().asks_person = true;
@@ -76,8 +55,7 @@ class ApprovalTest : public ::testing::Test {
     plan->agent = std::move(asking);
   }
   void Ask(Journal& journal, const std::vector<std::pair<std::string, std::string>>& calls) {
-    journal.Settle(*plan);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, Calls(calls), absl::Milliseconds(1), journal.now, 0.5));
+    Decide(journal, Calls(calls));
     journal.Settle(*plan);
   }
   absl::Status Resolve(Journal& journal, v1::CallAnswer answer, int32_t index = 1) {
@@ -90,9 +68,7 @@ class ApprovalTest : public ::testing::Test {
     return absl::OkStatus();
   }
   void End(Journal& journal, ToolOutcome outcome, int32_t index = 1) {
-    const CallState& call = Call(journal, index);
-    journal.Add(FactOfOutcome(call, *plan->tools.at(RequestOf(*journal.state.last_step(), call).tool()).spec,
-                              CallEnd{std::move(outcome), false, absl::Milliseconds(1)}, journal.now, 0.5));
+    JournalTest::End(journal, index, std::move(outcome));
     journal.Settle(*plan);
   }
   static const CallState& Call(const Journal& journal, int32_t index = 1) { return *journal.state.FindCall({1, index}); }
@@ -121,12 +97,9 @@ class ApprovalTest : public ::testing::Test {
     journal.Add(std::move(cancel));
   }
 
-  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
-  std::shared_ptr<FakeTool> safe = std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY);
   std::shared_ptr<FakeTool> pay = std::make_shared<FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE);
   std::shared_ptr<FakeTool> keep = std::make_shared<FakeTool>("keep", v1::SIDE_EFFECT_IDEMPOTENT);
   std::shared_ptr<FakeTool> ask = std::make_shared<FakeTool>("ask", v1::SIDE_EFFECT_READ_ONLY);
-  std::shared_ptr<RunPlan> plan;
 };
 
 TEST_F(ApprovalTest, ACallWaitsBeforeItsFirstAttempt) {

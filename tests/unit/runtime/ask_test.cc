@@ -10,12 +10,11 @@
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
-#include "runtime/act.h"
 #include "runtime/commands.h"
-#include "runtime/decide.h"
 #include "runtime/view.h"
-#include "tests/support/journal.h"
+#include "tests/support/call_answers.h"
 #include "tests/support/test_runtime.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -26,7 +25,11 @@ using testing::Calls;
 using testing::Done;
 using testing::FakeModel;
 using testing::FakeTool;
+using testing::GiveUp;
 using testing::Journal;
+using testing::JournalTest;
+using testing::Result;
+using testing::RunAgain;
 using testing::TestRuntime;
 
 Resolution Say(v1::CallAnswer answer) {
@@ -35,23 +38,8 @@ Resolution Say(v1::CallAnswer answer) {
   resolution.principal = "ann";
   return resolution;
 }
-v1::CallAnswer RunAgain() {
-  v1::CallAnswer answer;
-  answer.mutable_run_again();
-  return answer;
-}
-v1::CallAnswer Result(const std::string& text) {
-  v1::CallAnswer answer;
-  answer.mutable_result()->add_parts()->set_text(text);
-  return answer;
-}
-v1::CallAnswer GiveUp(const std::string& reason) {
-  v1::CallAnswer answer;
-  answer.mutable_give_up()->set_reason(reason);
-  return answer;
-}
 
-class AskTest : public ::testing::Test {
+class AskTest : public JournalTest {
  protected:
   AskTest() {
     auto asking = std::make_shared<v1::Agent>(*plan->agent);
@@ -60,25 +48,14 @@ class AskTest : public ::testing::Test {
   }
   // The model asked for `calls`; every UNSAFE one was started and nobody knows how it ended.
   void Ask(Journal& journal, const std::vector<std::pair<std::string, std::string>>& calls) {
-    journal.Settle(*plan);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, Calls(calls), absl::Milliseconds(1), journal.now, 0.5));
+    Decide(journal, Calls(calls));
     journal.Settle(*plan);
     for (size_t i = 0; i < calls.size(); ++i) {
       if (calls[i].first == "unsafe") End(journal, static_cast<int32_t>(i) + 1, ToolUnknown{"the connection was lost"});
     }
     journal.Settle(*plan);
   }
-  void End(Journal& journal, int32_t index, ToolOutcome outcome) {
-    const CallState& call = *journal.state.FindCall({1, index});
-    journal.Add(FactOfOutcome(call, *plan->tools.at(RequestOf(*journal.state.last_step(), call).tool()).spec,
-                              CallEnd{std::move(outcome), false, absl::Milliseconds(1)}, journal.now, 0.5));
-  }
   const CallState& Call(const Journal& journal, int32_t index = 1) { return *journal.state.FindCall({1, index}); }
-
-  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
-  std::shared_ptr<FakeTool> safe = std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY);
-  std::shared_ptr<FakeTool> unsafe = std::make_shared<FakeTool>("unsafe", v1::SIDE_EFFECT_UNSAFE);
-  std::shared_ptr<RunPlan> plan = testing::MakePlan(model, {safe, unsafe});
 };
 
 TEST_F(AskTest, AnUncertainCallWaitsAndTheRunWithIt) {

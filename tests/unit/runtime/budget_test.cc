@@ -8,23 +8,22 @@
 #include "proto/util/limits.h"
 #include "proto/util/money.h"
 #include "runtime/context.h"
-#include "runtime/decide.h"
-#include "tests/support/journal.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
 
 using testing::Answer;
 using testing::Calls;
-using testing::FakeModel;
-using testing::FakeTool;
 using testing::Journal;
+using testing::JournalTest;
 using testing::MakePlan;
 using testing::ModelError;
 
-class BudgetTest : public ::testing::Test {
+class BudgetTest : public JournalTest {
  protected:
   BudgetTest() {
+    plan = MakePlan(model, {safe});
     plan->price.emplace();
     plan->price->set_input_micros(1'000'000);  // one micro a token
     plan->price->set_output_micros(10'000'000);
@@ -35,19 +34,11 @@ class BudgetTest : public ::testing::Test {
     limits.set_max_cost_micros(cost_micros);
     return limits;
   }
-  void Decide(Journal& journal, ModelOutcome outcome) {
-    journal.Settle(*plan);
-    ASSERT_TRUE(journal.state.model.open);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
-  }
   static ModelOutcome Used(ModelOutcome outcome, int64_t input, int64_t output) {
     outcome.usage->set_input_tokens(input);
     outcome.usage->set_output_tokens(output);
     return outcome;
   }
-
-  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
-  std::shared_ptr<RunPlan> plan = MakePlan(model, {std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY)});
 };
 
 TEST_F(BudgetTest, AReservationIsThePriceOfThePromptAndOfAllThatMayBeWritten) {

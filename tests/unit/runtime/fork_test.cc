@@ -12,13 +12,11 @@
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
-#include "runtime/act.h"
 #include "runtime/ask.h"
-#include "runtime/decide.h"
 #include "runtime/steps.h"
 #include "runtime/view.h"
-#include "tests/support/journal.h"
 #include "tests/support/test_runtime.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -30,6 +28,7 @@ using testing::Done;
 using testing::FakeModel;
 using testing::FakeTool;
 using testing::Journal;
+using testing::JournalTest;
 using testing::TestRuntime;
 
 asio::awaitable<ModelOutcome> Immediately(ModelOutcome outcome) { co_return outcome; }
@@ -40,18 +39,14 @@ asio::awaitable<void> Until(const std::atomic<bool>& go) {
   while (!go && (co_await asio::this_coro::cancellation_state).cancelled() == asio::cancellation_type::none) co_await timers.Sleep(absl::Milliseconds(5));
 }
 
-class ForkTest : public ::testing::Test {
+class ForkTest : public JournalTest {
  protected:
   void Decide(Journal& journal, ModelOutcome outcome) {
-    journal.Settle(*plan);
-    ASSERT_TRUE(journal.state.model.open);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
+    JournalTest::Decide(journal, std::move(outcome));
     journal.Settle(*plan);
   }
   void End(Journal& journal, int32_t index, ToolOutcome outcome) {
-    const CallState& call = *journal.state.FindCall({journal.state.usage.steps(), index});
-    journal.Add(FactOfOutcome(call, *plan->tools.at(RequestOf(*journal.state.last_step(), call).tool()).spec,
-                              CallEnd{std::move(outcome), false, absl::Milliseconds(1)}, journal.now, 0.5));
+    JournalTest::End(journal, index, std::move(outcome));
     journal.Settle(*plan);
   }
   void Add(Journal& journal, std::function<void(v1::Event&)> fill) {
@@ -110,11 +105,6 @@ class ForkTest : public ::testing::Test {
     EXPECT_EQ(journal.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
     return journal;
   }
-
-  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
-  std::shared_ptr<FakeTool> safe = std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY);
-  std::shared_ptr<FakeTool> unsafe = std::make_shared<FakeTool>("unsafe", v1::SIDE_EFFECT_UNSAFE);
-  std::shared_ptr<RunPlan> plan;
 };
 
 // Wherever a step ends the journal can be forked; what was done before it is not done again, and what befell the source is not the fork's.

@@ -6,41 +6,28 @@
 #include "runtime/budget.h"
 #include "runtime/commands.h"
 #include "runtime/context.h"
-#include "runtime/decide.h"
 #include "runtime/view.h"
-#include "tests/support/journal.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
 
 using testing::Answer;
 using testing::Calls;
-using testing::FakeModel;
-using testing::FakeTool;
 using testing::Journal;
+using testing::JournalTest;
 using testing::MakePlan;
 using testing::ModelError;
 
-class GraceTest : public ::testing::Test {
+class GraceTest : public JournalTest {
  protected:
   GraceTest() {
+    plan = MakePlan(model, {safe});
     auto agent = std::make_shared<v1::Agent>(*plan->agent);
     agent->set_grace_step(true);
     plan->agent = std::move(agent);
   }
 
-  static v1::Limits Limits(int32_t steps, int32_t calls, int64_t tokens = 1'000'000) {
-    v1::Limits limits = PublishedDefaultLimits();
-    limits.set_max_steps(steps);
-    limits.set_max_tool_calls(calls);
-    limits.set_max_tokens(tokens);
-    return limits;
-  }
-  void Decide(Journal& journal, ModelOutcome outcome) {
-    journal.Settle(*plan);
-    ASSERT_TRUE(journal.state.model.open);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
-  }
   // The model asks for a tool that is not there: a step without an attempt of a call.
   void Step(Journal& journal, int64_t tokens = 10) {
     ModelOutcome outcome = Calls({{"nope", "{}"}});
@@ -52,14 +39,6 @@ class GraceTest : public ::testing::Test {
     ASSERT_TRUE(journal.state.model.open);
     ASSERT_TRUE(journal.state.model.grace);
   }
-  const v1::Stop& StopOf(Journal& journal) {
-    journal.Settle(*plan);
-    EXPECT_TRUE(journal.state.is_stopped());
-    return journal.state.stopped->run_stopped().stop();
-  }
-
-  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
-  std::shared_ptr<RunPlan> plan = MakePlan(model, {std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY)});
 };
 
 TEST_F(GraceTest, AnAnswerAtMaxStepsIsKeptAndTheStopIsTheLimits) {

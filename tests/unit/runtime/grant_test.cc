@@ -6,32 +6,30 @@
 
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
-#include "runtime/act.h"
 #include "runtime/commands.h"
-#include "runtime/decide.h"
 #include "runtime/idempotency.h"
 #include "runtime/view.h"
-#include "tests/support/journal.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
 
-using testing::Answer;
 using testing::Calls;
 using testing::Done;
-using testing::FakeModel;
 using testing::FakeTool;
 using ::testing::HasSubstr;
 using testing::Journal;
+using testing::JournalTest;
 using testing::MakePlan;
 
-class GrantTest : public ::testing::Test {
+class GrantTest : public JournalTest {
  protected:
   GrantTest() {
     ask->mutable_spec().child = ChildSpec{"agents/worker", v1::Limits()};
     ask->mutable_spec().local = false;
     ask->mutable_spec().attempts_max = 1;
     ask->mutable_spec().timeout = absl::Hours(1);
+    plan = MakePlan(model, {ask});
   }
 
   static v1::Limits Limits(int64_t max_tokens) {
@@ -41,17 +39,11 @@ class GrantTest : public ::testing::Test {
   }
   // A step of so many calls of `ask`, all of them started; the model used 30 tokens.
   void Ask(Journal& journal, int calls) const {
-    journal.Settle(*plan);
-    ASSERT_TRUE(journal.state.model.open);
     ModelOutcome outcome = Calls(std::vector<std::pair<std::string, std::string>>(static_cast<size_t>(calls), {"ask", R"({"input":"do it"})"}));
     outcome.usage->set_input_tokens(20);
     outcome.usage->set_output_tokens(10);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
+    Decide(journal, std::move(outcome));
     journal.Settle(*plan);
-  }
-  void End(Journal& journal, int index, ToolOutcome outcome) const {
-    const CallState& call = *journal.state.FindCall(CallId{1, index});
-    journal.Add(FactOfOutcome(call, *plan->tools.at("ask").spec, CallEnd{std::move(outcome), false, absl::Milliseconds(1)}, journal.now, 0.5));
   }
   static ToolOutcome Used(ToolOutcome outcome, int64_t input, int64_t output) {
     auto usage = std::make_shared<v1::Usage>();
@@ -67,7 +59,6 @@ class GrantTest : public ::testing::Test {
   static const v1::CallFinished& FinishedAt(const Journal& journal, int index) { return journal.state.FindCall(CallId{1, index})->finished->call_finished(); }
 
   std::shared_ptr<FakeTool> ask = std::make_shared<FakeTool>("ask", v1::SIDE_EFFECT_IDEMPOTENT);
-  std::shared_ptr<RunPlan> plan = MakePlan(std::make_shared<FakeModel>(), {ask});
 };
 
 TEST_F(GrantTest, AChildsIdIsTheTimeOfItsCallAndBitsOfItsKey) {

@@ -10,9 +10,8 @@
 #include "proto/util/time.h"
 #include "runtime/commands.h"
 #include "runtime/context.h"
-#include "runtime/decide.h"
-#include "tests/support/journal.h"
 #include "tests/support/test_runtime.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -24,6 +23,7 @@ using testing::Done;
 using testing::FakeModel;
 using testing::FakeTool;
 using testing::Journal;
+using testing::JournalTest;
 using testing::TestRuntime;
 
 v1::Event Input(const std::string& text) {
@@ -32,17 +32,7 @@ v1::Event Input(const std::string& text) {
   return fact;
 }
 
-class InputTest : public ::testing::Test {
- protected:
-  void Decide(Journal& journal, ModelOutcome outcome) {
-    journal.Settle(*plan);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
-  }
-
-  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
-  std::shared_ptr<FakeTool> safe = std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY);
-  std::shared_ptr<RunPlan> plan = testing::MakePlan(model, {safe});
-};
+class InputTest : public JournalTest {};
 
 // Calls and their results stay paired, wherever the input falls.
 TEST_F(InputTest, InputBetweenACallAndItsResultIsReadBehindBoth) {
@@ -50,8 +40,7 @@ TEST_F(InputTest, InputBetweenACallAndItsResultIsReadBehindBoth) {
   Decide(journal, Calls({{"safe", "{}"}}));
   journal.Settle(*plan);
   journal.Add(Input("more"));
-  const CallState& call = *journal.state.FindCall({1, 1});
-  journal.Add(FactOfOutcome(call, safe->spec(), CallEnd{Done("x"), false, absl::Milliseconds(1)}, journal.now, 0.5));
+  End(journal, 1, Done("x"));
   journal.Settle(*plan);
   ASSERT_TRUE(journal.state.model.open);
   MessageHistory history;

@@ -6,10 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "proto/util/errors.h"
 #include "proto/util/time.h"
-#include "runtime/act.h"
 #include "runtime/commands.h"
-#include "runtime/decide.h"
-#include "tests/support/journal.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -17,32 +15,30 @@ namespace {
 using testing::Answer;
 using testing::Calls;
 using testing::Done;
-using testing::FakeModel;
 using testing::FakeTool;
 using testing::Journal;
+using testing::JournalTest;
 
 using Asked = std::vector<std::pair<std::string, std::string>>;
 
-class RepeatsTest : public ::testing::Test {
+class RepeatsTest : public JournalTest {
  protected:
+  RepeatsTest() { plan = testing::MakePlan(model, {std::make_shared<FakeTool>("a"), std::make_shared<FakeTool>("b")}); }
+
   static v1::Limits Limits(int32_t repeats) {
     v1::Limits limits = PublishedDefaultLimits();
     limits.set_max_repeats(repeats);
     return limits;
   }
   void Decide(Journal& journal, ModelOutcome outcome) {
-    journal.Settle(*plan);
-    ASSERT_TRUE(journal.state.model.open);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
+    JournalTest::Decide(journal, std::move(outcome));
     journal.Settle(*plan);
   }
   // A step whose calls all end so.
   void Step(Journal& journal, const Asked& asked = {{"a", "{}"}}, const ToolOutcome& outcome = Done("x")) {
     Decide(journal, Calls(asked));
-    for (size_t i = 0; i < asked.size(); ++i) {
-      const CallState& call = *journal.state.FindCall({journal.state.usage.steps(), static_cast<int32_t>(i) + 1});
-      if (call.phase != CallPhase::kOpen) continue;
-      journal.Add(FactOfOutcome(call, *plan->tools.at(asked[i].first).spec, CallEnd{outcome, false, absl::Milliseconds(1)}, journal.now, 0.5));
+    for (const CallState& call : journal.state.last_step()->calls) {
+      if (call.phase == CallPhase::kOpen) End(journal, call.id.index, outcome);
     }
     journal.Settle(*plan);
   }
@@ -57,9 +53,6 @@ class RepeatsTest : public ::testing::Test {
     if (input) resumed.mutable_run_resumed()->add_input()->set_text("try something else");
     journal.Add(std::move(resumed));
   }
-
-  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
-  std::shared_ptr<RunPlan> plan = testing::MakePlan(model, {std::make_shared<FakeTool>("a"), std::make_shared<FakeTool>("b")});
 };
 
 TEST_F(RepeatsTest, TheSameStepsInARowStop) {
@@ -114,8 +107,7 @@ TEST_F(RepeatsTest, InputBreaksTheRow) {
   // While a call is under way: the model has not read it yet.
   Decide(journal, Calls({{"b", "{}"}}));
   Say(journal);
-  const CallState& call = *journal.state.FindCall({3, 1});
-  journal.Add(FactOfOutcome(call, *plan->tools.at("b").spec, CallEnd{Done("x"), false, absl::Milliseconds(1)}, journal.now, 0.5));
+  End(journal, 1, Done("x"));
   Step(journal, {{"b", "{}"}});
   EXPECT_EQ(journal.state.repeats, 1);
   EXPECT_TRUE(journal.state.model.open);
@@ -198,8 +190,8 @@ TEST_F(RepeatsTest, EveryPrefixRecovers) {
       const StepState* const step = journal.state.last_step();
       if (journal.state.model.open) {
         Step(journal);
-      } else if (const CallState& call = step->calls[0]; call.phase == CallPhase::kOpen) {
-        journal.Add(FactOfOutcome(call, *plan->tools.at("a").spec, CallEnd{Done("x"), false, absl::Milliseconds(1)}, journal.now, 0.5));
+      } else if (step->calls[0].phase == CallPhase::kOpen) {
+        End(journal, 1, Done("x"));
         journal.Settle(*plan);
       }
     }

@@ -5,30 +5,19 @@
 #include <algorithm>
 
 #include "proto/util/time.h"
-#include "runtime/decide.h"
 #include "runtime/view.h"
-#include "tests/support/journal.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
 
 using testing::Answer;
 using testing::Calls;
-using testing::FakeModel;
-using testing::FakeTool;
 using testing::Journal;
-using testing::MakePlan;
+using testing::JournalTest;
 
-class RestoredTest : public ::testing::Test {
+class RestoredTest : public JournalTest {
  protected:
-  std::shared_ptr<RunPlan> plan = MakePlan(std::make_shared<FakeModel>(), {std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY),
-                                                                           std::make_shared<FakeTool>("unsafe", v1::SIDE_EFFECT_UNSAFE)});
-
-  void Decide(Journal& journal, ModelOutcome outcome) {
-    journal.Settle(*plan);
-    ASSERT_TRUE(journal.state.model.open);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
-  }
   // The next server opens the store as a restored copy.
   static void Restore(Journal& journal) { journal.restored = ++journal.epoch; }
   // Everything is recorded that there is to record; the run stopped, and nothing was begun.

@@ -7,57 +7,28 @@
 #include <limits>
 
 #include "proto/util/limits.h"
-#include "runtime/act.h"
-#include "runtime/decide.h"
 #include "runtime/view.h"
-#include "tests/support/journal.h"
+#include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
 namespace {
 
 using testing::Answer;
 using testing::Calls;
-using testing::FakeModel;
-using testing::FakeTool;
 using testing::Journal;
-using testing::MakePlan;
+using testing::JournalTest;
 using testing::ModelError;
 
-class StopTest : public ::testing::Test {
+class StopTest : public JournalTest {
  protected:
-  std::shared_ptr<FakeModel> model = std::make_shared<FakeModel>();
-  std::shared_ptr<FakeTool> safe = std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY);
-  std::shared_ptr<FakeTool> unsafe = std::make_shared<FakeTool>("unsafe", v1::SIDE_EFFECT_UNSAFE);
-  std::shared_ptr<RunPlan> plan = MakePlan(model, {safe, unsafe});
-
-  // Up to the next open attempts, and the model's outcome after them.
-  void Decide(Journal& journal, ModelOutcome outcome) {
-    journal.Settle(*plan);
-    ASSERT_TRUE(journal.state.model.open);
-    journal.AddAll(FactsOfOutcome(journal.state, *plan, std::move(outcome), absl::Milliseconds(1), journal.now, 0.5));
-  }
   // The only open call of the run ends.
   void EndCall(Journal& journal, ToolOutcome outcome, bool timed_out = false) {
     journal.Settle(*plan);
     for (const CallState& call : journal.state.last_step()->calls) {
       if (call.phase != CallPhase::kOpen) continue;
-      const ToolSpec& spec = *plan->tools.at(RequestOf(*journal.state.last_step(), call).tool()).spec;
-      journal.Add(FactOfOutcome(call, spec, CallEnd{std::move(outcome), timed_out, absl::Milliseconds(1)}, journal.now, 0.5));
-      return;
+      return End(journal, call.id.index, std::move(outcome), timed_out);
     }
     FAIL() << "no open call";
-  }
-  const v1::Stop& StopOf(Journal& journal) {
-    journal.Settle(*plan);
-    EXPECT_TRUE(journal.state.is_stopped());
-    return journal.state.stopped->run_stopped().stop();
-  }
-  static v1::Limits Limits(int32_t steps, int32_t calls, int64_t tokens = 1'000'000) {
-    v1::Limits limits = PublishedDefaultLimits();
-    limits.set_max_steps(steps);
-    limits.set_max_tool_calls(calls);
-    limits.set_max_tokens(tokens);
-    return limits;
   }
 };
 
