@@ -117,7 +117,7 @@ void ServerChildRuns::Send(const RunId& child, v1::Cancellation cancellation, ab
   scheduler->Send(
       child,
       [cancellation, shared](Session& session) {
-        RequestCancel(session, cancellation);
+        RequestCancel(session, {.cancellation = cancellation, .request_id = "", .request_hash = ""});
         session.WhenDurable([shared](bool) { (*shared)(); });
       },
       Scheduler::Need::kNothing,

@@ -71,21 +71,22 @@ absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::o
   return absl::OkStatus();
 }
 
-void RequestCancel(Session& session, const v1::Cancellation& cancellation) {
-  if (!session.state().is_stopped() && !session.state().is_cancelling()) {
-    v1::Event fact;
-    fact.set_step(session.state().usage.steps());
-    *fact.mutable_cancel_requested()->mutable_cancellation() = cancellation;
-    *fact.mutable_cancel_requested()->mutable_grace() = ToProto(session.options().cancel_grace);
-    std::vector<v1::Event> facts;
-    facts.push_back(std::move(fact));
-    session.Record(std::move(facts));
-    session.AbortAttempts();
-  }
+void RequestCancel(Session& session, CancelCommand command) {
+  if (session.state().is_stopped() || session.state().is_cancelling()) return;
+  std::vector<v1::Event> facts(1);
+  facts[0].set_step(session.state().usage.steps());
+  v1::CancelRequested* const requested = facts[0].mutable_cancel_requested();
+  *requested->mutable_cancellation() = std::move(command.cancellation);
+  *requested->mutable_grace() = ToProto(session.options().cancel_grace);
+  requested->set_request_id(std::move(command.request_id));
+  requested->set_request_hash(std::move(command.request_hash));
+  session.Record(std::move(facts));
+  session.AbortAttempts();
 }
 
-void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply) {
-  RequestCancel(session, cancellation);
+void CancelRun(Session& session, CancelCommand command, std::shared_ptr<Reply<v1::Run>> reply) {
+  if (WasSeen(session, command.request_id, command.request_hash, reply)) return;
+  RequestCancel(session, std::move(command));
   ReplyWhenDurable(session, std::move(reply));
 }
 

@@ -14,6 +14,12 @@
 
 namespace agentruntime {
 
+struct CancelCommand {
+  v1::Cancellation cancellation;
+  std::string request_id;
+  std::string request_hash;
+};
+
 struct ResumeCommand {
   v1::Limits limits;
   std::vector<v1::Part> input;
@@ -47,10 +53,10 @@ absl::Status CheckResolve(const RunState& state, const RunPlan& plan, const Call
 absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline, const std::vector<v1::Part>& input = {});
 
 // Unless it has stopped or is being cancelled.
-void RequestCancel(Session& session, const v1::Cancellation& cancellation);
+void RequestCancel(Session& session, CancelCommand command);
 
 // Each answers `reply` with the run once its event is durable.
-void CancelRun(Session& session, const v1::Cancellation& cancellation, std::shared_ptr<Reply<v1::Run>> reply);
+void CancelRun(Session& session, CancelCommand command, std::shared_ptr<Reply<v1::Run>> reply);
 void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1::Run>> reply);
 void SendInput(Session& session, InputCommand command, std::shared_ptr<Reply<v1::Run>> reply);
 void ResolveCall(Session& session, ResolveCommand command, std::shared_ptr<Reply<v1::Run>> reply);

@@ -343,16 +343,16 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Durati
   }
 }
 
-asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, std::string cause, Caller caller) {
+asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, CancelRequest request, Caller caller) {
   const auto impl = impl_;
   CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
   if (loaded.state() == v1::RUN_STATE_STOPPED) co_return loaded;
   // Also when the disk is full: the cancel aborts live work at once, and is acknowledged when it is durable.
-  v1::Cancellation cancellation;
-  cancellation.set_principal(caller.principal);
-  cancellation.set_cause(cause);
-  co_return co_await impl->Command(run, Scheduler::Need::kNothing, [cancellation](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
-    agentruntime::CancelRun(session, cancellation, std::move(reply));
+  CancelCommand command{{}, std::move(request.request_id), std::move(request.request_hash)};
+  command.cancellation.set_principal(caller.principal);
+  command.cancellation.set_cause(request.cause);
+  co_return co_await impl->Command(run, Scheduler::Need::kNothing, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+    agentruntime::CancelRun(session, command, std::move(reply));
   });
 }
 

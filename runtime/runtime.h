@@ -45,6 +45,12 @@ struct ResumeRequest {
   std::string request_hash;
 };
 
+struct CancelRequest {
+  std::string cause;  // may be empty
+  std::string request_id;
+  std::string request_hash;
+};
+
 struct InputRequest {
   std::vector<v1::Part> input;
   std::string request_id;
@@ -86,7 +92,7 @@ class Runtime {
   boost::asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> RunAgent(CreateRequest request, Caller caller, bool include_deltas);
   // Waits up to `wait` for STOPPED or WAITING.
   boost::asio::awaitable<absl::StatusOr<v1::Run>> GetRun(RunId run, absl::Duration wait);
-  boost::asio::awaitable<absl::StatusOr<v1::Run>> CancelRun(RunId run, std::string cause, Caller caller);
+  boost::asio::awaitable<absl::StatusOr<v1::Run>> CancelRun(RunId run, CancelRequest request, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> ResumeRun(RunId run, ResumeRequest request, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> SendInput(RunId run, InputRequest request, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> ForkRun(ForkRequest request, Caller caller);

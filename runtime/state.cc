@@ -323,7 +323,9 @@ void ApplyInputReceived(RunState& state, const EventPtr& event) {
 
 void ApplyCancelRequested(RunState& state, const EventPtr& event) {
   state.cancel_requested = event;
-  state.cancel_until = state.active + FromProto(event->cancel_requested().grace());
+  const v1::CancelRequested& requested = event->cancel_requested();
+  state.cancel_until = state.active + FromProto(requested.grace());
+  Remember(state, requested.request_id(), requested.request_hash());
 }
 
 void ApplyStopped(RunState& state, const EventPtr& event) {

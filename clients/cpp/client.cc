@@ -58,7 +58,7 @@ absl::StatusOr<v1::Run> RunClient::Cancel(const std::string& name, const std::st
   v1::CancelRunRequest request;
   request.set_name(name);
   request.set_cause(cause);
-  return Call(*impl_->stub, &Stub::CancelRun, request);
+  return impl_->Repeat(&Stub::CancelRun, request);
 }
 
 absl::StatusOr<v1::Run> RunClient::Resume(v1::ResumeRunRequest request) { return impl_->Repeat(&Stub::ResumeRun, request); }

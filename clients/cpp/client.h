@@ -28,6 +28,7 @@ class RunClient {
   // As it is, or as soon as it is STOPPED or WAITING, or after `wait` (up to 10 min).
   absl::StatusOr<v1::Run> Get(const std::string& name, absl::Duration wait = absl::ZeroDuration());
   absl::StatusOr<v1::ListRunsResponse> List(const v1::ListRunsRequest& request);
+  // As Submit: tries again under one request id.
   absl::StatusOr<v1::Run> Cancel(const std::string& name, const std::string& cause);
   // As Submit: tries again under the same request id.
   absl::StatusOr<v1::Run> Resume(v1::ResumeRunRequest request);

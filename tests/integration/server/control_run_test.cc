@@ -11,10 +11,11 @@ using Stub = v1::RunService::Stub;
 
 class ControlRunTest : public SharedServer {
  protected:
-  static absl::StatusOr<v1::Run> Cancel(const std::string& name, const std::string& cause = "") {
+  static absl::StatusOr<v1::Run> Cancel(const std::string& name, const std::string& cause = "", const std::string& request_id = "") {
     v1::CancelRunRequest request;
     request.set_name(name);
     request.set_cause(cause);
+    request.set_request_id(request_id);
     return Call(stubs().run, &Stub::CancelRun, request);
   }
   static absl::StatusOr<v1::Run> Resume(const std::string& name, int max_steps, const std::string& request_id = "") {
@@ -73,6 +74,24 @@ TEST_F(ControlRunTest, CancelRefuses) {
   EXPECT_EQ(Say(Cancel(kNoRun).status()), absl::StrCat("NOT_FOUND RUN_NOT_FOUND: there is no ", kNoRun, "; it may have been deleted"));
   EXPECT_EQ(Say(Cancel(Answered(stubs()).name(), std::string(1025, 'x')).status()),
             "INVALID_ARGUMENT INVALID_FIELD: cause: 1025 bytes are too many; at most 1024");
+  EXPECT_EQ(Say(Cancel(Answered(stubs()).name(), "", "\n").status()),
+            "INVALID_ARGUMENT INVALID_FIELD: request_id: is not 1-128 printable ASCII characters; shorten or hash your key");
+}
+
+// The reply was lost, somebody resumed the run, and then the caller asks again: the run that goes on is not cancelled a second time.
+TEST_F(ControlRunTest, ACancelIsIdempotentByItsRequestId) {
+  const auto created = Create(stubs(), Submit("hang"));
+  ASSERT_TRUE(created.ok()) << created.status();
+  ASSERT_TRUE(Cancel(created->name(), "enough", "cancel").ok());
+  ASSERT_TRUE(AwaitStop(stubs(), created->name()).ok());
+  ASSERT_TRUE(Resume(created->name(), 0).ok());
+  const auto again = Cancel(created->name(), "enough", "cancel");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_NE(again->state(), v1::RUN_STATE_STOPPED);
+  EXPECT_EQ(client::DetailsOf(Cancel(created->name(), "another cause", "cancel").status()).reason, "REQUEST_ID_REUSED");
+  EXPECT_NE(Get(created->name(), 50)->state(), v1::RUN_STATE_STOPPED);
+  ASSERT_TRUE(Cancel(created->name()).ok());
+  EXPECT_TRUE(AwaitStop(stubs(), created->name()).ok());
 }
 
 TEST_F(ControlRunTest, ResumeGoesOnWhereALimitStopped) {

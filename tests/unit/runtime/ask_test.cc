@@ -340,7 +340,7 @@ TEST_F(AskRuntimeTest, AnAnswerNeedsNoRoom) {
 TEST_F(AskRuntimeTest, AWaitingRunIsCancelled) {
   TestRuntime runtime(Config());
   const v1::Run waiting = Waiting(runtime);
-  ASSERT_TRUE(runtime.Await(runtime->CancelRun(IdOf(waiting), "not needed", Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(IdOf(waiting), {.cause = "not needed"}, Caller())).ok());
   EXPECT_EQ(runtime.WaitForStop(waiting.name()).stop().reason(), v1::STOP_REASON_CANCELLED);
 }
 

@@ -148,13 +148,13 @@ TEST_F(ConversationTest, OnlyItsLastRunCanBeResumed) {
   const auto cancelled = Create(runtime, Request(runtime, "wait"));
   ASSERT_TRUE(cancelled.ok()) << cancelled.status();
   const RunId run = *ParseRunName(cancelled->name());
-  ASSERT_TRUE(runtime.Await(runtime->CancelRun(run, "", Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(run, {.cause = ""}, Caller())).ok());
   runtime.WaitForStop(cancelled->name());
   ResumeRequest resume;
   resume.request_id = "resume-1";
   resume.request_hash = "hash";
   ASSERT_TRUE(runtime.Await(runtime->ResumeRun(run, resume, Caller())).ok());
-  ASSERT_TRUE(runtime.Await(runtime->CancelRun(run, "", Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(run, {.cause = ""}, Caller())).ok());
   runtime.WaitForStop(cancelled->name());
   const v1::Run later = Say(runtime, "two");
   EXPECT_THAT(read(), ElementsAre("user: wait", "user: two")) << "one that did not answer asked all the same";

@@ -66,7 +66,7 @@ TEST_F(RuntimeTest, RunsOverTheBoundWaitAndAreRefusedWhenTheQueueIsFull) {
   EXPECT_EQ(ReasonOf(refused), v1::ERROR_REASON_QUEUE_FULL);
   ASSERT_GE(names.size(), 2u);
   for (const std::string& name : names) {
-    ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+    ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).ok());
     EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
   }
 }
@@ -86,7 +86,7 @@ TEST_F(RuntimeTest, ResumeNeedsRoomAndCancelDoesNot) {
   } while (ReasonOf(resumed) == v1::ERROR_REASON_QUEUE_FULL);
   ASSERT_TRUE(resumed.ok()) << resumed;
   EXPECT_EQ(ReasonOf(runtime.Await(runtime->ResumeRun(*ParseRunName(second.name()), more, Caller())).status()), v1::ERROR_REASON_QUEUE_FULL);
-  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(first.name()), "", Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(first.name()), {.cause = ""}, Caller())).ok());
   EXPECT_EQ(runtime.WaitForStop(first.name()).stop().reason(), v1::STOP_REASON_CANCELLED);
 }
 

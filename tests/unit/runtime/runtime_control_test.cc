@@ -33,7 +33,7 @@ TEST_F(RuntimeTest, CancelAbortsTheModelRequest) {
   const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
   ASSERT_TRUE(run.ok());
   asked.wait(false);
-  const auto cancelled = runtime.Await(runtime->CancelRun(*ParseRunName(run->name()), "enough", Caller()));
+  const auto cancelled = runtime.Await(runtime->CancelRun(*ParseRunName(run->name()), {.cause = "enough"}, Caller()));
   ASSERT_TRUE(cancelled.ok()) << cancelled.status();
   const v1::Run stopped = runtime.WaitForStop(run->name());
   EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_CANCELLED);
@@ -53,7 +53,7 @@ TEST_F(RuntimeTest, CancelAbortsTheRunningTool) {
   const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
   ASSERT_TRUE(run.ok());
   running.wait(false);
-  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(run->name()), "", Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(run->name()), {.cause = ""}, Caller())).ok());
   const v1::Run stopped = runtime.WaitForStop(run->name());
   EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_CANCELLED);
   const auto events = runtime.Events(run->name());
@@ -65,7 +65,7 @@ TEST_F(RuntimeTest, CancelAbortsTheRunningTool) {
 TEST_F(RuntimeTest, CancelOfAStoppedRunReturnsIt) {
   TestRuntime runtime(Config(Steps(0, "")));
   const v1::Run run = runtime.RunToStop();
-  const auto cancelled = runtime.Await(runtime->CancelRun(*ParseRunName(run.name()), "late", Caller()));
+  const auto cancelled = runtime.Await(runtime->CancelRun(*ParseRunName(run.name()), {.cause = "late"}, Caller()));
   ASSERT_TRUE(cancelled.ok());
   EXPECT_EQ(cancelled->stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }

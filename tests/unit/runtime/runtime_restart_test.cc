@@ -133,7 +133,7 @@ TEST_F(RuntimeTest, ACancelAfterARestartStartsNothing) {
   TestRuntime::Config config = make();
   config.options.running_max = 0;  // so that the cancel is what takes the run up
   TestRuntime runtime(config);
-  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).ok());
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
   EXPECT_EQ(asked, 1);
   const auto events = runtime.Events(name);

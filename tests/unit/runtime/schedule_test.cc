@@ -184,7 +184,7 @@ TEST_F(ScheduleTest, ARunThatSleepsTakesInputAndACancel) {
   ASSERT_TRUE(told.ok()) << told.status();
   EXPECT_EQ(told->state(), v1::RUN_STATE_QUEUED);
   AwaitNoSession(runtime);
-  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).ok());
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
   EXPECT_TRUE(order().empty());
 }
@@ -196,7 +196,7 @@ TEST_F(ScheduleTest, RunsThatSleepCountAgainstTheQueue) {
   const std::string name = Submit(runtime, "later", 0, absl::Now() + absl::Hours(1));
   const auto refused = [&] { return runtime.Await(runtime->CreateRun(runtime.Request(), Caller())).status(); };
   EXPECT_EQ(ReasonOf(refused()), v1::ERROR_REASON_QUEUE_FULL);
-  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), "", Caller())).ok());
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).ok());
   EXPECT_TRUE(refused().ok()) << "there is room again";
 }
 
