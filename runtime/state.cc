@@ -317,7 +317,8 @@ void ApplyInputReceived(RunState& state, const EventPtr& event) {
   state.history.emplace_back(InputItem{event});
   state.history_bytes += TextBytes(received.input());
   ++state.history_messages;
-  state.repeats = 0;
+  // A grace step that is being made did not see it, and is still the last word on its limit.
+  if (!state.model.open || !state.model.grace) state.repeats = 0;
   Remember(state, received.request_id(), received.request_hash());
 }
 

@@ -146,6 +146,49 @@ asio::awaitable<void> Stage::Resume(RunId run) {
   }
 }
 
+// A caller that heard nothing, or forgot what it heard, asks again; the run may have been resumed since.
+asio::awaitable<void> Stage::Cancel(RunId run) {
+  Dice& dice = world_.dice;
+  CancelRequest request{.cause = "the dice said so", .request_id = "", .request_hash = ""};
+  if (dice.Chance(0.5)) request.request_id = request.request_hash = absl::StrCat("cancel-", ++requests_);
+  for (int tries = 0; tries < 3; ++tries) {
+    auto cancelled = co_await Ask<v1::Run>([run, request](Runtime& runtime) { return runtime.CancelRun(run, request, Caller()); });
+    CheckCode(cancelled.status(), "CancelRun");
+    if (cancelled.ok()) {
+      ++judge_.counts.acknowledged;
+      judge_.SeenRun(*cancelled, RunForm::kWhole);
+      const RunState state = judge_.FoldTo(*judge_.Find(run), cancelled->last_sequence());
+      bool seen = state.is_stopped() || state.is_cancelling();
+      for (const SeenRequest& known : state.seen_requests) seen = seen || known.request_id == request.request_id;
+      if (!seen) world_.Fail("acknowledged: a cancel of ", run.ToString(), " is not in its journal");
+    }
+    if (request.request_id.empty() || dice.Chance(0.5)) co_return;
+    co_await Sleep(dice.Skewed(absl::Seconds(30)));
+  }
+}
+
+asio::awaitable<void> Stage::Tell(RunId run) {
+  Dice& dice = world_.dice;
+  InputRequest request;
+  request.input.emplace_back().set_text("and mind this");
+  if (dice.Chance(0.7)) request.request_id = request.request_hash = absl::StrCat("input-", ++requests_);
+  for (int tries = 0; tries < 3; ++tries) {
+    const int64_t told = judge_.Find(run)->rules.events(v1::Event::kInputReceived);
+    auto answer = co_await Ask<v1::Run>([run, request](Runtime& runtime) { return runtime.SendInput(run, request, Caller()); });
+    CheckCode(answer.status(), "SendInput");
+    if (answer.ok()) {
+      ++judge_.counts.acknowledged;
+      judge_.SeenRun(*answer, RunForm::kWhole);
+      const RunState state = judge_.FoldTo(*judge_.Find(run), answer->last_sequence());
+      bool seen = request.request_id.empty() && judge_.Find(run)->rules.events(v1::Event::kInputReceived) > told;
+      for (const SeenRequest& known : state.seen_requests) seen = seen || known.request_id == request.request_id;
+      if (!seen) world_.Fail("acknowledged: an input of ", run.ToString(), " is not in its journal");
+    }
+    if (request.request_id.empty() || dice.Chance(0.5)) co_return;
+    co_await Sleep(dice.Skewed(absl::Seconds(10)));
+  }
+}
+
 asio::awaitable<void> Stage::Fork(RunId run) {
   Dice& dice = world_.dice;
   const Known& known = *judge_.Find(run);
@@ -291,13 +334,7 @@ asio::awaitable<void> Stage::MeddleWith(RunId run) {
   if (judge_.Find(run)->fold.is_waiting() && dice.Chance(0.6)) co_return co_await Resolve(run);
   const double what = dice.NextDouble();
   if (what < 0.15) {
-    auto cancelled = co_await Ask<v1::Run>([run](Runtime& runtime) { return runtime.CancelRun(run, "the dice said so", Caller()); });
-    CheckCode(cancelled.status(), "CancelRun");
-    if (!cancelled.ok()) co_return;
-    ++judge_.counts.acknowledged;
-    judge_.SeenRun(*cancelled, RunForm::kWhole);
-    const RunState state = judge_.FoldTo(*judge_.Find(run), cancelled->last_sequence());
-    if (!state.is_stopped() && !state.is_cancelling()) world_.Fail("acknowledged: a cancel of ", run.ToString(), " is not in its journal");
+    co_await Cancel(run);
   } else if (what < 0.35) {
     co_await Resume(run);
   } else if (what < 0.5) {
@@ -314,6 +351,8 @@ asio::awaitable<void> Stage::MeddleWith(RunId run) {
     if (deleted.ok() && !judge_.Find(run)->deleted) world_.Fail("acknowledged: ", run.ToString(), " is not deleted");
   } else if (what < 0.62) {
     co_await Fork(run);
+  } else if (what < 0.72) {
+    co_await Tell(run);
   } else {
     co_await Look(run);
   }

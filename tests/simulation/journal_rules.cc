@@ -1,6 +1,7 @@
 #include "tests/simulation/journal_rules.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,7 @@ std::string JournalRules::Add(const v1::Event& event, const std::vector<v1::Agen
   std::string broken = Envelope(event);
   if (broken.empty() && restored) broken = Restored(event, *restored);
   if (broken.empty()) broken = Kind(event);
+  if (broken.empty()) broken = Once(event);
   epoch_ = event.epoch();
   ++counts_[event.kind_case()];
   if (!broken.empty()) absl::StrAppend(&broken, ": ", event.ShortDebugString());
@@ -78,6 +80,16 @@ std::string JournalRules::Envelope(const v1::Event& event) {
   return "";
 }
 
+// A retry changes nothing. (A run remembers fewer requests than are made here of one.)
+std::string JournalRules::Once(const v1::Event& event) {
+  std::string request_id;
+  if (event.has_cancel_requested()) request_id = event.cancel_requested().request_id();
+  if (event.has_input_received()) request_id = event.input_received().request_id();
+  if (event.has_call_resolved()) request_id = event.call_resolved().request_id();
+  if (event.has_run_resumed()) request_id = event.run_resumed().request_id();
+  return request_id.empty() || requests_.insert(request_id).second ? "" : absl::StrCat("request ", request_id, " took effect before");
+}
+
 std::string JournalRules::Kind(const v1::Event& event) {
   if ((phase_ == Phase::kNone) != event.has_run_created()) return "run_created is event 1 and no other";
   if (event.has_run_forked()) return Forked(event);
@@ -100,6 +112,7 @@ std::string JournalRules::Kind(const v1::Event& event) {
     case v1::Event::kCallResolved: return CallResolved(event.call_resolved());
     case v1::Event::kCallFinished: return CallFinished(event.call_finished());
     case v1::Event::kContextCompacted: return Compacted(event.context_compacted());
+    case v1::Event::kInputReceived: return InputReceived();
     case v1::Event::kCancelRequested: return CancelRequested();
     case v1::Event::kRunStopped: return Stopped(event.run_stopped());
     case v1::Event::kRunResumed: return Resumed(event.run_resumed());
@@ -234,6 +247,7 @@ std::string JournalRules::Decided(const v1::Event& event) {
   if (event.step() != steps_ + 1) return absl::StrCat("step ", event.step(), " after ", steps_);
   if (decision.tool_calls_size() > 64) return "too many calls";
   if ((decision.finish_reason() == v1::FINISH_REASON_TOOL_CALLS) != (decision.tool_calls_size() > 0)) return "calls and finish reason do not fit";
+  if (std::exchange(told_, false)) last_calls_.clear();
   model_open_ = false;
   model_attempts_ = 0;
   if (std::string broken = Book(decision.usage()); !broken.empty()) return broken;
@@ -460,6 +474,15 @@ std::string JournalRules::Compacted(const v1::ContextCompacted& compacted) {
   summarized_ = compacted.up_to_sequence();
   model_open_ = false;
   return Book(compacted.usage());
+}
+
+std::string JournalRules::InputReceived() {
+  if (phase_ != Phase::kQueued && phase_ != Phase::kLive) return "nobody reads it";
+  if (cancelling_) return "the run was cancelled";
+  if (answered_ && finish_reason_ == v1::FINISH_REASON_ANSWER) return "the answer is final";
+  if (!model_open_ || !grace_open_) repeats_ = 0;  // a grace step under way stays the last one
+  told_ = true;
+  return "";
 }
 
 std::string JournalRules::CancelRequested() {

@@ -91,7 +91,9 @@ class JournalRules {
   std::string CallResolved(const v1::CallResolved& resolved);
   std::string CallFinished(const v1::CallFinished& finished);
   std::string Compacted(const v1::ContextCompacted& compacted);
+  std::string InputReceived();
   std::string CancelRequested();
+  std::string Once(const v1::Event& event);
   std::string Stopped(const v1::RunStopped& stopped);
   std::string Resumed(const v1::RunResumed& resumed);
   std::string Kind(const v1::Event& event);
@@ -133,9 +135,11 @@ class JournalRules {
   std::set<std::string> approve_;  // tools of which each call needs a person's word
   std::string last_calls_;         // of the last step and what became of them; empty: nothing to compare with
   int32_t repeats_ = 0;
+  bool told_ = false;  // something, since the last decision: with the next one the count begins anew
   bool is_child_ = false;
   bool held_ = false;                  // taken up out of a restored store
   std::map<std::string, Call> calls_;  // of the last step
+  std::set<std::string> requests_;     // of commands that took effect
   std::map<int, int64_t> counts_;
 };
 

@@ -53,6 +53,7 @@ void Counts::Add(const Counts& more) {
   questions += more.questions;
   loops += more.loops;
   held += more.held;
+  inputs += more.inputs;
 }
 
 void Judge::ProcessStarted(int number, Epoch restored) {
@@ -197,6 +198,7 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     counts.forks += event->has_run_forked() ? 1 : 0;
     counts.loops += event->run_stopped().stop().reason() == v1::STOP_REASON_LOOP_DETECTED ? 1 : 0;
     counts.allowed += event->call_resolved().answer().has_allow() ? 1 : 0;
+    counts.inputs += event->has_input_received() ? 1 : 0;
     counts.denied += event->call_resolved().answer().has_deny() ? 1 : 0;
     counts.questions += event->call_waiting().kind() == v1::WAIT_KIND_QUESTION ? 1 : 0;
     CheckConversation(run, *event);

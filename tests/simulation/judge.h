@@ -55,6 +55,7 @@ struct Counts {
   int64_t questions = 0;
   int64_t loops = 0;
   int64_t held = 0;
+  int64_t inputs = 0;
   void Add(const Counts& more);
 };
 

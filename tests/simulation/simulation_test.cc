@@ -54,6 +54,7 @@ void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.questions, seeds / 20);
   EXPECT_GE(counts.loops, seeds / 40);
   EXPECT_GE(counts.held, seeds / 20);
+  EXPECT_GE(counts.inputs, seeds / 20);
 }
 
 TEST(SimulationTest, TheFixedSeedsKeepEveryPromise) { ExpectWork(Play(1, kSeeds / 2), kSeeds / 2); }

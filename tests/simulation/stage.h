@@ -58,6 +58,8 @@ class Stage {
   boost::asio::awaitable<void> Submit(CreateRequest request, bool follow);
   boost::asio::awaitable<void> Meddler();
   boost::asio::awaitable<void> MeddleWith(RunId run);
+  boost::asio::awaitable<void> Cancel(RunId run);
+  boost::asio::awaitable<void> Tell(RunId run);
   boost::asio::awaitable<void> Resume(RunId run);
   boost::asio::awaitable<void> Fork(RunId run);
   v1::CallAnswer AnyAnswer(v1::WaitKind kind);

@@ -154,6 +154,22 @@ TEST_F(RepeatsTest, AGraceStepAnswersAndTheStopIsTheLimits) {
   }
 }
 
+// It did not see the input, so it is no answer to it; a resume is.
+TEST_F(RepeatsTest, InputWhileAGraceStepIsBeingMadeLeavesTheStopAsItIs) {
+  auto agent = std::make_shared<v1::Agent>(*plan->agent);
+  agent->set_grace_step(true);
+  plan->agent = std::move(agent);
+  Journal journal(Limits(2));
+  Step(journal);
+  Step(journal);
+  ASSERT_TRUE(journal.state.model.open && journal.state.model.grace);
+  Say(journal);
+  Decide(journal, Answer("I am stuck"));
+  ASSERT_TRUE(journal.state.is_stopped());
+  EXPECT_EQ(journal.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_LOOP_DETECTED);
+  EXPECT_TRUE(journal.state.stopped->run_stopped().stop().resumable());
+}
+
 TEST_F(RepeatsTest, OtherLimitsNameTheStopFirst) {
   v1::Limits limits = Limits(2);
   limits.set_max_steps(2);
