@@ -18,8 +18,8 @@
 #include "runtime/steps.h"
 #include "runtime/view.h"
 #include "tests/support/call_answers.h"
-#include "tests/support/test_runtime.h"
 #include "tests/unit/runtime/journal_fixture.h"
+#include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -30,14 +30,15 @@ using testing::Answer;
 using testing::Calls;
 using testing::Deny;
 using testing::Done;
-using testing::FakeModel;
 using testing::FakeTool;
 using testing::GiveUp;
 using ::testing::HasSubstr;
+using testing::Immediately;
 using testing::Journal;
 using testing::JournalTest;
 using testing::Result;
 using testing::RunAgain;
+using testing::RuntimeTest;
 using testing::TestRuntime;
 
 // The agent's `pay` and `keep` need a person's word; `ask` asks one.
@@ -358,30 +359,26 @@ TEST_F(ApprovalTest, EveryPrefixRecovers) {
 }
 
 // The whole runtime: the tool is local, and yet waits until the word is durable.
-class ApprovalRuntimeTest : public ::testing::Test {
+class ApprovalRuntimeTest : public RuntimeTest {
  protected:
   TestRuntime::Config Config() {
-    TestRuntime::Config config;
-    config.models.push_back(std::make_shared<FakeModel>([](ModelRequest request, DeltaSink&) { return Decide(request.step); }));
     auto pay = std::make_shared<FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE, [this](ToolRequest request, ProgressSink&) { return Pay(std::move(request)); });
     pay->mutable_spec().input_schema = R"({"type":"object","properties":{"amount":{"type":"integer"}},"required":["amount"]})";
-    config.tools.push_back(std::move(pay));
-    config.path = dir_.File("test.db");
+    TestRuntime::Config config = RuntimeTest::Config(
+        [](ModelRequest request, DeltaSink&) { return Immediately(request.step == 1 ? Calls({{"pay", R"({"amount":5})"}}) : Answer("done")); },
+        {std::move(pay)});
     config.agent.add_approve_tools("pay");
     return config;
   }
-  static asio::awaitable<ModelOutcome> Decide(int32_t step) { co_return step == 1 ? Calls({{"pay", R"({"amount":5})"}}) : Answer("done"); }
   asio::awaitable<ToolOutcome> Pay(ToolRequest request) {
     paid_ += request.arguments;
     co_return Done("paid");
   }
-  static RunId IdOf(const v1::Run& run) { return *ParseRunName(run.name()); }
   static absl::StatusOr<v1::Run> Resolve(TestRuntime& runtime, const v1::Run& run, v1::CallAnswer answer) {
     return runtime.Await(
         runtime->ResolveCall(IdOf(run), ResolveRequest{.call = {1, 1}, .answer = std::move(answer), .request_id = "", .request_hash = ""}, Caller()));
   }
 
-  TempDir dir_;
   std::string paid_;
 };
 

@@ -9,7 +9,7 @@
 #include "proto/util/names.h"
 #include "runtime/part_text.h"
 #include "runtime/tools/read_artifact.h"
-#include "tests/support/test_runtime.h"
+#include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -21,13 +21,14 @@ using testing::Done;
 using testing::FakeModel;
 using testing::FakeTool;
 using ::testing::HasSubstr;
+using testing::Immediately;
+using testing::RuntimeTest;
 using ::testing::StartsWith;
 using testing::TestRuntime;
 
-constexpr int64_t kBytes = 1'000'000;
+using Asked = std::vector<std::pair<std::string, std::string>>;  // tool, arguments
 
-asio::awaitable<ModelOutcome> Immediately(ModelOutcome outcome) { co_return outcome; }
-asio::awaitable<ToolOutcome> Immediately(ToolOutcome outcome) { co_return outcome; }
+constexpr int64_t kBytes = 1'000'000;
 
 std::string Large(char first, int64_t bytes = kBytes) {
   std::string text(1, first);
@@ -36,24 +37,22 @@ std::string Large(char first, int64_t bytes = kBytes) {
   return text;
 }
 
-class ArtifactsTest : public ::testing::Test {
+class ArtifactsTest : public RuntimeTest {
  protected:
   // Calls these, a decision each, then answers. What it reads of every result is kept.
-  TestRuntime::Config Config(std::vector<std::pair<std::string, std::string>> calls) {
-    TestRuntime::Config config;
-    config.models.push_back(std::make_shared<FakeModel>([this, calls](ModelRequest request, DeltaSink&) {
-      read_.clear();
-      for (const ModelMessage& message : request.messages) {
-        if (const auto* result = std::get_if<ToolMessage>(&message)) read_.push_back(PartText(result->finished->result(0), request.artifact_reader));
-      }
-      return Immediately(static_cast<size_t>(request.step) <= calls.size() ? Calls({calls[static_cast<size_t>(request.step) - 1]}) : Answer("done"));
-    }));
+  TestRuntime::Config Config(const Asked& calls) {
     const auto large = [](const char* name, char first) {
       return std::make_shared<FakeTool>(name, v1::SIDE_EFFECT_READ_ONLY, [first](ToolRequest, ProgressSink&) { return Immediately(Done(Large(first))); });
     };
-    config.tools = {large("a", 'a'), large("b", 'b'), Reader()};
-    config.path = dir_.File("test.db");
-    return config;
+    return RuntimeTest::Config([this, calls](ModelRequest request, DeltaSink&) { return Next(calls, request); }, {large("a", 'a'), large("b", 'b'), Reader()});
+  }
+  asio::awaitable<ModelOutcome> Next(const Asked& calls, const ModelRequest& request) {
+    read_.clear();
+    for (const ModelMessage& message : request.messages) {
+      if (const auto* result = std::get_if<ToolMessage>(&message)) read_.push_back(PartText(result->finished->result(0), request.artifact_reader));
+    }
+    const auto step = static_cast<size_t>(request.step);
+    return Immediately(step <= calls.size() ? Calls({calls[step - 1]}) : Answer("done"));
   }
   // The real tool, over the store that the runtime opens later.
   std::shared_ptr<FakeTool> Reader() {
@@ -88,7 +87,6 @@ class ArtifactsTest : public ::testing::Test {
     return bytes;
   }
 
-  TempDir dir_;
   asio::thread_pool pool_{1};
   std::unique_ptr<ReadArtifact> tool_;
   std::vector<std::string> read_;  // by the model's last request
@@ -141,15 +139,9 @@ TEST_F(ArtifactsTest, ARunReadsNoOtherRunsArtifacts) {
 
 // A fork's own artifacts are numbered from 1 as well: each is found by its name, and the source's stay as long as the fork.
 TEST_F(ArtifactsTest, AForkReadsItsSourcesArtifactsBesideItsOwn) {
-  std::vector<std::pair<std::string, std::string>> calls = {{"a", "{}"}, {"a", "{}"}};
+  Asked calls = {{"a", "{}"}, {"a", "{}"}};
   TestRuntime::Config config = Config({});
-  config.models[0] = std::make_shared<FakeModel>([this, &calls](ModelRequest request, DeltaSink&) {
-    read_.clear();
-    for (const ModelMessage& message : request.messages) {
-      if (const auto* result = std::get_if<ToolMessage>(&message)) read_.push_back(PartText(result->finished->result(0), request.artifact_reader));
-    }
-    return Immediately(static_cast<size_t>(request.step) <= calls.size() ? Calls({calls[static_cast<size_t>(request.step) - 1]}) : Answer("done"));
-  });
+  config.models[0] = std::make_shared<FakeModel>([this, &calls](ModelRequest request, DeltaSink&) { return Next(calls, request); });
   TestRuntime runtime(std::move(config));
   Begin(runtime);
   const v1::Run source = runtime.RunToStop();
@@ -188,8 +180,8 @@ TEST_F(ArtifactsTest, AForkReadsItsSourcesArtifactsBesideItsOwn) {
 
 // The steps after a large result cost what they say, however large it was, and the same content is never written again.
 TEST_F(ArtifactsTest, LaterStepsDoNotWriteItAgain) {
-  const auto grown = [this](const std::string& file, std::vector<std::pair<std::string, std::string>> calls) {
-    TestRuntime::Config config = Config(std::move(calls));
+  const auto grown = [this](const std::string& file, const Asked& calls) {
+    TestRuntime::Config config = Config(calls);
     config.path = dir_.File(file);
     TestRuntime runtime(std::move(config));
     Begin(runtime);

@@ -13,23 +13,23 @@
 #include "runtime/commands.h"
 #include "runtime/view.h"
 #include "tests/support/call_answers.h"
-#include "tests/support/test_runtime.h"
 #include "tests/unit/runtime/journal_fixture.h"
+#include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
 namespace {
 
 namespace asio = boost::asio;
-using testing::Answer;
 using testing::Calls;
 using testing::Done;
-using testing::FakeModel;
 using testing::FakeTool;
 using testing::GiveUp;
 using testing::Journal;
 using testing::JournalTest;
 using testing::Result;
 using testing::RunAgain;
+using testing::RuntimeTest;
+using testing::Steps;
 using testing::TestRuntime;
 
 Resolution Say(v1::CallAnswer answer) {
@@ -218,24 +218,19 @@ TEST_F(AskTest, ADeadlineEndsAWait) {
 }
 
 // Nobody knows how the tool's first attempt ended; the second is fine.
-class AskRuntimeTest : public ::testing::Test {
+class AskRuntimeTest : public RuntimeTest {
  protected:
   TestRuntime::Config Config() {
-    TestRuntime::Config config;
-    config.models.push_back(std::make_shared<FakeModel>([](ModelRequest request, DeltaSink&) { return Decide(request.step); }));
-    config.tools.push_back(
-        std::make_shared<FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE, [this](ToolRequest request, ProgressSink&) { return Pay(std::move(request)); }));
-    config.path = dir_.File("test.db");
+    auto pay = std::make_shared<FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE, [this](ToolRequest request, ProgressSink&) { return Pay(std::move(request)); });
+    TestRuntime::Config config = RuntimeTest::Config(Steps(1, "pay"), {std::move(pay)});
     config.agent.set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_ASK);
     *config.agent.mutable_call_wait() = ToProto(wait_);
     return config;
   }
-  static asio::awaitable<ModelOutcome> Decide(int32_t step) { co_return step == 1 ? Calls({{"pay", "{}"}}) : Answer("done"); }
   asio::awaitable<ToolOutcome> Pay(ToolRequest request) {
     keys_ += request.idempotency_key + " ";
     co_return ++payments_ == 1 ? ToolOutcome(ToolUnknown{"no answer"}) : Done("paid");
   }
-  static RunId IdOf(const v1::Run& run) { return *ParseRunName(run.name()); }
   // A run that waits.
   v1::Run Waiting(TestRuntime& runtime) {
     const v1::Run created = *runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
@@ -243,7 +238,6 @@ class AskRuntimeTest : public ::testing::Test {
   }
   static ResolveRequest Request(v1::CallAnswer answer) { return {.call = {1, 1}, .answer = std::move(answer), .request_id = "a-1", .request_hash = "h"}; }
 
-  TempDir dir_;
   absl::Duration wait_ = absl::Hours(24);
   std::atomic<int> payments_ = 0;
   std::string keys_;

@@ -11,7 +11,7 @@
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
-#include "tests/support/test_runtime.h"
+#include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -19,7 +19,7 @@ namespace {
 namespace asio = boost::asio;
 using testing::Answer;
 using ::testing::ElementsAre;
-using testing::FakeModel;
+using testing::RuntimeTest;
 using testing::TestRuntime;
 
 std::string TextOf(const ModelMessage& message) {
@@ -34,12 +34,11 @@ asio::awaitable<void> Until(const std::atomic<bool>& go) {
   while (!go && (co_await asio::this_coro::cancellation_state).cancelled() == asio::cancellation_type::none) co_await timers.Sleep(absl::Milliseconds(5));
 }
 
-class ConversationTest : public ::testing::Test {
+class ConversationTest : public RuntimeTest {
  protected:
   // Answers `re: ` and the newest question. One that asks to wait is answered when the test lets it.
   TestRuntime::Config Config() {
-    TestRuntime::Config config;
-    config.models.push_back(std::make_shared<FakeModel>([this](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+    return RuntimeTest::Config([this](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
       std::vector<std::string> texts;
       for (const ModelMessage& message : request.messages) texts.push_back(TextOf(message));
       const std::string question = texts.back();
@@ -54,9 +53,7 @@ class ConversationTest : public ::testing::Test {
         if (!go) co_return ModelOutcome();  // cancelled: no answer
       }
       co_return Answer("re: " + question.substr(6));
-    }));
-    config.path = dir_.File("test.db");
-    return config;
+    });
   }
   static CreateRequest Request(const TestRuntime& runtime, const std::string& input, const std::string& conversation = "chat") {
     CreateRequest request = runtime.Request(input);
@@ -83,9 +80,6 @@ class ConversationTest : public ::testing::Test {
   Mutex mu_;
   std::vector<std::string> read_ ABSL_GUARDED_BY(mu_);
   size_t earlier_ ABSL_GUARDED_BY(mu_) = 0;
-
- protected:
-  TempDir dir_;
 };
 
 TEST_F(ConversationTest, EachRunReadsTheOnesBefore) {

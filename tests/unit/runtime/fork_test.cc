@@ -15,8 +15,8 @@
 #include "runtime/ask.h"
 #include "runtime/steps.h"
 #include "runtime/view.h"
-#include "tests/support/test_runtime.h"
 #include "tests/unit/runtime/journal_fixture.h"
+#include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -27,11 +27,11 @@ using testing::Calls;
 using testing::Done;
 using testing::FakeModel;
 using testing::FakeTool;
+using testing::Immediately;
 using testing::Journal;
 using testing::JournalTest;
+using testing::RuntimeTest;
 using testing::TestRuntime;
-
-asio::awaitable<ModelOutcome> Immediately(ModelOutcome outcome) { co_return outcome; }
 
 // Until `go`, or until the attempt is cancelled.
 asio::awaitable<void> Until(const std::atomic<bool>& go) {
@@ -230,18 +230,16 @@ TEST_F(ForkTest, AForkOfAForkIsItsOwn) {
 }
 
 // The whole runtime over a real store.
-class ForkRunTest : public ::testing::Test {
+class ForkRunTest : public RuntimeTest {
  protected:
   TestRuntime::Config Config(FakeModel::Behaviour behaviour) {
-    TestRuntime::Config config;
-    config.models.push_back(std::make_shared<FakeModel>(std::move(behaviour)));
+    TestRuntime::Config config = RuntimeTest::Config(std::move(behaviour));
     for (const auto& [name, side_effect] : {std::pair("read", v1::SIDE_EFFECT_READ_ONLY), std::pair("change", v1::SIDE_EFFECT_IDEMPOTENT)}) {
-      config.tools.push_back(std::make_shared<FakeTool>(name, side_effect, [this](ToolRequest request, ProgressSink&) -> asio::awaitable<ToolOutcome> {
+      config.tools.push_back(std::make_shared<FakeTool>(name, side_effect, [this](ToolRequest request, ProgressSink&) {
         ++called;
-        co_return Done(absl::StrCat("result ", request.call.ToString()));
+        return Immediately(Done(absl::StrCat("result ", request.call.ToString())));
       }));
     }
-    config.path = dir_.File("test.db");
     return config;
   }
   // Two steps with a call each, then the answer.
@@ -261,7 +259,6 @@ class ForkRunTest : public ::testing::Test {
 
   std::atomic<int> called = 0;
   std::atomic<int> asked = 0;
-  TempDir dir_;
 };
 
 TEST_F(ForkRunTest, SharesTheStepsAndDoesTheRest) {

@@ -10,8 +10,8 @@
 #include "proto/util/time.h"
 #include "runtime/commands.h"
 #include "runtime/context.h"
-#include "tests/support/test_runtime.h"
 #include "tests/unit/runtime/journal_fixture.h"
+#include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -20,10 +20,10 @@ namespace asio = boost::asio;
 using testing::Answer;
 using testing::Calls;
 using testing::Done;
-using testing::FakeModel;
-using testing::FakeTool;
 using testing::Journal;
 using testing::JournalTest;
+using testing::NeverDecides;
+using testing::RuntimeTest;
 using testing::TestRuntime;
 
 v1::Event Input(const std::string& text) {
@@ -83,30 +83,23 @@ TEST_F(InputTest, ADeadlineStopsARunThatWorksOrIsQueued) {
   EXPECT_EQ(working.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_TIMEOUT);
 }
 
-class InputRuntimeTest : public ::testing::Test {
- protected:
-  TempDir dir_;
-};
+class InputRuntimeTest : public RuntimeTest {};
 
 TEST_F(InputRuntimeTest, TheNextDecisionSeesIt) {
   std::atomic<bool> sent = false;
   std::string read;
-  TestRuntime::Config config;
-  config.models.push_back(std::make_shared<FakeModel>([&](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+  const auto behaviour = [&](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
     if (request.step == 1) {
       SystemTimers timers;
       while (!sent) co_await timers.Sleep(absl::Milliseconds(1));
-      co_return Calls({{"safe", "{}"}});
+      co_return Calls({{"echo", "{}"}});
     }
     for (const ModelMessage& message : request.messages) {
       if (const auto* user = std::get_if<UserMessage>(&message)) read += (*user->parts)[0].text() + ". ";
     }
     co_return Answer("done");
-  }));
-  config.tools.push_back(
-      std::make_shared<FakeTool>("safe", v1::SIDE_EFFECT_READ_ONLY, [](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> { co_return Done("x"); }));
-  config.path = dir_.File("test.db");
-  TestRuntime runtime(config);
+  };
+  TestRuntime runtime(Config(behaviour, {Echo()}));
   const v1::Run run = *runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
   const RunId id = *ParseRunName(run.name());
   InputRequest request;
@@ -126,14 +119,7 @@ TEST_F(InputRuntimeTest, TheNextDecisionSeesIt) {
 }
 
 TEST_F(InputRuntimeTest, ADeadlineIsKeptAndShown) {
-  TestRuntime::Config config;
-  config.models.push_back(std::make_shared<FakeModel>([](ModelRequest, DeltaSink&) -> asio::awaitable<ModelOutcome> {
-    SystemTimers timers;
-    co_await timers.Sleep(absl::Hours(1));
-    co_return Answer("late");
-  }));
-  config.path = dir_.File("test.db");
-  TestRuntime runtime(config);
+  TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return NeverDecides(); }));
   CreateRequest request = runtime.Request();
   const absl::Time deadline = absl::FromUnixMillis(absl::ToUnixMillis(absl::Now()) + 200);
   *request.run.mutable_deadline() = ToProto(deadline);

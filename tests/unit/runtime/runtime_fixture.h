@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agentruntime/v1/run_service.pb.h"
+#include "proto/util/names.h"
 #include "tests/support/test_runtime.h"
 
 namespace agentruntime::testing {
@@ -47,6 +48,7 @@ class RuntimeTest : public ::testing::Test {
     config.path = dir_.File("test.db");
     return config;
   }
+  static RunId IdOf(const v1::Run& run) { return *ParseRunName(run.name()); }
   static std::shared_ptr<FakeTool> Echo() {
     return std::make_shared<FakeTool>("echo", v1::SIDE_EFFECT_READ_ONLY,
                                       [](ToolRequest request, ProgressSink&) { return Immediately(Done("echo " + request.call.ToString())); });

@@ -13,7 +13,7 @@
 #include "proto/util/time.h"
 #include "runtime/view.h"
 #include "tests/support/journal.h"
-#include "tests/support/test_runtime.h"
+#include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
 namespace {
@@ -22,6 +22,7 @@ namespace asio = boost::asio;
 using testing::Answer;
 using testing::FakeModel;
 using testing::Journal;
+using testing::RuntimeTest;
 using testing::TestRuntime;
 
 // A run that may not begin before `not_before`.
@@ -62,12 +63,11 @@ TEST_F(SleepTest, ACancelStopsItBeforeItsTime) {
   EXPECT_EQ(journal.state.stopped->run_stopped().stop().reason(), v1::STOP_REASON_CANCELLED);
 }
 
-class ScheduleTest : public ::testing::Test {
+class ScheduleTest : public RuntimeTest {
  protected:
   // Whose model notes what it is asked, and answers; "block" is held back until `released`.
   TestRuntime::Config Config() {
-    TestRuntime::Config config;
-    config.models.push_back(std::make_shared<FakeModel>([this](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+    return RuntimeTest::Config([this](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
       const std::string asked = (*std::get<UserMessage>(request.messages[0]).parts)[0].text();
       {
         std::lock_guard lock(mu_);
@@ -79,9 +79,7 @@ class ScheduleTest : public ::testing::Test {
         if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return testing::ModelError("INTERRUPTED", false);
       }
       co_return Answer("done");
-    }));
-    config.path = dir_.File("test.db");
-    return config;
+    });
   }
   static std::string Submit(TestRuntime& runtime, const std::string& input, int32_t priority, std::optional<absl::Time> not_before = std::nullopt) {
     CreateRequest request = runtime.Request(input);
@@ -103,7 +101,6 @@ class ScheduleTest : public ::testing::Test {
     while (runtime.Await(runtime->GetInfo())->sessions > 0) absl::SleepFor(absl::Milliseconds(1));
   }
 
-  TempDir dir_;
   std::mutex mu_;
   std::vector<std::string> order_;
   std::atomic<bool> released_ = false;
