@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 
 namespace agentruntime::testing {
 
@@ -139,6 +140,7 @@ struct HttpServer::Impl {
       if (keep == Keep::kRequests) {
         MutexLock lock(mu);
         requests.push_back(request);
+        changed.NotifyAll();
       }
       handler(request, connection);
     }
@@ -192,6 +194,13 @@ void HttpServer::AwaitQuiet() {
   MutexLock lock(impl_->mu);
   const auto busy = [](const auto& one) { return !one->ended; };
   while (std::any_of(impl_->served.begin(), impl_->served.end(), busy)) impl_->changed.Wait(impl_->mu);
+}
+
+bool HttpServer::AwaitRequests(size_t count) {
+  const absl::Time until = absl::Now() + absl::Minutes(1);
+  MutexLock lock(impl_->mu);
+  while (impl_->requests.size() < count && absl::Now() < until) impl_->changed.WaitFor(impl_->mu, until - absl::Now());
+  return impl_->requests.size() >= count;
 }
 
 int HttpServer::connections() const {

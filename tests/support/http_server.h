@@ -49,6 +49,8 @@ class HttpServer {
   std::string Url(absl::string_view target) const;  // http://127.0.0.1:PORT + target
   std::vector<ServedRequest> requests() const;      // seen so far
   int connections() const;                          // accepted so far
+  // Until so many requests were seen; Keep::kRequests. False: a minute passed before.
+  [[nodiscard]] bool AwaitRequests(size_t count);
   // Returns when every connection that was made before, accepted or not, has ended: what a client that is gone had sent has been handled then.
   void AwaitQuiet();
 

@@ -88,7 +88,7 @@ TEST_F(RestoredServerTest, ACopyHoldsWhatWasUnfinishedUntilItIsResumed) {
     v1::CreateRunRequest scheduled = Submit("add");
     *scheduled.mutable_run()->mutable_not_before_time() = ToProto(absl::Now() + absl::Hours(2));
     later = Create(stubs, scheduled)->name();
-    while (endpoint_.requests().empty()) absl::SleepFor(absl::Milliseconds(1));
+    ASSERT_TRUE(endpoint_.AwaitRequests(1));
     id = StoreId(stubs);
     token = List(stubs, "")->next_page_token();
     ASSERT_FALSE(token.empty());
