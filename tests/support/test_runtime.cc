@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "absl/time/clock.h"
 #include "proto/util/names.h"
 
 namespace agentruntime::testing {
@@ -74,6 +75,15 @@ v1::Run TestRuntime::WaitForStop(const std::string& name) {
     std::abort();
   }
   return run;
+}
+
+void TestRuntime::AwaitNoSession() {
+  const absl::Time until = absl::Now() + absl::Minutes(1);
+  while (Must(Await(runtime_->GetInfo()), "the runtime says nothing").sessions > 0) {
+    if (absl::Now() < until) continue;
+    std::fprintf(stderr, "a session stays\n");
+    std::abort();
+  }
 }
 
 std::vector<EventPtr> TestRuntime::Events(const std::string& name) {

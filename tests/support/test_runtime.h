@@ -54,6 +54,8 @@ class TestRuntime {
   v1::Run RunToStop(CreateRequest request);
   v1::Run RunToStop() { return RunToStop(Request()); }
   v1::Run WaitForStop(const std::string& name);
+  // Until no session is in memory: a run leaves it after its end or its wait was told. Nothing says so, hence it is asked for again and again.
+  void AwaitNoSession();
   std::vector<EventPtr> Events(const std::string& name);
   Store& store() { return *stores_.store; }
 

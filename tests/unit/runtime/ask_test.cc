@@ -26,6 +26,7 @@ using testing::FakeTool;
 using testing::GiveUp;
 using testing::Journal;
 using testing::JournalTest;
+using testing::ReadAll;
 using testing::Result;
 using testing::RunAgain;
 using testing::RuntimeTest;
@@ -266,7 +267,7 @@ TEST_F(AskRuntimeTest, ARunWaitsAndGoesOnWhenItIsAnswered) {
 TEST_F(AskRuntimeTest, AWaitingRunLeavesMemoryAndListsItsCall) {
   TestRuntime runtime(Config());
   const v1::Run waiting = Waiting(runtime);
-  while (runtime.Await(runtime->GetInfo())->sessions > 0) continue;  // its end is told before it has left
+  runtime.AwaitNoSession();
   RunQuery query;
   query.states = {v1::RUN_STATE_WAITING};
   const auto listed = runtime.Await(runtime->ListRuns(query));
@@ -297,8 +298,7 @@ TEST_F(AskRuntimeTest, NobodyAnswersAndTheRunGoesOn) {
   TestRuntime runtime(Config());
   const v1::Run waiting = Waiting(runtime);
   ASSERT_EQ(waiting.state(), v1::RUN_STATE_WAITING);
-  const auto seen = [&] { return runtime.Await(runtime->GetRun(IdOf(waiting), absl::ZeroDuration())); };
-  while (seen()->state() == v1::RUN_STATE_WAITING) continue;  // at least a second, or ctest says that it never came
+  runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(IdOf(waiting), 0, false))));  // to the stop
   EXPECT_EQ(runtime.WaitForStop(waiting.name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   EXPECT_EQ(payments_, 1);
 }
@@ -312,7 +312,7 @@ TEST_F(AskRuntimeTest, AWaitThatExpiredWhileTheServerWasDownEndsAtItsStart) {
   TestRuntime::Config a_day_later = Config();
   a_day_later.clock_ahead = absl::Hours(25);
   TestRuntime runtime(a_day_later);
-  while (runtime.Await(runtime->GetRun(*ParseRunName(name), absl::ZeroDuration()))->state() == v1::RUN_STATE_WAITING) continue;
+  runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(*ParseRunName(name), 0, false))));  // to the stop
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
 

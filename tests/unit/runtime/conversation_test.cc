@@ -4,13 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/this_coro.hpp>
-
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
+#include "tests/support/counter.h"
+#include "tests/support/latch.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -28,12 +26,6 @@ std::string TextOf(const ModelMessage& message) {
   return "tool";
 }
 
-// Until `go`, or until the attempt is cancelled.
-asio::awaitable<void> Until(const std::atomic<bool>& go) {
-  SystemTimers timers;
-  while (!go && (co_await asio::this_coro::cancellation_state).cancelled() == asio::cancellation_type::none) co_await timers.Sleep(absl::Milliseconds(5));
-}
-
 class ConversationTest : public RuntimeTest {
  protected:
   // Answers `re: ` and the newest question. One that asks to wait is answered when the test lets it.
@@ -47,11 +39,8 @@ class ConversationTest : public RuntimeTest {
         read_ = std::move(texts);
         earlier_ = request.earlier;
       }
-      ++asked;
-      if (question == "user: wait") {
-        co_await Until(go);
-        if (!go) co_return ModelOutcome();  // cancelled: no answer
-      }
+      asked.Add();
+      if (question == "user: wait" && !co_await go.Opened()) co_return ModelOutcome();  // cancelled: no answer
       co_return Answer("re: " + question.substr(6));
     });
   }
@@ -73,8 +62,8 @@ class ConversationTest : public RuntimeTest {
     return earlier_;
   }
 
-  std::atomic<bool> go = false;
-  std::atomic<int> asked = 0;
+  testing::Latch go;
+  testing::Counter asked;
 
  private:
   Mutex mu_;
@@ -132,7 +121,7 @@ TEST_F(ConversationTest, OneRunIsActive) {
   const auto again = Create(runtime, waiting);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->name(), active->name());
-  go = true;
+  go.Open();
   runtime.WaitForStop(active->name());
   EXPECT_EQ(Say(runtime, "two").stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
@@ -159,7 +148,7 @@ TEST_F(ConversationTest, OnlyItsLastRunCanBeResumed) {
   EXPECT_TRUE(runtime.Await(runtime->ResumeRun(run, resume, Caller())).ok()) << "a retry of what was done before it";
   ASSERT_TRUE(Delete(runtime, later).ok());
   EXPECT_TRUE(runtime.Await(runtime->ResumeRun(run, other, Caller())).ok());
-  go = true;
+  go.Open();
   runtime.WaitForStop(cancelled->name());
 }
 
@@ -171,24 +160,24 @@ TEST_F(ConversationTest, ReadsTheSameAfterARestartButForWhatWasDeleted) {
   {
     TestRuntime runtime(Config());
     for (int i = 1; i <= kConversationRunsMax + 1; ++i) runs.push_back(Say(runtime, absl::StrCat("question ", i)));
-    asked = 0;
+    asked.Reset();
     const auto active = Create(runtime, Request(runtime, "wait"));
     ASSERT_TRUE(active.ok()) << active.status();
     name = active->name();
-    while (asked == 0) absl::SleepFor(absl::Milliseconds(1));
+    ASSERT_TRUE(asked.Await(1));
     before = read();
     EXPECT_EQ(before.front(), "user: question 2");
     runtime.Stop(absl::ZeroDuration());
   }
   {
-    asked = 0;
+    asked.Reset();
     TestRuntime runtime(Config());
-    while (asked == 0) absl::SleepFor(absl::Milliseconds(1));
+    ASSERT_TRUE(asked.Await(1));
     EXPECT_EQ(read(), before);
     ASSERT_TRUE(Delete(runtime, runs.back()).ok());
     runtime.Stop(absl::ZeroDuration());
   }
-  go = true;
+  go.Open();
   TestRuntime runtime(Config());
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   std::vector<std::string> without(before.begin(), before.end() - 3);

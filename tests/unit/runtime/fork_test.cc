@@ -5,8 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
@@ -15,6 +13,8 @@
 #include "runtime/ask.h"
 #include "runtime/steps.h"
 #include "runtime/view.h"
+#include "tests/support/counter.h"
+#include "tests/support/latch.h"
 #include "tests/unit/runtime/journal_fixture.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
@@ -27,17 +27,12 @@ using testing::Calls;
 using testing::Done;
 using testing::FakeModel;
 using testing::FakeTool;
+using testing::Forever;
 using testing::Immediately;
 using testing::Journal;
 using testing::JournalTest;
 using testing::RuntimeTest;
 using testing::TestRuntime;
-
-// Until `go`, or until the attempt is cancelled.
-asio::awaitable<void> Until(const std::atomic<bool>& go) {
-  SystemTimers timers;
-  while (!go && (co_await asio::this_coro::cancellation_state).cancelled() == asio::cancellation_type::none) co_await timers.Sleep(absl::Milliseconds(5));
-}
 
 class ForkTest : public JournalTest {
  protected:
@@ -245,7 +240,7 @@ class ForkRunTest : public RuntimeTest {
   // Two steps with a call each, then the answer.
   FakeModel::Behaviour TwoSteps(std::string tool = "read") {
     return [this, tool](ModelRequest request, DeltaSink&) {
-      ++asked;
+      asked.Add();
       return Immediately(request.step <= 2 ? Calls({{tool, "{}"}}) : Answer(absl::StrCat("answer ", request.step)));
     };
   }
@@ -258,14 +253,15 @@ class ForkRunTest : public RuntimeTest {
   static absl::StatusOr<v1::Run> Fork(TestRuntime& runtime, ForkRequest request) { return runtime.Await(runtime->ForkRun(std::move(request), Caller())); }
 
   std::atomic<int> called = 0;
-  std::atomic<int> asked = 0;
+  testing::Counter asked;
 };
 
 TEST_F(ForkRunTest, SharesTheStepsAndDoesTheRest) {
   TestRuntime runtime(Config(TwoSteps()));
   const v1::Run source = runtime.RunToStop();
   const auto before = runtime.Events(source.name());
-  called = asked = 0;
+  called = 0;
+  asked.Reset();
   const auto fork = Fork(runtime, Of(source, 1));
   ASSERT_TRUE(fork.ok()) << fork.status();
   EXPECT_EQ(fork->forked_from().run(), source.name());
@@ -274,7 +270,7 @@ TEST_F(ForkRunTest, SharesTheStepsAndDoesTheRest) {
   EXPECT_EQ(stopped.usage().steps(), 3);
   EXPECT_EQ(stopped.usage().tool_calls(), 2);
   EXPECT_EQ(called, 1) << "the call of step 1 is not made again";
-  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(asked.value(), 2);
   EXPECT_EQ(stopped.title(), source.title());
 
   const auto events = runtime.Events(fork->name());
@@ -332,10 +328,10 @@ TEST_F(ForkRunTest, RefusesWhatCannotBe) {
 }
 
 TEST_F(ForkRunTest, AStepUnderWayCannotBeShared) {
-  std::atomic<bool> go = false;
+  testing::Latch go;
   TestRuntime::Config config = Config(TwoSteps("slow"));
   config.tools.push_back(std::make_shared<FakeTool>("slow", v1::SIDE_EFFECT_READ_ONLY, [&go](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> {
-    co_await Until(go);
+    co_await go.Opened();
     co_return Done("at last");
   }));
   TestRuntime runtime(std::move(config));
@@ -346,7 +342,7 @@ TEST_F(ForkRunTest, AStepUnderWayCannotBeShared) {
     status = Fork(runtime, Of(*source, 1)).status();
   } while (absl::IsNotFound(status));  // not decided, or not durable yet
   EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_STEP_NOT_OVER);
-  go = true;
+  go.Open();
   const auto fork = Fork(runtime, Of(*source, 0));
   ASSERT_TRUE(fork.ok()) << "the source may be at work: " << fork.status();
   EXPECT_EQ(runtime.WaitForStop(fork->name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
@@ -383,30 +379,31 @@ TEST_F(ForkRunTest, ARequestIdIsOneFork) {
 }
 
 TEST_F(ForkRunTest, GoesOnAfterARestartAndRepeatsNothing) {
-  std::atomic<bool> go = true;
-  const auto behaviour = [this, &go](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
-    ++asked;
-    if (request.step == 2) co_await Until(go);
+  std::atomic<bool> hold = false;
+  const auto behaviour = [this, &hold](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
+    asked.Add();
+    if (request.step == 2 && hold) co_await Forever();
     co_return request.step <= 2 ? Calls({{"read", "{}"}}) : Answer("done");
   };
   std::string name;
   {
     TestRuntime runtime(Config(behaviour));
     const v1::Run source = runtime.RunToStop();
-    go = false;
-    asked = called = 0;
+    hold = true;
+    called = 0;
+    asked.Reset();
     const auto fork = Fork(runtime, Of(source, 1));
     ASSERT_TRUE(fork.ok()) << fork.status();
     name = fork->name();
-    while (asked == 0) absl::SleepFor(absl::Milliseconds(1));
+    ASSERT_TRUE(asked.Await(1));
     runtime.Stop(absl::ZeroDuration());
   }
-  go = true;
-  asked = 0;
+  hold = false;
+  asked.Reset();
   TestRuntime runtime(Config(behaviour));
   const v1::Run stopped = runtime.WaitForStop(name);
   EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
-  EXPECT_EQ(asked, 2) << "steps 2 and 3";
+  EXPECT_EQ(asked.value(), 2) << "steps 2 and 3";
   EXPECT_EQ(called, 1) << "of step 2 alone";
 }
 

@@ -2,14 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "runtime/commands.h"
 #include "runtime/context.h"
+#include "tests/support/latch.h"
 #include "tests/unit/runtime/journal_fixture.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
@@ -86,12 +85,11 @@ TEST_F(InputTest, ADeadlineStopsARunThatWorksOrIsQueued) {
 class InputRuntimeTest : public RuntimeTest {};
 
 TEST_F(InputRuntimeTest, TheNextDecisionSeesIt) {
-  std::atomic<bool> sent = false;
+  testing::Latch sent;
   std::string read;
   const auto behaviour = [&](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
     if (request.step == 1) {
-      SystemTimers timers;
-      while (!sent) co_await timers.Sleep(absl::Milliseconds(1));
+      co_await sent.Opened();
       co_return Calls({{"echo", "{}"}});
     }
     for (const ModelMessage& message : request.messages) {
@@ -108,7 +106,7 @@ TEST_F(InputRuntimeTest, TheNextDecisionSeesIt) {
   request.request_hash = "h";
   ASSERT_TRUE(runtime.Await(runtime->SendInput(id, request, Caller())).ok());
   ASSERT_TRUE(runtime.Await(runtime->SendInput(id, request, Caller())).ok()) << "a retry";
-  sent = true;
+  sent.Open();
   EXPECT_EQ(runtime.WaitForStop(run.name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   EXPECT_EQ(read, "the question. be brief. ");
   int inputs = 0;

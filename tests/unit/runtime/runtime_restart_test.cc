@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/util/names.h"
+#include "tests/support/counter.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -69,7 +70,7 @@ TEST_F(RuntimeTest, ARunThatIsTakenUpAgainRecordsSoBeforeItsModelIsAsked) {
 
 // The restart is a drain without grace: attempts under way are cut off, nothing of them is recorded, and the next start takes the run up.
 TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
-  std::atomic<int> calls = 0;
+  testing::Counter calls;
   std::atomic<bool> hold = true;
   const auto behaviour = [&hold](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
     if (request.step == 11 && hold) {
@@ -80,8 +81,7 @@ TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
   };
   const auto count = [&calls] {
     return std::make_shared<FakeTool>("count", v1::SIDE_EFFECT_UNSAFE, [&calls](ToolRequest, ProgressSink&) {
-      calls.fetch_add(1);
-      calls.notify_all();
+      calls.Add();
       return Immediately(Done("counted"));
     });
   };
@@ -92,7 +92,7 @@ TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
     const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
     ASSERT_TRUE(run.ok());
     name = run->name();
-    for (int now = calls; now < 10; now = calls) calls.wait(now);
+    ASSERT_TRUE(calls.Await(10));
     seen = runtime.Events(name).back()->sequence();
     runtime.Stop(absl::ZeroDuration());
   }
@@ -101,7 +101,7 @@ TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
   const v1::Run run = runtime.WaitForStop(name);
   EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   EXPECT_EQ(run.usage().steps(), 21);
-  EXPECT_EQ(calls, 20) << "each of the twenty calls ran once";
+  EXPECT_EQ(calls.value(), 20) << "each of the twenty calls ran once";
   Watched rest = runtime.Await(ReadAll(*runtime.Await(runtime->WatchRun(*ParseRunName(name), seen, false))));
   ASSERT_FALSE(rest.events.empty());
   EXPECT_EQ(rest.events.front().sequence(), seen + 1);
@@ -115,10 +115,10 @@ TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
 
 // The command comes to a session that has not yet said that it is the one now: what the server before left open must not be started for it.
 TEST_F(RuntimeTest, ACancelAfterARestartStartsNothing) {
-  std::atomic<int> asked = 0;
+  testing::Counter asked;
   const auto make = [&] {
     TestRuntime::Config config = Config([&asked](ModelRequest, DeltaSink&) {
-      ++asked;
+      asked.Add();
       return NeverDecides();
     });
     static_cast<FakeModel&>(*config.models.front()).mutable_info().local = false;
@@ -128,14 +128,14 @@ TEST_F(RuntimeTest, ACancelAfterARestartStartsNothing) {
   {
     TestRuntime runtime(make());
     name = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()))->name();
-    while (asked == 0) continue;
+    ASSERT_TRUE(asked.Await(1));
   }
   TestRuntime::Config config = make();
   config.options.running_max = 0;  // so that the cancel is what takes the run up
   TestRuntime runtime(config);
   ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).ok());
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
-  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(asked.value(), 1);
   const auto events = runtime.Events(name);
   const auto first = std::find_if(events.begin(), events.end(), [&](const EventPtr& event) { return event->epoch() > events.front()->epoch(); });
   ASSERT_NE(first, events.end());
@@ -145,29 +145,24 @@ TEST_F(RuntimeTest, ACancelAfterARestartStartsNothing) {
 // Restarts without progress make suspects of runs that only wait for their model: each gets its turn, however long the model takes.
 TEST_F(RuntimeTest, SuspectsAllGetTheirTurn) {
   constexpr int kRuns = 3;
-  std::atomic<int> asked = 0;
+  testing::Counter asked;
   const auto behaviour = [&asked](ModelRequest, DeltaSink&) {
-    asked.fetch_add(1);
-    asked.notify_all();
+    asked.Add();
     return NeverDecides();
-  };
-  const auto await_asked = [&asked](int count) {
-    for (int now = asked; now < count; now = asked) asked.wait(now);
   };
   {
     TestRuntime runtime(Config(behaviour));
     for (int i = 0; i < kRuns; ++i) ASSERT_TRUE(runtime.Await(runtime->CreateRun(runtime.Request(), Caller())).ok());
-    await_asked(kRuns);
+    ASSERT_TRUE(asked.Await(kRuns));
   }
   for (int restart = 1; restart <= kBarrenStartsSuspect; ++restart) {
-    asked = 0;
+    asked.Reset();
     TestRuntime runtime(Config(behaviour));
-    await_asked(kRuns);
+    ASSERT_TRUE(asked.Await(kRuns));
   }
-  asked = 0;
+  asked.Reset();
   TestRuntime runtime(Config(behaviour));
-  await_asked(1);
-  await_asked(kRuns);
+  ASSERT_TRUE(asked.Await(kRuns));
 }
 
 }  // namespace

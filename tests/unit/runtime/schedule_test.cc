@@ -2,17 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <boost/asio/this_coro.hpp>
-#include <mutex>
-
 #include "absl/time/clock.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "runtime/view.h"
+#include "tests/support/counter.h"
 #include "tests/support/journal.h"
+#include "tests/support/latch.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -70,14 +68,11 @@ class ScheduleTest : public RuntimeTest {
     return RuntimeTest::Config([this](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
       const std::string asked = (*std::get<UserMessage>(request.messages[0]).parts)[0].text();
       {
-        std::lock_guard lock(mu_);
+        MutexLock lock(mu_);
         order_.push_back(asked);
       }
-      SystemTimers timers;
-      while (asked == "block" && !released_) {
-        co_await timers.Sleep(absl::Milliseconds(1));
-        if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return testing::ModelError("INTERRUPTED", false);
-      }
+      asked_.Add();
+      if (asked == "block" && !co_await released_.Opened()) co_return testing::ModelError("INTERRUPTED", false);
       co_return Answer("done");
     });
   }
@@ -91,19 +86,16 @@ class ScheduleTest : public RuntimeTest {
   }
   static v1::Run Get(TestRuntime& runtime, const std::string& name) { return *runtime.Await(runtime->GetRun(*ParseRunName(name), absl::ZeroDuration())); }
   std::vector<std::string> order() {
-    std::lock_guard lock(mu_);
+    MutexLock lock(mu_);
     return order_;
   }
-  void AwaitAsked(size_t count) {
-    while (order().size() < count) absl::SleepFor(absl::Milliseconds(1));
-  }
-  static void AwaitNoSession(TestRuntime& runtime) {
-    while (runtime.Await(runtime->GetInfo())->sessions > 0) absl::SleepFor(absl::Milliseconds(1));
-  }
 
-  std::mutex mu_;
-  std::vector<std::string> order_;
-  std::atomic<bool> released_ = false;
+  testing::Counter asked_;
+  testing::Latch released_;
+
+ private:
+  Mutex mu_;
+  std::vector<std::string> order_ ABSL_GUARDED_BY(mu_);
 };
 
 TEST_F(ScheduleTest, OfRunsThatWaitTheHigherPriorityGoesFirst) {
@@ -111,11 +103,11 @@ TEST_F(ScheduleTest, OfRunsThatWaitTheHigherPriorityGoesFirst) {
   config.options.running_max = 1;
   TestRuntime runtime(std::move(config));
   Submit(runtime, "block", 0);
-  AwaitAsked(1);
+  ASSERT_TRUE(asked_.Await(1));
   std::vector<std::string> names;
   for (const auto& [input, priority] : {std::pair("low", -5), std::pair("normal", 0), std::pair("high", 5)}) names.push_back(Submit(runtime, input, priority));
   EXPECT_EQ(Get(runtime, names[2]).priority(), 5);
-  released_ = true;
+  released_.Open();
   for (const std::string& name : names) runtime.WaitForStop(name);
   EXPECT_THAT(order(), ::testing::ElementsAre("block", "high", "normal", "low"));
   // Out of the store's columns. By name: runs of one millisecond are listed in no order.
@@ -131,11 +123,11 @@ TEST_F(ScheduleTest, ARestartKeepsTheOrder) {
   for (const bool restarted : {false, true}) {
     TestRuntime::Config config = Config();
     config.options.running_max = 1;
-    released_ = restarted;
+    if (restarted) released_.Open();
     TestRuntime runtime(std::move(config));
     if (!restarted) {
       names.push_back(Submit(runtime, "block", 0));
-      AwaitAsked(1);
+      ASSERT_TRUE(asked_.Await(1));
       for (const auto& [input, priority] : {std::pair("low", -5), std::pair("normal", 0), std::pair("high", 5)}) {
         names.push_back(Submit(runtime, input, priority));
       }
@@ -153,7 +145,7 @@ TEST_F(ScheduleTest, ARunWaitsForItsTimeOutOfMemory) {
   const v1::Run queued = Get(runtime, name);
   EXPECT_EQ(queued.state(), v1::RUN_STATE_QUEUED);
   EXPECT_EQ(FromProto(queued.not_before_time()), not_before);
-  AwaitNoSession(runtime);
+  runtime.AwaitNoSession();
   const v1::Run stopped = runtime.WaitForStop(name);
   EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   EXPECT_GE(FromProto(stopped.start_time()), not_before);
@@ -180,7 +172,7 @@ TEST_F(ScheduleTest, ARunThatSleepsTakesInputAndACancel) {
   const auto told = runtime.Await(runtime->SendInput(*ParseRunName(name), more, Caller()));
   ASSERT_TRUE(told.ok()) << told.status();
   EXPECT_EQ(told->state(), v1::RUN_STATE_QUEUED);
-  AwaitNoSession(runtime);
+  runtime.AwaitNoSession();
   ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).ok());
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
   EXPECT_TRUE(order().empty());
