@@ -19,7 +19,7 @@ const sqlite3_io_methods& Methods(sqlite3_file* file) { return *Real(file)->pMet
 int Write(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
   const File& self = *reinterpret_cast<File*>(file);
   if (self.disk->full && (self.is_log || self.is_main)) {
-    ++self.disk->full_writes;
+    self.disk->full_writes.Add();
     return SQLITE_FULL;  // as SQLite's own file system says for ENOSPC
   }
   if (self.disk->fail_write && (self.is_log || self.is_main)) return SQLITE_IOERR_WRITE;

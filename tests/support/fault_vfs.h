@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 
+#include "tests/support/counter.h"
+
 namespace agentruntime {
 
 // Registered under its own name while it lives. Switches take effect at the next operation and may be set from any thread.
@@ -25,7 +27,7 @@ class FaultVfs {
   std::atomic<bool> fail_write = false;         // writes fail as a broken disk does
   std::atomic<bool> full_index = false;         // the shared index of the log cannot grow
   std::function<bool(bool is_log)> sync_fails;  // asked at each sync of the log or the database; set while no file is open
-  std::atomic<int> full_writes = 0;             // writes that found no space so far
+  testing::Counter full_writes;                 // writes that found no space so far
   std::atomic<int> log_syncs = 0;               // syncs of the -wal file so far
 
  private:

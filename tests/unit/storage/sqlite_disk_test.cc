@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,7 +36,7 @@ class ManualClock final : public Clock {
   absl::Time now_ ABSL_GUARDED_BY(mu_) = TestTime(0);
 };
 
-class SqliteDiskTest : public testing::Test {
+class SqliteDiskTest : public ::testing::Test {
  protected:
   SqliteDiskTest() { Open(); }
   Store& store() { return *stores_.store; }
@@ -78,9 +77,7 @@ TEST_F(SqliteDiskTest, AFullDiskDelaysWritesAndLosesNothing) {
   v1::Agent agent;
   agent.set_name("agents/docs");
   EXPECT_EQ(ReasonOf(stores_.agents->Create(agent, TestTime(1)).status()), v1::ERROR_REASON_STORE_UNAVAILABLE);
-  while (disk_.full_writes < 2) {  // it has tried again
-    std::this_thread::yield();
-  }
+  ASSERT_TRUE(disk_.full_writes.Await(2)) << "it has not tried again";
   disk_.full = false;
   writable_again.Wait();
   last.Wait();
@@ -216,7 +213,7 @@ TEST_F(SqliteDiskTest, LargeRunsAreNotDeletedInOneTransaction) {
   disk_.full = true;
   Awaited<bool> first, last;
   store().Create(TestRun(TestRunId(9)), [&](CreateOutcome) { first.Set(true); });
-  while (disk_.full_writes == 0) std::this_thread::yield();
+  ASSERT_TRUE(disk_.full_writes.Await(1));
   std::vector<absl::Status> deleted;  // of the store's thread until `last`
   for (int number = 1; number <= kRuns; ++number) store().Delete(TestRunId(number), [&](absl::Status status) { deleted.push_back(std::move(status)); });
   store().Append(TestAppend(TestRunId(1), store().epoch(), 6), [&](AppendResult result) { last.Set(result == AppendResult::kLost); });
@@ -264,10 +261,10 @@ void WriteOnABrokenDisk(const std::string& path, std::atomic<bool> FaultVfs::* f
   }
 }
 
-class SqliteFailStopTest : public testing::Test {
+class SqliteFailStopTest : public ::testing::Test {
  protected:
   SqliteFailStopTest() {
-    testing::FLAGS_gtest_death_test_style = "threadsafe";
+    ::testing::FLAGS_gtest_death_test_style = "threadsafe";
     if (getenv(kFolder) == nullptr) setenv(kFolder, folder_.emplace().path().c_str(), 1);
   }
   ~SqliteFailStopTest() override {
@@ -292,17 +289,17 @@ class SqliteFailStopTest : public testing::Test {
 };
 
 TEST_F(SqliteFailStopTest, AFailedSyncOfTheLogEndsTheProcess) {
-  EXPECT_EXIT(WriteOnABrokenDisk(path(), &FaultVfs::fail_log_sync), testing::ExitedWithCode(74), "the store cannot go on.*a commit failed");
+  EXPECT_EXIT(WriteOnABrokenDisk(path(), &FaultVfs::fail_log_sync), ::testing::ExitedWithCode(74), "the store cannot go on.*a commit failed");
   ExpectCleanStart(3);
 }
 
 TEST_F(SqliteFailStopTest, AFailedWriteEndsTheProcess) {
-  EXPECT_EXIT(WriteOnABrokenDisk(path(), &FaultVfs::fail_write), testing::ExitedWithCode(74), "the store cannot go on.*a commit failed");
+  EXPECT_EXIT(WriteOnABrokenDisk(path(), &FaultVfs::fail_write), ::testing::ExitedWithCode(74), "the store cannot go on.*a commit failed");
   ExpectCleanStart(3);
 }
 
 TEST_F(SqliteFailStopTest, AFailedSyncOfTheDatabaseEndsTheProcess) {
-  EXPECT_EXIT(WriteOnABrokenDisk(path(), &FaultVfs::fail_main_sync), testing::ExitedWithCode(74), "the store cannot go on.*a checkpoint failed");
+  EXPECT_EXIT(WriteOnABrokenDisk(path(), &FaultVfs::fail_main_sync), ::testing::ExitedWithCode(74), "the store cannot go on.*a checkpoint failed");
   ExpectCleanStart(10);
 }
 
@@ -315,7 +312,7 @@ TEST_F(SqliteFailStopTest, SomebodyElseWhoTakesTheEpochEndsTheProcess) {
     sqlite3_exec(other, "UPDATE server SET epoch = epoch + 1", nullptr, nullptr, nullptr);
     AppendNow(*stores->store, TestAppend(TestRunId(1), stores->store->epoch(), 1));
   };
-  EXPECT_EXIT(write(), testing::ExitedWithCode(74), "something else writes to it");
+  EXPECT_EXIT(write(), ::testing::ExitedWithCode(74), "something else writes to it");
   ExpectCleanStart(1);
 }
 
