@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "runtime/json_schema.h"
 
 namespace agentruntime {
 namespace {
@@ -23,8 +24,10 @@ std::string Sha256(absl::string_view input) {
 
 }  // namespace
 
-// As the model wrote them where they are no JSON: such a call is never sent.
+// Also of calls that were refused (repeats.h), so it may be given whatever a model wrote: writing a value takes stack for each level of it, which only
+// CheckJson bounds.
 std::string NormalizedArguments(absl::string_view arguments) {
+  if (!CheckJson(arguments).ok()) return std::string(arguments);
   const auto parsed = nlohmann::json::parse(arguments.begin(), arguments.end(), nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded()) return std::string(arguments);
   return parsed.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -15,7 +15,7 @@ std::string IdempotencyKey(const RunId& run, const CallId& call, absl::string_vi
 // 32 bytes: SHA-256 over tool and arguments, these with sorted keys and without white space.
 std::string ArgumentsHash(absl::string_view tool, absl::string_view arguments);
 
-// `arguments` with sorted keys and without white space; as they are where they are no JSON.
+// `arguments` with sorted keys and without white space; as they are where CheckJson refuses them: such a call is never sent.
 std::string NormalizedArguments(absl::string_view arguments);
 
 }  // namespace agentruntime

@@ -97,6 +97,18 @@ TEST_F(RepeatsTest, AnyDifferenceBreaksTheRow) {
   EXPECT_EQ(ordered.state.repeats, 1) << "in another order";
 }
 
+// Calls that were refused are compared as well, and nothing has bounded what a model wrote in them.
+TEST_F(RepeatsTest, ArgumentsThatNoCheckWouldPassAreComparedAsTheyAreWritten) {
+  const std::string open(131'000, '[');
+  const std::string close(131'000, ']');
+  for (const std::string& again : {open + close, open + " " + close}) {
+    Journal journal(Limits(3));
+    Step(journal, {{"unknown", open + close}});
+    Step(journal, {{"unknown", again}});
+    EXPECT_EQ(journal.state.repeats, again == open + close ? 2 : 1);
+  }
+}
+
 TEST_F(RepeatsTest, InputBreaksTheRow) {
   Journal journal(Limits(2));
   Step(journal);
