@@ -63,13 +63,29 @@ v1::Usage UsageOfFailed(const CallState& call, const ToolFailed* failed) {
   return failed != nullptr && call.attempts == 1 ? v1::Usage() : GrantedUsage(call);
 }
 
+// What another run was asked for and its tool, which an operator has changed since, does not ask for any more. Nobody waits for what the child used.
+v1::Event FinishedWithoutChild(const CallState& call, std::string text) {
+  v1::Event fact = FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, std::move(text));
+  *fact.mutable_call_finished()->mutable_usage() = GrantedUsage(call);
+  return fact;
+}
+
+v1::Event FinishedWithoutTool(const RunPlan& plan, const CallState& call, absl::string_view name) {
+  std::string text = NoSuchTool(plan, name);
+  if (call.child != nullptr) return FinishedWithoutChild(call, std::move(text));
+  return FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, std::move(text));
+}
+
 }  // namespace
 
 v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepState& step, const CallState& call, absl::Time now) {
   const v1::ToolCall& request = RequestOf(step, call);
   const auto planned = plan.tools.find(request.tool());
-  if (planned == plan.tools.end()) return FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, NoSuchTool(plan, request.tool()));
+  if (planned == plan.tools.end()) return FinishedWithoutTool(plan, call, request.tool());
   const ToolSpec& spec = *planned->second.spec;
+  if (call.child != nullptr && !spec.child) {
+    return FinishedWithoutChild(call, absl::StrCat("the tool \"", request.tool(), "\" asks no other agent any more; ask anew"));
+  }
   if (!state.allow_side_effects && spec.side_effect != v1::SIDE_EFFECT_READ_ONLY) return FinishedWithText(call.id, v1::CALL_OUTCOME_DENIED, kDeniedToFork);
   if (auto question = QuestionBeforeCall(plan, step, call, now)) return *std::move(question);
   const std::string& arguments = ArgumentsOf(step, call);

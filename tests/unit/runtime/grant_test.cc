@@ -163,6 +163,35 @@ TEST_F(GrantTest, ASecondAttemptHasTheSameChildWhereverTheJournalIsCut) {
   EXPECT_EQ(again, 3);
 }
 
+// An operator may change what a tool is between two starts. The call asks no other run any more, and the child is cancelled by the session, which sees that a
+// call with a child is settled; what it used meanwhile nobody hears.
+TEST_F(GrantTest, ACallWhoseToolAsksNoOtherRunAnyMoreIsSettledAndItsGrantBooked) {
+  Journal journal(Limits(30'030));
+  Ask(journal, 2);
+  ask->mutable_spec().child.reset();
+  ++journal.epoch;
+  journal.Settle(*plan);
+  for (int i = 1; i <= 2; ++i) {
+    EXPECT_EQ(FinishedAt(journal, i).outcome(), v1::CALL_OUTCOME_ERROR);
+    EXPECT_THAT(FinishedAt(journal, i).result(0).text(), HasSubstr("\"ask\" asks no other agent any more"));
+    EXPECT_EQ(FinishedAt(journal, i).usage().input_tokens(), 10'000);
+  }
+  EXPECT_EQ(BookedTokens(journal.state), 30 + 20'000);
+  EXPECT_TRUE(journal.state.model.open) << "it goes on without them";
+}
+
+TEST_F(GrantTest, ACallWhoseToolIsGoneBooksItsGrant) {
+  Journal journal(Limits(30'030));
+  Ask(journal, 1);
+  plan->tools.clear();
+  ++journal.epoch;
+  journal.Settle(*plan);
+  EXPECT_EQ(FinishedAt(journal, 1).outcome(), v1::CALL_OUTCOME_ERROR);
+  EXPECT_THAT(FinishedAt(journal, 1).result(0).text(), HasSubstr("there is no tool named \"ask\""));
+  EXPECT_EQ(FinishedAt(journal, 1).usage().input_tokens(), 15'000);
+  EXPECT_EQ(BookedTokens(journal.state), 30 + 15'000);
+}
+
 TEST_F(GrantTest, ARunAtTheDepthBeginsNoChild) {
   Journal journal;
   auto created = std::make_shared<v1::Event>(*journal.events[0]);
