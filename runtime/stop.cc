@@ -405,7 +405,9 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
 
 Next WhatNext(const RunState& state, const RunPlan& plan, Epochs epochs, Instant now) {
   Next next = NextOf(state, plan, epochs, now);
-  if (next.facts.empty() && !state.is_stopped() && state.deadline < absl::InfiniteFuture()) WakeAt(next, state.deadline - now.wall);
+  // A cancel ends by its grace: at the deadline nothing happens then, and what is past would be woken for again and again.
+  const bool ends_then = !state.is_stopped() && !state.is_cancelling() && state.deadline < absl::InfiniteFuture();
+  if (next.facts.empty() && ends_then) WakeAt(next, state.deadline - now.wall);
   return next;
 }
 

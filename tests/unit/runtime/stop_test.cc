@@ -327,6 +327,21 @@ TEST_F(StopTest, CancelWaitsForOpenAttemptsUntilTheGraceEnds) {
   EXPECT_EQ(calls[1].finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
 }
 
+// Nothing happens at the deadline of a run that is being cancelled: looking again then would be looking again at once, until the grace ends.
+TEST_F(StopTest, ACancelThatOutlastsTheDeadlineSleepsUntilTheGraceEnds) {
+  Journal journal;
+  journal.state.deadline = journal.now + absl::Seconds(1);
+  Decide(journal, Calls({{"safe", "{}"}}));
+  journal.Settle(*plan);
+  EXPECT_EQ(journal.WhatNext(*plan).wake, absl::Seconds(1));
+  journal.Add(CancelRequest());
+  EXPECT_EQ(journal.WhatNext(*plan).wake, kCancelGrace);
+  journal.now += absl::Seconds(2);
+  EXPECT_EQ(journal.WhatNext(*plan).wake, kCancelGrace);
+  journal.active += kCancelGrace;
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_CANCELLED);
+}
+
 TEST_F(StopTest, NothingStartsAfterACancel) {
   Journal journal;
   Decide(journal, Calls({{"safe", "{}"}}));
