@@ -148,8 +148,8 @@ void Batch::Append(AppendItem& item, uint64_t number) {
   Run& run = Find(item.run);
   item.lost_with_another = IsLost(run, item.run, number);
   bool fits = Fits(run, item.epoch, item.expected_last_sequence);
-  // A run that is resumed is active again, which only the last one of its conversation may be.
-  if (fits && run.state == v1::RUN_STATE_STOPPED && item.state.state != v1::RUN_STATE_STOPPED) fits = !WentOn(run);
+  // What follows a stop is a resume, which may stop again in the same append. Only the last run of a conversation may be active again.
+  if (fits && run.state == v1::RUN_STATE_STOPPED) fits = !WentOn(run);
   if (item.lost_with_another || !fits) {
     item.result = AppendResult::kLost;
     run.lost = true;

@@ -79,6 +79,8 @@ TEST_P(ConversationSuite, OnlyItsLastRunIsResumed) {
   ASSERT_EQ(Stop(1, 3), AppendResult::kDurable);
   ASSERT_EQ(Make(3).kind, Kind::kCreated);
   EXPECT_EQ(AppendNow(store(), TestAppend(TestRunId(1), store().epoch(), 4, 1, Resumed(5))), AppendResult::kLost);
+  // One that stops again in the same append is a resume as well.
+  EXPECT_EQ(AppendNow(store(), TestAppend(TestRunId(1), store().epoch(), 4, 3, TestProjection(7, v1::RUN_STATE_STOPPED))), AppendResult::kLost);
   ASSERT_EQ(Stop(3), AppendResult::kDurable);
   EXPECT_EQ(AppendNow(store(), TestAppend(TestRunId(1), store().epoch(), 4, 1, Resumed(5))), AppendResult::kLost);
   EXPECT_EQ(store().GetRun(TestRunId(1))->projection.state, v1::RUN_STATE_STOPPED);

@@ -171,8 +171,8 @@ void SimulatedStore::Core::ApplyChunk(ChunkItem& item, uint64_t number) {
 }
 
 // Whether the run is to be resumed although its conversation has a later one.
-bool SimulatedStore::Core::WentOn(const DiskRun& row, const AppendRequest& request) const {
-  if (IsActive(row) || request.projection.state == v1::RUN_STATE_STOPPED) return false;
+bool SimulatedStore::Core::WentOn(const DiskRun& row) const {
+  if (IsActive(row)) return false;  // what follows a stop is a resume
   const std::vector<const DiskRun*> runs = RunsOf(disk, row.record.tenant, row.record.conversation);
   return std::any_of(runs.begin(), runs.end(), [&](const DiskRun* other) { return other->number > row.number; });
 }
@@ -180,7 +180,7 @@ bool SimulatedStore::Core::WentOn(const DiskRun& row, const AppendRequest& reque
 void SimulatedStore::Core::ApplyAppend(AppendItem& item, uint64_t number) {
   const AppendRequest& request = item.request;
   DiskRun* row = Fitting(request.run, request.epoch, request.expected_last_sequence, number, item.lost_with_another);
-  if (row != nullptr && WentOn(*row, request)) row = nullptr;
+  if (row != nullptr && WentOn(*row)) row = nullptr;
   if (row == nullptr) {
     item.result = AppendResult::kLost;
     lost_in_batch[request.run] = true;

@@ -83,7 +83,7 @@ class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
   void Apply(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
   void ApplyCreate(CreateItem& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyAppend(AppendItem& item, uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
-  bool WentOn(const DiskRun& row, const AppendRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
+  bool WentOn(const DiskRun& row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyChunk(ChunkItem& item, uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
   // The run, if an append on these terms is its next one; else null. `lost_with_another`: because another was lost.
   DiskRun* Fitting(const RunId& run, Epoch epoch, Sequence expected_last_sequence, uint64_t number, bool& lost_with_another)
