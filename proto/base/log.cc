@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/time/clock.h"
@@ -17,6 +18,11 @@ namespace {
 constexpr size_t kValueBytesMax = 1024;
 
 std::atomic<LogFormat> format = LogFormat::kLogfmt;
+
+std::function<void(absl::string_view)>& Sink() {
+  static auto& sink = *new std::function<void(absl::string_view)>;  // threads may log while the process ends
+  return sink;
+}
 
 spdlog::logger& Logger() {
   static const std::shared_ptr<spdlog::logger> logger = [] {
@@ -88,9 +94,13 @@ void ConfigureLog(LogLevel level, LogFormat new_format) {
   Logger().set_level(ToSpdlog(level));
 }
 
+void SetLogSink(std::function<void(absl::string_view)> sink) { Sink() = std::move(sink); }
+
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields) {
   if (!Logger().should_log(ToSpdlog(level))) return;
-  Logger().log(ToSpdlog(level), "{}", format.load() == LogFormat::kJson ? AsJson(level, message, fields) : AsLogfmt(level, message, fields));
+  const std::string line = format.load() == LogFormat::kJson ? AsJson(level, message, fields) : AsLogfmt(level, message, fields);
+  if (Sink()) return Sink()(line);
+  Logger().log(ToSpdlog(level), "{}", line);
 }
 
 void FlushLog() { Logger().flush(); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <type_traits>
@@ -29,6 +30,8 @@ struct LogField {
 
 // Call once, before threads start. Until then: info, logfmt.
 void ConfigureLog(LogLevel level, LogFormat format);
+// Where lines go instead of to standard error; {}: there again. As ConfigureLog.
+void SetLogSink(std::function<void(absl::string_view line)> sink);
 // Thread-safe. Control characters and invalid UTF-8 in values are escaped, values are cut at 1 KiB: no caller can forge a second line.
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
 // Writes what is buffered.
