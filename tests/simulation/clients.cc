@@ -263,13 +263,17 @@ asio::awaitable<void> Stage::Resolve(RunId run) {
     request.request_hash = request.request_id;
   }
   const bool edits = !request.answer.allow().arguments().empty();
+  const int64_t told = known.rules.events(v1::Event::kCallResolved);
   auto resolved = co_await Ask<v1::Run>([run, request](Runtime& runtime) { return runtime.ResolveCall(run, request, Caller()); });
   if (absl::IsInvalidArgument(resolved.status()) && edits) co_return;  // they do not fit the tool
   CheckCode(resolved.status(), "ResolveCall");
   if (!resolved.ok()) co_return;
   ++judge_.counts.acknowledged;
   judge_.SeenRun(*resolved, RunForm::kWhole);
-  if (judge_.Find(run)->rules.events(v1::Event::kCallResolved) == 0) world_.Fail("acknowledged: an answer is not in the journal of ", run.ToString());
+  bool seen = request.request_id.empty() && judge_.Find(run)->rules.events(v1::Event::kCallResolved) > told;
+  for (const SeenRequest& each : judge_.FoldTo(*judge_.Find(run), resolved->last_sequence()).seen_requests)
+    seen = seen || each.request_id == request.request_id;
+  if (!seen) world_.Fail("acknowledged: an answer is not in the journal of ", run.ToString());
 }
 
 asio::awaitable<void> Stage::ReadArtifact(RunId run, int32_t number) {
@@ -314,8 +318,7 @@ asio::awaitable<void> Stage::Look(RunId run) {
       using Listed = std::pair<std::vector<v1::Step>, bool>;
       auto steps = co_await Ask<Listed>([run](Runtime& runtime) { return runtime.ListSteps(run, {}, ReadLimit()); });
       CheckCode(steps.status(), "ListSteps");
-      const Known& known = *judge_.Find(run);
-      if (steps.ok() && static_cast<int32_t>(steps->first.size()) > known.rules.steps() + 1) world_.Fail("visible: steps that are not durable");
+      if (steps.ok()) judge_.SeenSteps(run, steps->first);
       co_return;
     }
     default: {
@@ -348,7 +351,10 @@ asio::awaitable<void> Stage::MeddleWith(RunId run) {
       }(runtime, run);
     });
     CheckCode(deleted.status(), "DeleteRun");
-    if (deleted.ok() && !judge_.Find(run)->deleted) world_.Fail("acknowledged: ", run.ToString(), " is not deleted");
+    if (!deleted.ok()) co_return;
+    if (!judge_.Find(run)->deleted) world_.Fail("acknowledged: ", run.ToString(), " is not deleted");
+    auto seen = co_await Ask<v1::Run>([run](Runtime& runtime) { return runtime.GetRun(run, absl::ZeroDuration()); });
+    if (!absl::IsNotFound(seen.status()) && !absl::IsUnavailable(seen.status())) world_.Fail("acknowledged: ", run.ToString(), " is seen after it was deleted");
   } else if (what < 0.62) {
     co_await Fork(run);
   } else if (what < 0.72) {

@@ -66,6 +66,7 @@ asio::awaitable<void> Stage::ClockJumps() {
     const absl::Duration jump = world_.dice.Chance(0.5) ? size : -size;
     // All of them together as well: whoever waits for an instant waits as long as the clock is behind.
     world_.wall_offset = std::clamp(world_.wall_offset + jump, -kClockErrorMax, kClockErrorMax);
+    ++judge_.counts.clock_jumps;
     world_.Trace("the clock jumps by ", absl::FormatDuration(jump));
   }
 }

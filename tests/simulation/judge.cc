@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "proto/util/names.h"
 #include "proto/util/serialize.h"
 #include "runtime/context.h"
@@ -30,30 +31,56 @@ std::string BytesOf(const RunProjection& projection) {
   return text;
 }
 
+struct Count {
+  const char* name;
+  int64_t Counts::* value;
+};
+constexpr Count kCounts[] = {
+    {"commits", &Counts::commits},
+    {"events", &Counts::events},
+    {"runs", &Counts::runs},
+    {"forks", &Counts::forks},
+    {"children", &Counts::children},
+    {"child results", &Counts::child_results},
+    {"stops", &Counts::stops},
+    {"calls of tools", &Counts::executions},
+    {"model requests", &Counts::model_requests},
+    {"events seen", &Counts::seen_events},
+    {"acknowledged", &Counts::acknowledged},
+    {"ends of a process", &Counts::crashes},
+    {"handlers", &Counts::handlers},
+    {"artifacts", &Counts::artifacts},
+    {"artifacts read", &Counts::artifacts_read},
+    {"allowed", &Counts::allowed},
+    {"denied", &Counts::denied},
+    {"questions", &Counts::questions},
+    {"loops", &Counts::loops},
+    {"held", &Counts::held},
+    {"inputs", &Counts::inputs},
+    {"cancels", &Counts::cancels},
+    {"resumes", &Counts::resumes},
+    {"deltas", &Counts::deltas},
+    {"lines of the log", &Counts::lines},
+    {"watches left", &Counts::left},
+    {"full commits", &Counts::full_commits},
+    {"failed commits", &Counts::failed_commits},
+    {"torn commits", &Counts::torn_commits},
+    {"clock jumps", &Counts::clock_jumps},
+    {"model failures", &Counts::model_failures},
+    {"paid failures", &Counts::paid_failures},
+    {"call failures", &Counts::call_failures},
+    {"hidden effects", &Counts::hidden_effects},
+    {"nonsense", &Counts::nonsense},
+};
+
 }  // namespace
 
 void Counts::Add(const Counts& more) {
-  commits += more.commits;
-  events += more.events;
-  runs += more.runs;
-  forks += more.forks;
-  children += more.children;
-  child_results += more.child_results;
-  stops += more.stops;
-  executions += more.executions;
-  model_requests += more.model_requests;
-  seen_events += more.seen_events;
-  acknowledged += more.acknowledged;
-  crashes += more.crashes;
-  handlers += more.handlers;
-  artifacts += more.artifacts;
-  artifacts_read += more.artifacts_read;
-  allowed += more.allowed;
-  denied += more.denied;
-  questions += more.questions;
-  loops += more.loops;
-  held += more.held;
-  inputs += more.inputs;
+  for (const Count& count : kCounts) this->*count.value += more.*count.value;
+}
+
+std::string Counts::Text() const {
+  return absl::StrJoin(kCounts, ", ", [this](std::string* text, const Count& count) { absl::StrAppend(text, this->*count.value, " ", count.name); });
 }
 
 void Judge::ProcessStarted(int number, Epoch restored) {
@@ -199,6 +226,10 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     counts.loops += event->run_stopped().stop().reason() == v1::STOP_REASON_LOOP_DETECTED ? 1 : 0;
     counts.allowed += event->call_resolved().answer().has_allow() ? 1 : 0;
     counts.inputs += event->has_input_received() ? 1 : 0;
+    counts.cancels += event->has_cancel_requested() ? 1 : 0;
+    counts.resumes += event->has_run_resumed() ? 1 : 0;
+    counts.model_failures += event->has_model_failed() ? 1 : 0;
+    counts.call_failures += event->has_call_failed() ? 1 : 0;
     counts.denied += event->call_resolved().answer().has_deny() ? 1 : 0;
     counts.questions += event->call_waiting().kind() == v1::WAIT_KIND_QUESTION ? 1 : 0;
     CheckConversation(run, *event);
@@ -280,54 +311,6 @@ void Judge::Deleted(const RunId& run) {
   }
 }
 
-void Judge::SeenEvent(const RunId& run, const v1::Event& event) {
-  ++counts.seen_events;
-  const Known* const known = Find(run);
-  if (known == nullptr || event.sequence() < 1 || event.sequence() > static_cast<Sequence>(known->events.size())) {
-    return world_.Fail("visible: event ", event.sequence(), " of ", run.ToString(), " left before it was durable");
-  }
-  if (SerializeDeterministically(event) != known->events[static_cast<size_t>(event.sequence()) - 1]) {
-    world_.Fail("visible: event ", event.sequence(), " of ", run.ToString(), " is not what is durable: ", event.ShortDebugString());
-  }
-}
-
-void Judge::SeenRun(const v1::Run& run, RunForm form) {
-  const auto id = ParseRunName(run.name());
-  const Known* const known = id ? Find(*id) : nullptr;
-  if (known == nullptr || run.last_sequence() > static_cast<Sequence>(known->events.size())) {
-    return world_.Fail("visible: ", run.name(), " at ", run.last_sequence(), " left before it was durable");
-  }
-  v1::Run expected = RunOf(FoldTo(*known, run.last_sequence()));
-  v1::Run seen = run;
-  if (form != RunForm::kWhole) {
-    for (v1::Run* each : {&expected, &seen}) {
-      each->clear_input();
-      each->clear_limits();
-      if (form != RunForm::kSummary) continue;
-      each->clear_answer();
-      each->clear_parent_call();
-      each->clear_deadline();
-    }
-  }
-  if (SerializeDeterministically(seen) != SerializeDeterministically(expected)) {
-    world_.Fail("visible: a run as of ", run.last_sequence(), " is not the fold of its journal: ", seen.ShortDebugString(), " instead of ",
-                expected.ShortDebugString());
-  }
-}
-
-void Judge::SeenDelta(const RunId& run, const v1::Delta& delta) {
-  const Known* const known = Find(run);
-  const Sequence after = delta.after_sequence();
-  if (known == nullptr || after < 1 || after > static_cast<Sequence>(known->events.size())) {
-    return world_.Fail("visible: a delta of ", run.ToString(), " left before event ", after, " was durable");
-  }
-  const EventPtr intent = ParseEvent(known->events[static_cast<size_t>(after) - 1]);
-  const bool fits = delta.has_tool_progress()
-                        ? intent->call_started().call_id() == delta.tool_progress().call_id() && intent->call_started().attempt() == delta.attempt()
-                        : intent->has_model_called() && intent->model_called().attempt() == delta.attempt() && intent->step() == delta.step();
-  if (!fits) world_.Fail("visible: a delta of ", run.ToString(), " follows no intent of its attempt: ", delta.ShortDebugString());
-}
-
 // A decision with its calls, then exactly their results, in order.
 void Judge::CheckMessages(const ModelRequest& request) {
   int steps = 0;
@@ -405,6 +388,7 @@ void Judge::CallSent(const ToolRequest& request, const ToolSpec& spec) {
 }
 
 void Judge::CallSaid(const ToolRequest& request, const ToolSpec& spec, Said said) {
+  counts.hidden_effects += said == Said::kUnknown ? 1 : 0;
   if (!spec.local) executions_[{request.run, request.call}][request.attempt] = said;
 }
 

@@ -56,7 +56,24 @@ struct Counts {
   int64_t loops = 0;
   int64_t held = 0;
   int64_t inputs = 0;
+  int64_t cancels = 0;
+  int64_t resumes = 0;
+  int64_t deltas = 0;
+  int64_t lines = 0;           // of the log, about runs
+  int64_t left = 0;            // watchers that went away in mid-stream
+  int64_t full_commits = 0;    // that found the disk full
+  int64_t failed_commits = 0;  // of which nothing is there
+  int64_t torn_commits = 0;    // that were through, and nobody heard of it
+  int64_t clock_jumps = 0;
+  int64_t model_failures = 0;
+  int64_t paid_failures = 0;  // of a model that did its work and reported a failure
+  int64_t call_failures = 0;
+  int64_t hidden_effects = 0;  // of a tool that did its work and reported a failure
+  int64_t nonsense = 0;        // decisions and arguments that make no sense
+
   void Add(const Counts& more);
+  // "3 runs, 1 forks, ...": all of them.
+  std::string Text() const;
 };
 
 class Judge {
@@ -78,6 +95,10 @@ class Judge {
   void SeenEvent(const RunId& run, const v1::Event& event);
   void SeenRun(const v1::Run& run, RunForm form);
   void SeenDelta(const RunId& run, const v1::Delta& delta);
+  // A line of the log.
+  void SeenLine(absl::string_view line);
+  // As ListSteps gave them.
+  void SeenSteps(const RunId& run, const std::vector<v1::Step>& steps);
   void SeenArtifact(const RunId& run, int32_t number, const ArtifactPiece& piece);
 
   // Effects, as they begin; and what the outside said of a call.
@@ -127,6 +148,7 @@ class Judge {
   std::map<RunId, Known> runs_;
   std::map<RunId, Pending> pending_;
   std::map<RunId, absl::Duration> cancels_;
+  std::map<RunId, int64_t> logged_stops_;
   std::map<std::string, std::vector<RunId>> conversations_;  // as they were accepted
   using Attempt = std::tuple<RunId, int32_t, int32_t>;       // run, step, attempt
   std::set<Attempt> asked_;

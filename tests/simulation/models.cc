@@ -34,7 +34,10 @@ ModelOutcome SimulatedModel::Failure() {
   outcome.error.set_retryable(dice.Chance(0.8));
   if (!outcome.error.retryable() && dice.Chance(0.5)) outcome.error.set_reason("CONTEXT_TOO_LARGE");
   if (dice.Chance(0.2)) outcome.retry_after = dice.Between(absl::ZeroDuration(), absl::Seconds(5));
-  if (dice.Chance(0.5)) outcome.usage.emplace().set_input_tokens(dice.Between(0, 500));
+  if (dice.Chance(0.5)) {
+    outcome.usage.emplace().set_input_tokens(dice.Between(0, 500));
+    ++judge_.counts.paid_failures;
+  }
   return outcome;
 }
 
@@ -55,6 +58,7 @@ void SimulatedModel::AddCalls(const ModelRequest& request, v1::Decision& decisio
   Dice& dice = world_.dice;
   if (RepeatCalls(request, decision)) return;
   const bool odd = dice.Chance(temper_.odd);
+  judge_.counts.nonsense += odd ? 1 : 0;
   const int64_t calls = odd && dice.Chance(0.1) ? 65 : dice.Between(1, 4);
   for (int64_t i = 0; i < calls; ++i) {
     v1::ToolCall* const call = decision.add_tool_calls();

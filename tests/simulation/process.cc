@@ -100,9 +100,14 @@ void Process::Exit() {
 absl::Duration Process::Time() { return world_.dice.Skewed(world_.settings.commit_time_max); }
 
 Commits::Fate Process::Next() {
-  if (world_.disk_full) return Fate::kFull;
-  if (world_.faults && world_.dice.Chance(world_.settings.commit_fails)) return world_.dice.Chance(0.5) ? Fate::kFails : Fate::kTorn;
-  return Fate::kCommits;
+  if (world_.disk_full) {
+    ++judge_.counts.full_commits;
+    return Fate::kFull;
+  }
+  if (!world_.faults || !world_.dice.Chance(world_.settings.commit_fails)) return Fate::kCommits;
+  const bool fails = world_.dice.Chance(0.5);
+  ++(fails ? judge_.counts.failed_commits : judge_.counts.torn_commits);
+  return fails ? Fate::kFails : Fate::kTorn;
 }
 
 void Process::Queued(const NewRun& run) {

@@ -120,7 +120,7 @@ Settings::Settings(uint64_t seed) {
     crash_at_effect = 0.05 * dice.NextDouble();
     effect_crashes_max = static_cast<int>(dice.Between(1, 6));
   }
-  commit_fails = Rate(dice, 0.02);
+  commit_fails = Rate(dice, 0.06);
   leave_time = Rate(dice, 0.2);
   crash_every = Every(dice, 0.5, absl::Seconds(1), absl::Seconds(20));
   drain_every = Every(dice, 0.3, absl::Seconds(3), absl::Seconds(20));

@@ -45,7 +45,7 @@ bool Parse(int argc, char** argv, Arguments* arguments) {
 }
 
 int Run(const Arguments& arguments) {
-  ConfigureLog(LogLevel::kError, LogFormat::kLogfmt);
+  ConfigureLog(LogLevel::kInfo, LogFormat::kLogfmt);
   const auto began = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); };
   int64_t played = 0;
@@ -62,17 +62,8 @@ int Run(const Arguments& arguments) {
                 verdict.failure.c_str(), static_cast<unsigned long long>(seed));
     std::fflush(stdout);
   }
-  std::printf(
-      "%lld seeds from %llu in %.1f s, %lld failed; %lld runs, %lld of them forks, %lld children, %lld stops, %lld events, %lld executions, %lld model "
-      "requests, %lld events "
-      "seen, "
-      "%lld acknowledged, %lld ends of a process, %lld handlers, %lld allowed, %lld denied, %lld questions, %lld loops\n",
-      static_cast<long long>(played), static_cast<unsigned long long>(arguments.from), seconds(), static_cast<long long>(failed),
-      static_cast<long long>(counts.runs), static_cast<long long>(counts.forks), static_cast<long long>(counts.children), static_cast<long long>(counts.stops),
-      static_cast<long long>(counts.events), static_cast<long long>(counts.executions), static_cast<long long>(counts.model_requests),
-      static_cast<long long>(counts.seen_events), static_cast<long long>(counts.acknowledged), static_cast<long long>(counts.crashes),
-      static_cast<long long>(counts.handlers), static_cast<long long>(counts.allowed), static_cast<long long>(counts.denied),
-      static_cast<long long>(counts.questions), static_cast<long long>(counts.loops));
+  std::printf("%lld seeds from %llu in %.1f s, %lld failed; %s\n", static_cast<long long>(played), static_cast<unsigned long long>(arguments.from), seconds(),
+              static_cast<long long>(failed), counts.Text().c_str());
   return failed == 0 ? 0 : 1;
 }
 

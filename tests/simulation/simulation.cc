@@ -1,6 +1,7 @@
 #include "tests/simulation/simulation.h"
 
 #include "absl/strings/str_join.h"
+#include "proto/base/log.h"
 #include "tests/simulation/stage.h"
 #include "tests/simulation/world.h"
 
@@ -9,8 +10,12 @@ namespace agentruntime::simulation {
 Verdict Simulate(uint64_t seed, bool print) {
   World world(seed, print);
   Judge judge(world);
-  Stage stage(world, judge);
-  stage.Play();
+  SetLogSink([&judge](absl::string_view line) { judge.SeenLine(line); });
+  {
+    Stage stage(world, judge);
+    stage.Play();
+  }
+  SetLogSink({});
   Verdict verdict;
   verdict.seed = seed;
   verdict.hash = world.hash();

@@ -54,7 +54,22 @@ void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.questions, seeds / 20);
   EXPECT_GE(counts.loops, seeds / 40);
   EXPECT_GE(counts.held, seeds / 20);
-  EXPECT_GE(counts.inputs, seeds / 20);
+  EXPECT_GE(counts.inputs, seeds / 4);
+  EXPECT_GE(counts.cancels, seeds / 3);
+  EXPECT_GE(counts.resumes, seeds / 4);
+  EXPECT_GE(counts.deltas, seeds / 2);
+  EXPECT_GE(counts.lines, seeds * 2);
+  // What was done to them.
+  EXPECT_GE(counts.left, seeds);
+  EXPECT_GE(counts.full_commits, seeds * 3);
+  EXPECT_GE(counts.failed_commits, seeds / 20);
+  EXPECT_GE(counts.torn_commits, seeds / 20);
+  EXPECT_GE(counts.clock_jumps, seeds);
+  EXPECT_GE(counts.model_failures, seeds / 2);
+  EXPECT_GE(counts.paid_failures, seeds / 5);
+  EXPECT_GE(counts.call_failures, seeds);
+  EXPECT_GE(counts.hidden_effects, seeds / 2);
+  EXPECT_GE(counts.nonsense, seeds / 10);
 }
 
 TEST(SimulationTest, TheFixedSeedsKeepEveryPromise) { ExpectWork(Play(1, kSeeds / 2), kSeeds / 2); }
@@ -83,7 +98,7 @@ TEST(SimulationTest, SeedsDiffer) { EXPECT_NE(Simulate(1, /*print=*/false).hash,
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  agentruntime::ConfigureLog(agentruntime::LogLevel::kError, agentruntime::LogFormat::kLogfmt);
+  agentruntime::ConfigureLog(agentruntime::LogLevel::kInfo, agentruntime::LogFormat::kLogfmt);
   const bool trace = argc > 3 && std::strcmp(argv[3], "--trace") == 0;
   if (argc > 2 && std::strcmp(argv[1], "--seed") == 0) {
     const auto verdict = agentruntime::simulation::Simulate(std::strtoull(argv[2], nullptr, 10), trace);

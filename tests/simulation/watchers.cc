@@ -1,3 +1,4 @@
+#include "proto/util/limits.h"
 #include "tests/simulation/stage.h"
 
 namespace agentruntime::simulation {
@@ -8,6 +9,7 @@ namespace {
 
 constexpr double kLeaves = 0.02;  // at each message
 constexpr double kSlow = 0.1;
+constexpr absl::Duration kSilenceSlack = absl::Seconds(1);
 
 }  // namespace
 
@@ -20,7 +22,10 @@ asio::awaitable<bool> Stage::FollowOnce(RunId run, Sequence* cursor, bool may_le
   Dice& dice = world_.dice;
   bool first = true;
   for (;;) {
+    const absl::Duration asked = world_.now;
     auto next = co_await Next(connection);
+    if (world_.now - asked > kWatchIdleInterval + kSilenceSlack)
+      world_.Fail("watch: nothing was said of ", run.ToString(), " for ", absl::FormatDuration(world_.now - asked));
     if (!next.ok()) {
       CheckCode(next.status(), "Next");
       co_return absl::IsUnavailable(next.status());
@@ -44,6 +49,7 @@ asio::awaitable<bool> Stage::FollowOnce(RunId run, Sequence* cursor, bool may_le
     }
     first = false;
     if (may_leave && dice.Chance(kLeaves)) {
+      ++judge_.counts.left;
       if (dice.Chance(0.5)) connection.watch->Close();
       co_return dice.Chance(0.5);
     }
