@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "proto/base/planted_bug.h"
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
@@ -145,6 +146,7 @@ v1::Event FactOfOutcome(const CallState& call, const ToolSpec& spec, CallEnd end
     for (v1::Part& part : done->parts) *finished->add_result() = std::move(part);
     *finished->mutable_duration() = ToProto(end.duration);
     if (call.child != nullptr) *finished->mutable_usage() = done->usage != nullptr ? *done->usage : GrantedUsage(call);
+    if (call.child != nullptr && IsPlanted(Bug::kForgetChildUsage)) *finished->mutable_usage() = v1::Usage();
     return fact;
   }
   const auto* failed = std::get_if<ToolFailed>(&end.outcome);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/planted_bug.h"
 #include "proto/base/text.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
@@ -141,6 +142,7 @@ std::optional<v1::Event> QuestionBeforeCall(const RunPlan& plan, const StepState
     return Waiting(plan, call, v1::WAIT_KIND_QUESTION, OneLine(QuestionIn(asked.arguments()), kWaitTextBytesMax), now);
   }
   const auto& asking = plan.agent->approve_tools();
+  if (IsPlanted(Bug::kSkipApproval)) return std::nullopt;
   if (call.allowed != nullptr || std::find(asking.begin(), asking.end(), asked.tool()) == asking.end()) return std::nullopt;
   v1::Event fact = Waiting(plan, call, v1::WAIT_KIND_APPROVAL, absl::StrCat("may this call be made? ", CallLine(asked)), now);
   fact.mutable_call_waiting()->set_rule("approve_tools");

@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "agentruntime/v1/event.pb.h"
+#include "proto/base/planted_bug.h"
 #include "runtime/plan.h"
 #include "runtime/state.h"
 
@@ -46,7 +47,7 @@ struct Epochs {
 Next WhatNext(const RunState& state, const RunPlan& plan, Epochs epochs, Instant now);
 
 // The run was unfinished when the store was copied, and nothing is recorded of it since. Any event would hide that, so the stop comes first.
-inline bool IsToBeHeld(const RunState& state, Epochs epochs) { return !state.is_stopped() && state.epoch < epochs.restored; }
+inline bool IsToBeHeld(const RunState& state, Epochs epochs) { return !state.is_stopped() && state.epoch < epochs.restored && !IsPlanted(Bug::kIgnoreRestored); }
 
 // The run is live, and this server has not said so yet, or it is to be held: `run_started` comes before anything else, commands included. Until then attempts
 // of the server before look as if they were under way.

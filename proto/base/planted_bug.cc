@@ -23,6 +23,9 @@ const std::map<std::string, Bug> kNames = {
     {"resend_unsafe", Bug::kResendUnsafe},
     {"forget_request_id", Bug::kForgetRequestId},
     {"book_nothing", Bug::kBookNothing},
+    {"skip_approval", Bug::kSkipApproval},
+    {"forget_child_usage", Bug::kForgetChildUsage},
+    {"ignore_restored", Bug::kIgnoreRestored},
 };
 
 std::optional<Bug> Chosen() {

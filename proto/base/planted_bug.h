@@ -18,6 +18,9 @@ enum class Bug {
   kResendUnsafe,          // an UNSAFE call of http_call goes over a kept connection, on which the library sends it a second time by itself
   kForgetRequestId,       // the same request makes a second run
   kBookNothing,           // an attempt of the model without reported usage costs nothing
+  kSkipApproval,          // a call that needs a person's word is made without it
+  kForgetChildUsage,      // what a child run used costs its parent nothing
+  kIgnoreRestored,        // a restored store's unfinished runs go on
 };
 
 #ifdef AGENTRUNTIME_PLANTED_BUGS
