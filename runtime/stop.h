@@ -47,7 +47,9 @@ struct Epochs {
 Next WhatNext(const RunState& state, const RunPlan& plan, Epochs epochs, Instant now);
 
 // The run was unfinished when the store was copied, and nothing is recorded of it since. Any event would hide that, so the stop comes first.
-inline bool IsToBeHeld(const RunState& state, Epochs epochs) { return !state.is_stopped() && state.epoch < epochs.restored && !IsPlanted(Bug::kIgnoreRestored); }
+inline bool IsToBeHeld(const RunState& state, Epochs epochs) {
+  return !state.is_stopped() && state.epoch < epochs.restored && !IsPlanted(Bug::kIgnoreRestored);
+}
 
 // The run is live, and this server has not said so yet, or it is to be held: `run_started` comes before anything else, commands included. Until then attempts
 // of the server before look as if they were under way.
