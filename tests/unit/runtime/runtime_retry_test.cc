@@ -1,7 +1,11 @@
 // The whole runtime over a real store: requests that are made again.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
 #include "proto/util/errors.h"
+#include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
@@ -93,6 +97,26 @@ TEST_F(RuntimeTest, ARetriedResumeIsAnsweredAlsoUnderALoweredMaximum) {
   EXPECT_TRUE(retried.ok()) << retried.status();
   resume.request_id = "resume-2";
   EXPECT_EQ(ReasonOf(lowered.Await(lowered->ResumeRun(id, resume, Caller())).status()), v1::ERROR_REASON_INVALID_FIELD);
+}
+
+// A run remembers so many requests, and no more: it would grow with them.
+TEST_F(RuntimeTest, TheLastRequestsOfARunAreRemembered) {
+  TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return testing::NeverDecides(); }));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok()) << run.status();
+  const auto say = [&](int number) {
+    InputRequest request;
+    request.input.emplace_back().set_text("more");
+    request.request_id = absl::StrCat("input-", number);
+    request.request_hash = "hash";
+    const auto told = runtime.Await(runtime->SendInput(*ParseRunName(run->name()), std::move(request), Caller()));
+    EXPECT_TRUE(told.ok()) << told.status();
+    const auto kinds = Kinds(runtime.Events(run->name()));
+    return std::count(kinds.begin(), kinds.end(), v1::Event::kInputReceived);
+  };
+  for (int number = 0; number <= kRequestIdsPerRunMax; ++number) EXPECT_EQ(say(number), number + 1);
+  EXPECT_EQ(say(1), kRequestIdsPerRunMax + 1) << "the oldest that is remembered";
+  EXPECT_EQ(say(0), kRequestIdsPerRunMax + 2) << "forgotten, so it is a new request";
 }
 
 }  // namespace
