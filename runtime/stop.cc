@@ -125,7 +125,10 @@ std::optional<v1::Stop> DecidedStop(const RunState& state, const RunPlan& plan) 
       return MakeStop(v1::STOP_REASON_FINAL_ANSWER, absl::StrCat("the model answered at step ", step->number), /*resumable=*/false);
     case v1::FINISH_REASON_LENGTH:
       return ErrorStop("MODEL_OUTPUT_TRUNCATED", "the model's answer was cut at its output limit; raise model_settings.max_output_tokens", /*resumable=*/true);
-    case v1::FINISH_REASON_FILTERED: return ErrorStop("MODEL_FILTERED", "the provider withheld the model's answer", /*resumable=*/true);
+    case v1::FINISH_REASON_FILTERED:
+      return ErrorStop("MODEL_FILTERED",
+                       "the provider withheld the model's answer; change what it was asked (ForkRun with other input), or resume to ask again",
+                       /*resumable=*/true);
     case v1::FINISH_REASON_TOOL_CALLS:
     case v1::FINISH_REASON_UNSPECIFIED:
     default: return std::nullopt;
@@ -139,16 +142,21 @@ std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan
     return ErrorStop("CALL_UNCERTAIN", "nobody knows whether a call took effect, and the agent stops then; check it, then resume", /*resumable=*/true);
   }
   if (state.invalid_decisions >= kInvalidDecisionsMax) {
-    return ErrorStop("MODEL_INVALID_CALLS", absl::StrCat("the model made ", kInvalidDecisionsMax, " decisions in a row with invalid calls only"),
-                     /*resumable=*/true);
+    return ErrorStop(
+        "MODEL_INVALID_CALLS",
+        absl::StrCat("the model made ", kInvalidDecisionsMax,
+                     " decisions in a row with invalid calls only; fork the run with a corrected agent, or resume it with input that says what is wrong"),
+        /*resumable=*/true);
   }
   if (plan.model == nullptr) {
-    return ErrorStop("MODEL_MISSING", absl::StrCat("model \"", plan.agent->model(), "\" is not configured on this server any more"), /*resumable=*/true);
+    return ErrorStop("MODEL_MISSING", absl::StrCat("model \"", plan.agent->model(), "\" is not configured on this server any more; configure it, then resume"),
+                     /*resumable=*/true);
   }
   if (LacksPrice(state.limits, plan)) {
-    return ErrorStop("MODEL_UNPRICED",
-                     absl::StrCat("the run has a budget of money, and model \"", plan.agent->model(), "\" has no price on this server any more"),
-                     /*resumable=*/true);
+    return ErrorStop(
+        "MODEL_UNPRICED",
+        absl::StrCat("the run has a budget of money, and model \"", plan.agent->model(), "\" has no price on this server any more; configure one, then resume"),
+        /*resumable=*/true);
   }
   return std::nullopt;
 }
@@ -158,7 +166,7 @@ std::optional<v1::Stop> JournalBound(const RunState& state) {
   if (state.last_sequence + kEventsReserve <= kEventsMax && state.journal_bytes + kJournalBytesReserve <= kJournalBytesMax) return std::nullopt;
   return ErrorStop("JOURNAL_FULL",
                    absl::StrCat("the journal holds ", state.last_sequence, " events and ", state.journal_bytes, " bytes; at most ", kEventsMax, " events and ",
-                                kJournalBytesMax, " bytes are kept"),
+                                kJournalBytesMax, " bytes are kept; fork the run from an earlier step, or submit a new one of its conversation"),
                    /*resumable=*/false);
 }
 
@@ -170,7 +178,8 @@ std::optional<v1::Stop> WindowBound(const RunState& state, const RunPlan& plan) 
       "CONTEXT_TOO_LARGE",
       absl::StrCat(
           "the conversation is about ", prompt, " tokens, the window of model \"", plan.agent->model(), "\" holds ", plan.model->info().context_tokens,
-          plan.earlier.empty() ? "" : absl::StrCat("; earlier runs, which are kept whole, and what is always there take ", EstimateStandingTokens(plan))),
+          plan.earlier.empty() ? "" : absl::StrCat("; earlier runs, which are kept whole, and what is always there take ", EstimateStandingTokens(plan)),
+          "; fork the run from an earlier step, or resume it once its model has a larger context_tokens"),
       /*resumable=*/true);
 }
 
@@ -331,10 +340,10 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     return next;
   }
   if (state.barren_starts > kBarrenStartsMax) {
-    next.facts =
-        StopFacts(state, ErrorStop("RECOVERY_LIMIT",
-                                   absl::StrCat("the run was taken up ", state.barren_starts, " times without progress; it may be what ends the server"),
-                                   /*resumable=*/true));
+    next.facts = StopFacts(state, ErrorStop("RECOVERY_LIMIT",
+                                            absl::StrCat("the run was taken up ", state.barren_starts,
+                                                         " times without progress; it may be what ends the server: look at its log, then resume the run"),
+                                            /*resumable=*/true));
     return next;
   }
   if (auto stop = DecidedStop(state, plan)) {
