@@ -8,6 +8,7 @@
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
 #include "runtime/budget.h"
+#include "runtime/event_size.h"
 #include "runtime/limits.h"
 #include "runtime/view.h"
 
@@ -23,6 +24,17 @@ void ReplyWhenDurable(Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
       reply->Complete(StoreUnavailable("another server has taken the run over, or its conversation went on"));
     }
   });
+}
+
+void RecordAndReply(Session& session, std::vector<v1::Event> facts, std::shared_ptr<Reply<v1::Run>> reply) {
+  for (const v1::Event& fact : facts) {
+    if (absl::Status status = CheckEventSize(fact); !status.ok()) {
+      reply->Complete(std::move(status));
+      return;
+    }
+  }
+  session.Record(std::move(facts));
+  ReplyWhenDurable(session, std::move(reply));
 }
 
 // A command that took effect before is answered again, and nothing else happens; the same key with another request is refused. True: it was answered here.
@@ -112,8 +124,7 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
   resumed->set_principal(std::move(command.principal));
   std::vector<v1::Event> facts;
   facts.push_back(std::move(fact));
-  session.Record(std::move(facts));
-  ReplyWhenDurable(session, std::move(reply));
+  RecordAndReply(session, std::move(facts), std::move(reply));
 }
 
 absl::Status CheckInput(const RunState& state, int64_t bytes) {
@@ -141,8 +152,7 @@ void SendInput(Session& session, InputCommand command, std::shared_ptr<Reply<v1:
   received->set_principal(std::move(command.principal));
   received->set_request_id(std::move(command.request_id));
   received->set_request_hash(std::move(command.request_hash));
-  session.Record(std::move(facts));
-  ReplyWhenDurable(session, std::move(reply));
+  RecordAndReply(session, std::move(facts), std::move(reply));
 }
 
 absl::Status CheckResolve(const RunState& state, const RunPlan& plan, const CallId& call, const v1::CallAnswer& answer) {
@@ -166,8 +176,7 @@ void ResolveCall(Session& session, ResolveCommand command, std::shared_ptr<Reply
     reply->Complete(std::move(status));
     return;
   }
-  session.Record(FactsOfAnswer(*session.state().FindCall(command.call), std::move(command.resolution)));
-  ReplyWhenDurable(session, std::move(reply));
+  RecordAndReply(session, FactsOfAnswer(*session.state().FindCall(command.call), std::move(command.resolution)), std::move(reply));
 }
 
 }  // namespace agentruntime

@@ -17,6 +17,7 @@
 #include "runtime/child_runs.h"
 #include "runtime/commands.h"
 #include "runtime/conversation.h"
+#include "runtime/event_size.h"
 #include "runtime/hub.h"
 #include "runtime/journal_watch.h"
 #include "runtime/limits.h"
@@ -254,6 +255,7 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   created->set_principal(caller.principal);
   created->set_traceparent(caller.traceparent);
   created->set_request_id(request.request_id);
+  CO_RETURN_IF_ERROR(CheckEventSize(*event));
 
   RunState state;
   state.id = id;
@@ -284,6 +286,7 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::SubmitF
   run.forked_from = ForkPoint{request.source, accepted->base.state.last_sequence};
   run.created = std::make_shared<const v1::Event>(ForkedEvent(accepted->base, request, accepted->plan->agent->revision(), std::move(accepted->limits),
                                                               caller.principal, environment_.clock->Now(), environment_.store->epoch()));
+  CO_RETURN_IF_ERROR(CheckEventSize(*run.created));
   RunState state = std::move(accepted->base.state);
   state.id = run.id;
   Apply(state, run.created);

@@ -45,7 +45,7 @@ class Store {
   virtual Epoch restored_epoch() const = 0;
 
   // Accepts a run with its first own event: event 1, or, of a fork, the one behind the events that it shares. Those are not copied: every read of the fork
-  // reads them where they are.
+  // reads them where they are. The event is at most kEventBytesMax bytes.
   virtual void Create(NewRun run, CreateDone done) = 0;
 
   // What Create would say of a request id, as of the last commit; nullopt: it is free. So a retry finds its run also where a new run would be refused.

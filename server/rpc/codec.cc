@@ -14,7 +14,10 @@ namespace agentruntime::rpc {
 
 absl::Status Decode(const grpc::ByteBuffer& bytes, google::protobuf::Message& message) {
   grpc::ByteBuffer copy(bytes);  // counts references; decoding empties what it reads
-  if (grpc::SerializationTraits<google::protobuf::Message>::Deserialize(&copy, &message).ok()) return absl::OkStatus();
+  if (grpc::SerializationTraits<google::protobuf::Message>::Deserialize(&copy, &message).ok()) {
+    message.DiscardUnknownFields();  // no check looks at them, so nothing of them may go on into a journal
+    return absl::OkStatus();
+  }
   copy = bytes;
   grpc::Slice slice;
   if (copy.Valid() && copy.DumpToSingleSlice(&slice).ok()) {

@@ -11,7 +11,7 @@
 
 namespace agentruntime::rpc {
 
-// INVALID_ARGUMENT, naming the field if a text is not UTF-8.
+// What this server knows of the message; unknown fields, at any depth, are dropped. INVALID_ARGUMENT, naming the field if a text is not UTF-8.
 absl::Status Decode(const grpc::ByteBuffer& bytes, google::protobuf::Message& message);
 
 // RESOURCE_EXHAUSTED (MessageTooLarge) over kResponseBytesMax.

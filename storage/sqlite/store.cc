@@ -64,6 +64,7 @@ void SqliteStore::Create(NewRun run, CreateDone done) {
   Require(run.projection.last_sequence == run.created->sequence(), "the projection is of that event", run.id);
   CreateItem create;
   create.event = MakeEventRow(run.id, *run.created);
+  Require(static_cast<int64_t>(create.event.bytes.size()) <= kEventBytesMax, "an event is at most 1 MiB", run.id);
   create.state = MakeStateRow(std::move(run.projection));
   create.accepted = MakeAcceptedRow(std::move(run));
   create.done = std::move(done);

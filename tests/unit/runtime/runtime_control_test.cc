@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "proto/util/errors.h"
+#include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "tests/unit/runtime/runtime_fixture.h"
@@ -68,6 +69,32 @@ TEST_F(RuntimeTest, CancelOfAStoppedRunReturnsIt) {
   const auto cancelled = runtime.Await(runtime->CancelRun(*ParseRunName(run.name()), {.cause = "late"}, Caller()));
   ASSERT_TRUE(cancelled.ok());
   EXPECT_EQ(cancelled->stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+}
+
+TEST_F(RuntimeTest, WhatDoesNotFitIntoAnEventIsRefused) {
+  const std::string large(kEventBytesMax, 'x');
+  TestRuntime runtime(Config(Steps(3, "echo"), {Echo()}));
+  CreateRequest create = runtime.Request();
+  create.run.mutable_limits()->set_max_steps(1);
+  const auto run = runtime.Await(runtime->CreateRun(create, Caller()));
+  ASSERT_TRUE(run.ok()) << run.status();
+  runtime.WaitForStop(run->name());
+  const RunId id = *ParseRunName(run->name());
+
+  create.run.mutable_input(0)->set_text(large);
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->CreateRun(create, Caller())).status()), v1::ERROR_REASON_INVALID_FIELD);
+  ForkRequest fork;
+  fork.source = id;
+  fork.input.emplace_back().set_text(large);
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->ForkRun(fork, Caller())).status()), v1::ERROR_REASON_INVALID_FIELD);
+  ResumeRequest resume;
+  resume.limits.set_max_steps(9);
+  resume.input.emplace_back().set_text(large);
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->ResumeRun(id, resume, Caller())).status()), v1::ERROR_REASON_INVALID_FIELD);
+
+  resume.input.clear();
+  ASSERT_TRUE(runtime.Await(runtime->ResumeRun(id, resume, Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(run->name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
 
 TEST_F(RuntimeTest, ResumeRaisesTheLimitAndRunsNoStepTwice) {

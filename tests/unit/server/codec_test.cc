@@ -60,6 +60,20 @@ TEST(CodecTest, NamesTheFieldThatIsNotUtf8) {
   EXPECT_EQ(Refusal(Spoil(agent, "SPOIL"), v1::CreateAgentRequest()), "agent.tools[1]: is not valid UTF-8; send text as UTF-8");
 }
 
+TEST(CodecTest, DropsWhatThisServerDoesNotKnow) {
+  v1::CreateRunRequest request;
+  request.mutable_run()->set_agent("agents/a");
+  request.mutable_run()->mutable_limits()->set_max_steps(3);
+  v1::CreateRunRequest more = request;
+  const auto add = [](google::protobuf::Message& message) { message.GetReflection()->MutableUnknownFields(&message)->AddVarint(999, 1); };
+  add(more);
+  add(*more.mutable_run());
+  add(*more.mutable_run()->mutable_limits());
+  v1::CreateRunRequest decoded;
+  ASSERT_TRUE(Decode(ToBuffer(more.SerializeAsString()), decoded).ok());
+  EXPECT_EQ(decoded.SerializeAsString(), request.SerializeAsString());
+}
+
 TEST(CodecTest, RefusesWhatIsNoProtobuf) {
   const std::string expected = "request: is not a agentruntime.v1.CreateRunRequest in protobuf's encoding";
   EXPECT_EQ(Refusal(std::string(100, '\xff'), v1::CreateRunRequest()), expected);
