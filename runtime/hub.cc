@@ -174,7 +174,7 @@ absl::StatusOr<std::shared_ptr<Mailbox>> Hub::Subscribe(const RunId& run, Mailbo
   const bool counted = interest != Mailbox::Interest::kSettledForRun;
   if (counted && watchers_.fetch_add(1) >= kWatchersMax) {
     --watchers_;
-    return QueueFull("watchers", kWatchersMax);
+    return TooManyAtOnce("watchers", kWatchersMax);
   }
   auto self = shared_from_this();
   auto mailbox = std::shared_ptr<Mailbox>(new Mailbox(interest), [self, run, counted](Mailbox* gone) {

@@ -93,7 +93,7 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override;
 
-  // A mailbox that gets what is published from now on; unsubscribed when the last reference goes. QueueFull over kWatchersMax, never for a run that awaits
+  // A mailbox that gets what is published from now on; unsubscribed when the last reference goes. TooManyAtOnce over kWatchersMax, never for a run that awaits
   // another.
   absl::StatusOr<std::shared_ptr<Mailbox>> Subscribe(const RunId& run, Mailbox::Interest interest);
 

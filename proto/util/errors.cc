@@ -253,6 +253,12 @@ absl::Status QueueFull(absl::string_view what, int64_t limit) {
       kRetryDelay);
 }
 
+absl::Status TooManyAtOnce(absl::string_view what, int64_t limit) {
+  return WithRetry(Make(absl::StatusCode::kResourceExhausted, v1::ERROR_REASON_QUEUE_FULL,
+                        absl::StrCat("the server holds ", limit, " ", what, ", its limit; try again later"), {{"limit", absl::StrCat(limit)}}),
+                   kRetryDelay);
+}
+
 absl::Status ServerDraining(std::optional<Sequence> last_sequence) {
   if (!last_sequence) {
     return WithRetry(Make(absl::StatusCode::kUnavailable, v1::ERROR_REASON_SERVER_DRAINING, "the server is about to exit; try again when it is back"),

@@ -60,7 +60,8 @@ absl::Status AgentUnusable(absl::string_view agent, absl::string_view why);
 absl::Status SequenceBeyondEnd(const RunId& run, Sequence after, Sequence last);
 absl::Status PageTokenInvalid();
 absl::Status PageTokenOfOtherStore();
-absl::Status QueueFull(absl::string_view what, int64_t limit);
+absl::Status QueueFull(absl::string_view what, int64_t limit);      // of what has a request id
+absl::Status TooManyAtOnce(absl::string_view what, int64_t limit);  // QUEUE_FULL, of reads and streams, which have none
 absl::Status ServerDraining(std::optional<Sequence> last_sequence);
 absl::Status StoreUnavailable(absl::string_view why);
 absl::Status RunDamaged(const RunId& run, absl::string_view why);

@@ -30,7 +30,7 @@ absl::StatusOr<Readers::Lease> Readers::Acquire() {
   MutexLock lock(mu_);
   while (free_.empty()) {
     const absl::Duration left = deadline - absl::Now();
-    if (left <= absl::ZeroDuration()) return QueueFull("reads of the store", static_cast<int64_t>(count_));
+    if (left <= absl::ZeroDuration()) return TooManyAtOnce("reads of the store", static_cast<int64_t>(count_));
     returned_.WaitFor(mu_, left);
   }
   // The one that was used last has the warmest cache.

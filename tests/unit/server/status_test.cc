@@ -61,6 +61,14 @@ TEST(StatusTest, FaultsOfOursAreNotShownToCallers) {
   }
 }
 
+TEST(StatusTest, OnlyWhatHasARequestIdIsToBeRepeatedWithIt) {
+  EXPECT_EQ(QueueFull("queued runs", 5).message(), "the server holds 5 queued runs, its limit; try again later with the same request_id");
+  const absl::Status reads = TooManyAtOnce("reads of the store", 5);
+  EXPECT_EQ(reads.message(), "the server holds 5 reads of the store, its limit; try again later");
+  EXPECT_EQ(reads.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(reads), v1::ERROR_REASON_QUEUE_FULL);
+}
+
 TEST(StatusTest, ErrorsOfTheCataloguePassUnchanged) {
   const absl::Status error = StoreUnavailable("disk full");
   EXPECT_EQ(ForCaller(error, "CreateRun", ""), error);
