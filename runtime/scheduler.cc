@@ -118,6 +118,11 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
   const Epoch restored = environment_.store->restored_epoch();
   for (;;) {
     auto page = environment_.store->UnfinishedRuns(after, kRecoveryPage);
+    if (absl::IsDataLoss(page.status())) {
+      // Asking again would find the same. Those that were found are served; the others stay as they are, for the file's restored copy.
+      Log(LogLevel::kError, "unfinished runs are not taken up", {{"reason", std::string(page.status().message())}});
+      return;
+    }
     if (!page.ok()) {
       Log(LogLevel::kWarn, "unfinished runs cannot be read now; trying again", {{"reason", std::string(page.status().message())}});
       return Later([self = shared_from_this(), after, found] { self->RecoverAfter(after, found); });
@@ -230,6 +235,8 @@ void Scheduler::Load(RunId run) {
   if (!state.ok()) return LoadFailed(run, std::move(state).status());
   const auto name = ParseAgentName(state->agent());
   auto plan = name ? catalog_.Load(*name) : AgentNotFound(state->agent());
+  // Revisions are never removed: without its own the run is as damaged as without an event.
+  if (absl::IsNotFound(plan.status())) plan = AgentDamaged(state->agent(), "it is not there");
   // A fork takes no part in its source's conversation, but goes on from what was read of it.
   if (plan.ok()) plan = WithEarlierRuns(*environment_.store, *std::move(plan), state->created->run_created().earlier_runs());
   if (!plan.ok()) return LoadFailed(run, std::move(plan).status());

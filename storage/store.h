@@ -29,7 +29,8 @@ using DeleteDone = absl::AnyInvocable<void(absl::Status)>;
 // A store holds a bounded amount of queued writes; over it a write blocks its caller until there is room. Callers keep far below that bound.
 //
 // Reads block on the disk and see committed rows only: call them on a blocking pool. Errors of reads: DATA_LOSS (RunDamaged) where a checksum does not
-// fit or an event is missing; INTERNAL where the disk cannot be read; RESOURCE_EXHAUSTED where other reads take too long.
+// fit or an event is missing, and (StoreDamaged) where SQLite finds the file damaged; INTERNAL where the disk cannot be read; RESOURCE_EXHAUSTED where other
+// reads take too long.
 class Store {
  public:
   virtual ~Store() = default;  // finishes what is queued, unless the disk is full; then what was not acknowledged is dropped

@@ -234,6 +234,13 @@ absl::Status AgentUnusable(absl::string_view agent, absl::string_view why) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_AGENT_UNUSABLE, absl::StrCat(agent, ": ", why), {{"agent", std::string(agent)}});
 }
 
+absl::Status AgentDamaged(absl::string_view name, absl::string_view why) {
+  return Make(absl::StatusCode::kDataLoss, v1::ERROR_REASON_AGENT_UNUSABLE,
+              absl::StrCat(name, " is damaged (", why,
+                           "); apply the agent again, which makes a new revision, and fork the runs of the damaged one to it, or restore a backup"),
+              {{"agent", std::string(name)}});
+}
+
 absl::Status SequenceBeyondEnd(const RunId& run, Sequence after, Sequence last) {
   return Make(absl::StatusCode::kOutOfRange, v1::ERROR_REASON_SEQUENCE_BEYOND_END,
               absl::StrCat("after_sequence: ", after, " lies beyond the last event of ", RunName(run), ", which is ", last),
@@ -280,6 +287,11 @@ absl::Status StoreUnavailable(absl::string_view why) {
 absl::Status RunDamaged(const RunId& run, absl::string_view why) {
   return Make(absl::StatusCode::kDataLoss, v1::ERROR_REASON_RUN_DAMAGED,
               absl::StrCat("the journal of ", RunName(run), " is damaged (", why, "); it is set aside, restore it from a backup"), {{"run", RunName(run)}});
+}
+
+absl::Status StoreDamaged(absl::string_view why) {
+  return Make(absl::StatusCode::kDataLoss, v1::ERROR_REASON_RUN_DAMAGED,
+              absl::StrCat("the store is damaged (", why, "); stop the server, let agentd --doctor name what is, and restore a backup"));
 }
 
 absl::Status MessageTooLarge(absl::string_view what, int64_t bytes, int64_t bytes_max) {

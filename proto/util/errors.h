@@ -57,6 +57,7 @@ absl::Status JournalFull(const RunId& run);
 absl::Status DeadlineNotRaised(const RunId& run);  // LIMIT_NOT_RAISED
 absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit);
 absl::Status AgentUnusable(absl::string_view agent, absl::string_view why);
+absl::Status AgentDamaged(absl::string_view name, absl::string_view why);  // DATA_LOSS, AGENT_UNUSABLE; the name of an agent or of a revision
 absl::Status SequenceBeyondEnd(const RunId& run, Sequence after, Sequence last);
 absl::Status PageTokenInvalid();
 absl::Status PageTokenOfOtherStore();
@@ -65,6 +66,7 @@ absl::Status TooManyAtOnce(absl::string_view what, int64_t limit);  // QUEUE_FUL
 absl::Status ServerDraining(std::optional<Sequence> last_sequence);
 absl::Status StoreUnavailable(absl::string_view why);
 absl::Status RunDamaged(const RunId& run, absl::string_view why);
+absl::Status StoreDamaged(absl::string_view why);  // DATA_LOSS, RUN_DAMAGED: what was asked for cannot be read from the file
 absl::Status MessageTooLarge(absl::string_view what, int64_t bytes, int64_t bytes_max);
 absl::Status InternalError(absl::string_view what);
 

@@ -38,7 +38,10 @@ void AddBadRequest(const absl::Status& status, internal::v1::Status& out) {
 absl::Status ForCaller(absl::Status status, absl::string_view method, absl::string_view subject) {
   if (status.ok() || status.code() == absl::StatusCode::kCancelled) return status;
   const v1::ErrorReason reason = ReasonOf(status);
-  if (reason != v1::ERROR_REASON_UNSPECIFIED && reason != v1::ERROR_REASON_INTERNAL) return status;
+  if (reason != v1::ERROR_REASON_UNSPECIFIED && reason != v1::ERROR_REASON_INTERNAL) {
+    if (absl::IsDataLoss(status)) Log(LogLevel::kError, "call met damage", {{"method", method}, {"subject", subject}, {"error", status.message()}});
+    return status;
+  }
   Log(LogLevel::kError, "call failed by a fault of the server",
       {{"method", method}, {"subject", subject}, {"code", absl::StatusCodeToString(status.code())}, {"error", status.message()}});
   return InternalError("a fault of the server; its log says more");

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "proto/base/log.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
@@ -29,6 +30,8 @@ std::string Content(v1::Agent agent) {
   return agent.SerializeAsString();
 }
 
+std::string EtagOf(int64_t revision, int64_t crc) { return absl::StrFormat("%d-%08x", revision, crc); }
+
 int64_t RevisionChecksum(absl::string_view agent, int64_t revision, int64_t created_us, absl::string_view content) {
   Checksum checksum;
   checksum.Add(agent);
@@ -38,27 +41,49 @@ int64_t RevisionChecksum(absl::string_view agent, int64_t revision, int64_t crea
   return checksum.value();
 }
 
-// Columns: agent, revision, created_us of the revision, content, crc, created_us of the agent.
+// Columns: agent, revision, created_us of the revision, content, crc, created_us of the agent; all but the first are NULL where the agent's newest revision is
+// not there.
+bool IsWhole(Statement& row) { return !row.IsNull(1) && RevisionChecksum(row.Bytes(0), row.Integer(1), row.Integer(2), row.Bytes(3)) == row.Integer(4); }
+
+// DATA_LOSS (AgentDamaged).
 absl::StatusOr<v1::Agent> ReadAgent(Statement& row) {
   const absl::string_view id = row.Bytes(0);
+  if (row.IsNull(1)) return AgentDamaged(FormatAgentName(id), "the newest revision that its row names is not there");
   const int64_t revision = row.Integer(1);
   const absl::string_view content = row.Bytes(3);
   v1::Agent agent;
-  if (RevisionChecksum(id, revision, row.Integer(2), content) != row.Integer(4) || !agent.ParseFromArray(content.data(), static_cast<int>(content.size()))) {
-    return InternalError(absl::StrCat("revision ", revision, " of agents/", id, " is damaged; apply the agent again, or restore a backup"));
+  if (!IsWhole(row) || !agent.ParseFromArray(content.data(), static_cast<int>(content.size()))) {
+    return AgentDamaged(absl::StrCat(FormatAgentName(id), "/revisions/", revision), "its checksum does not fit");
   }
   agent.set_revision(FormatRevisionName(id, static_cast<int32_t>(revision)));
-  agent.set_etag(absl::StrFormat("%d-%08x", revision, row.Integer(4)));
+  agent.set_etag(EtagOf(revision, row.Integer(4)));
   *agent.mutable_create_time() = ToProto(absl::FromUnixMicros(row.Integer(5)));
   *agent.mutable_update_time() = ToProto(absl::FromUnixMicros(row.Integer(2)));
   return agent;
 }
 
+// The newest revision of an agent, also where it is not there.
+Statement& FindNewest(Database& database, absl::string_view id) {
+  return database
+      .Use(
+          "SELECT a.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a LEFT JOIN agent_revisions r "
+          "ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent = ?1")
+      .BindText(id);
+}
+
+// Runs name revisions: what is wrong with the agent's own row does not keep them from theirs.
+Statement& FindRevision(Database& database, absl::string_view id, int32_t revision) {
+  return database
+      .Use(
+          "SELECT r.agent, r.revision, r.created_us, r.content, r.crc, coalesce(a.created_us, r.created_us) FROM agent_revisions r LEFT JOIN agents a "
+          "ON a.agent = r.agent WHERE r.agent = ?1 AND r.revision = ?2")
+      .BindText(id)
+      .Bind(int64_t{revision});
+}
+
 absl::StatusOr<v1::Agent> SelectAgent(Database& database, absl::string_view id, int32_t revision) {
-  Statement& select = database.Use(
-      "SELECT r.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a JOIN agent_revisions r "
-      "ON r.agent = a.agent AND r.revision = CASE ?2 WHEN 0 THEN a.revision ELSE ?2 END WHERE a.agent = ?1");
-  if (!select.BindText(id).Bind(int64_t{revision}).Step()) {
+  Statement& select = revision == 0 ? FindNewest(database, id) : FindRevision(database, id, revision);
+  if (!select.Step()) {
     RETURN_IF_ERROR(database.TakeError());
     return AgentNotFound(revision == 0 ? FormatAgentName(id) : FormatRevisionName(id, revision));
   }
@@ -67,7 +92,20 @@ absl::StatusOr<v1::Agent> SelectAgent(Database& database, absl::string_view id, 
   return agent;
 }
 
-void InsertRevision(Database& database, absl::string_view id, int64_t revision, absl::Time now, const std::string& content) {
+// Of an agent that is whole: the one behind its newest. Where rows are damaged, what they say is not: a number that none of them has.
+int64_t FreeRevision(Database& database, absl::string_view id) {
+  Statement& count = database.Use("SELECT count(*) FROM agent_revisions WHERE agent = ?1").BindText(id);
+  int64_t revision = count.Step() ? count.Integer(0) + 1 : 1;
+  count.Reset();
+  for (;; ++revision) {
+    Statement& taken = database.Use("SELECT 1 FROM agent_revisions WHERE agent = ?1 AND revision = ?2").BindText(id).Bind(revision);
+    if (!taken.Step()) return revision;
+    taken.Reset();
+  }
+}
+
+void InsertRevision(Database& database, absl::string_view id, absl::Time now, const std::string& content) {
+  const int64_t revision = FreeRevision(database, id);
   const int64_t now_us = absl::ToUnixMicros(now);
   database.Use("INSERT INTO agents (agent, revision, created_us) VALUES (?1, ?2, ?3) ON CONFLICT (agent) DO UPDATE SET revision = ?2")
       .BindText(id)
@@ -97,27 +135,26 @@ struct Write {
 void Apply(Database& database, Write& write) {
   write.status = absl::OkStatus();
   const std::string content = Content(write.agent);
-  Statement& select = database.Use(
-      "SELECT r.revision, r.content, r.crc FROM agents a JOIN agent_revisions r ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent = ?1");
-  if (!select.BindText(write.id).Step()) {
+  Statement& newest = FindNewest(database, write.id);
+  if (!newest.Step()) {
     if (database.failed()) return;
     if (write.may_create) {
-      InsertRevision(database, write.id, 1, write.now, content);
+      InsertRevision(database, write.id, write.now, content);
     } else {
       write.status = AgentNotFound(FormatAgentName(write.id));
     }
     return;
   }
-  const int64_t revision = select.Integer(0);
-  const bool same = select.Bytes(1) == content;
-  const std::string etag = absl::StrFormat("%d-%08x", revision, select.Integer(2));
-  select.Reset();
+  // A damaged revision is not what is applied, even if its content is: it could never be read.
+  const bool same = IsWhole(newest) && newest.Bytes(3) == content;
+  const std::string etag = EtagOf(newest.Integer(1), newest.Integer(4));
+  newest.Reset();
   if (!write.may_update) {
     write.status = AgentExists(FormatAgentName(write.id));
   } else if (!write.agent.etag().empty() && write.agent.etag() != etag) {
     write.status = EtagStale(FormatAgentName(write.id));
   } else if (!same) {
-    InsertRevision(database, write.id, revision + 1, write.now, content);
+    InsertRevision(database, write.id, write.now, content);
   }
 }
 
@@ -153,13 +190,20 @@ absl::StatusOr<v1::Agent> SqliteAgentStore::Get(absl::string_view agent_id, int3
 
 absl::StatusOr<std::vector<v1::Agent>> SqliteAgentStore::List(absl::string_view after, int32_t limit) {
   ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+  // Without a LIMIT: damaged agents do not count, so that a page that is short is the last.
   Statement& select = reader->Use(
-      "SELECT r.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a JOIN agent_revisions r "
-      "ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent > ?1 ORDER BY a.agent LIMIT ?2");
-  select.BindText(after).Bind(int64_t{std::clamp(limit, 0, kAgentsMax)});
+      "SELECT a.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a LEFT JOIN agent_revisions r "
+      "ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent > ?1 ORDER BY a.agent");
+  select.BindText(after);
+  const auto most = static_cast<size_t>(std::clamp(limit, 0, kAgentsMax));
   std::vector<v1::Agent> agents;
-  while (select.Step()) {
-    ASSIGN_OR_RETURN(agents.emplace_back(), ReadAgent(select));
+  while (agents.size() < most && select.Step()) {
+    absl::StatusOr<v1::Agent> agent = ReadAgent(select);
+    if (agent.ok()) {
+      agents.push_back(*std::move(agent));
+    } else {
+      Log(LogLevel::kError, "an agent is left out of a list", {{"why", std::string(agent.status().message())}});
+    }
   }
   RETURN_IF_ERROR(reader->TakeError());
   return agents;

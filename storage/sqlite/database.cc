@@ -141,9 +141,10 @@ void Database::ClearError() {
 
 absl::Status Database::TakeError() {
   if (!failed()) return absl::OkStatus();
-  absl::Status status = InternalError(absl::StrCat("the store cannot be read: ", error_text_, " (SQLite code ", error_, ")"));
+  const std::string why = absl::StrCat(error_text_, " (SQLite code ", error_, ")");
+  const bool damaged = IsDamage(error_);
   ClearError();
-  return status;
+  return damaged ? StoreDamaged(why) : InternalError(absl::StrCat("the store cannot be read: ", why));
 }
 
 void Database::Rollback() {
@@ -156,15 +157,15 @@ void Database::Rollback() {
 
 absl::Status OpenError(Database& database, absl::string_view path) {
   const bool full = IsFull(database.error());
-  const int code = database.error() & 0xff;
-  const absl::Status status = database.TakeError();
+  const int code = database.error();
+  const std::string why = absl::StrCat(database.error_text(), " (SQLite code ", code, ")");
+  database.ClearError();
   if (full) return DiskFull(path);
-  if (code == SQLITE_CANTOPEN && OutOfInodes(std::string(path))) return NoInodeFree(path);  // the log or its index
-  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": is damaged (", status.message(), "); restore it from a backup, or move it and its -wal file away to begin anew"));
+  if ((code & 0xff) == SQLITE_CANTOPEN && OutOfInodes(std::string(path))) return NoInodeFree(path);  // the log or its index
+  if (IsDamage(code)) {
+    return absl::DataLossError(absl::StrCat(path, ": is damaged (", why, "); restore it from a backup, or move it and its -wal file away to begin anew"));
   }
-  return absl::UnavailableError(absl::StrCat(path, ": ", status.message()));
+  return absl::UnavailableError(absl::StrCat(path, ": the store cannot be read: ", why));
 }
 
 }  // namespace agentruntime::sqlite

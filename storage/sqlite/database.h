@@ -85,7 +85,7 @@ class Database {
   int error() const { return error_; }  // SQLite's extended code of the first failure
   const std::string& error_text() const { return error_text_; }
   void ClearError();
-  // OK, or the first failure as INTERNAL; clears it.
+  // OK, or the first failure, which it clears: DATA_LOSS (StoreDamaged) where the file is damaged, else INTERNAL.
   absl::Status TakeError();
   void SetError(int code);
 

@@ -44,6 +44,8 @@ DiskSpace SpaceOf(const std::string& path) {
 
 bool IsFull(int code) { return (code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE; }
 
+bool IsDamage(int code) { return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB; }
+
 void CutLog(Database& database) {
   const int64_t page_bytes = database.Query("PRAGMA page_size");
   database.Execute("BEGIN IMMEDIATE");

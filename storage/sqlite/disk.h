@@ -20,6 +20,9 @@ DiskSpace SpaceOf(const std::string& path);
 // Whether SQLite's extended code says that no space was left, be it for a file or for the shared index of the log.
 bool IsFull(int code);
 
+// Whether it says that the file is not what was written.
+bool IsDamage(int code);
+
 // Gives back the end of the log that no commit covers: a transaction that found no space leaves there what it could write. What is committed stays.
 // Does nothing while another process writes.
 void CutLog(Database& database);

@@ -70,8 +70,6 @@ constexpr const char* kSql[] = {
 };
 static_assert(std::size(kSql) == static_cast<size_t>(Sql::kEnd));
 
-bool IsDamage(int code) { return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB; }
-
 absl::Status Failure(int code, absl::string_view path, sqlite3* connection) {
   const std::string what = absl::StrCat("text index ", path, ": ", connection == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(connection));
   if (IsDamage(code)) return absl::DataLossError(what);

@@ -1,5 +1,6 @@
 // The whole runtime over a real store: what the next server makes of the runs of the one before.
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <atomic>
@@ -66,6 +67,36 @@ TEST_F(RuntimeTest, ARunThatIsTakenUpAgainRecordsSoBeforeItsModelIsAsked) {
   const auto events = runtime.Events(name);
   const auto last_start = std::find_if(events.rbegin(), events.rend(), [](const EventPtr& event) { return event->has_run_started(); });
   EXPECT_GE(durable_when_asked, (*last_start)->sequence());
+}
+
+// It would be loaded again every second for ever, with a line in the log each time.
+TEST_F(RuntimeTest, ARunWhoseAgentIsDamagedIsSetAside) {
+  std::string name;
+  {
+    TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return NeverDecides(); }));
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok());
+    name = run->name();
+    runtime.Stop(absl::ZeroDuration());
+  }
+  for (const char* damage : {"UPDATE agent_revisions SET crc = crc + 1 WHERE revision = 1", "DELETE FROM agent_revisions WHERE revision = 1"}) {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(dir_.File("test.db").c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, damage, nullptr, nullptr, nullptr), SQLITE_OK);
+    EXPECT_EQ(sqlite3_changes(database), 1);
+    sqlite3_close(database);
+    TestRuntime runtime(Config([](ModelRequest, DeltaSink&) { return Immediately(Answer("done")); }));  // which applies the agent again
+    const absl::Status status = runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_EQ(runtime.Await(runtime->GetRun(*ParseRunName(name), absl::ZeroDuration()))->state(), v1::RUN_STATE_RUNNING);
+    EXPECT_EQ(runtime.RunToStop().stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << "others go on";
+    ForkRequest fork;
+    fork.source = *ParseRunName(name);
+    fork.agent = "agents/test";
+    const auto forked = runtime.Await(runtime->ForkRun(fork, Caller()));
+    ASSERT_TRUE(forked.ok()) << forked.status();
+    EXPECT_EQ(runtime.WaitForStop(forked->name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << "as the message says";
+  }
 }
 
 // The restart is a drain without grace: attempts under way are cut off, nothing of them is recorded, and the next start takes the run up.

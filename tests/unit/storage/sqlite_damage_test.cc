@@ -15,6 +15,8 @@
 namespace agentruntime::sqlite {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class SqliteDamageTest : public testing::Test {
@@ -142,15 +144,87 @@ TEST_F(SqliteDamageTest, ADamagedStoppedRunCanBeDeleted) {
   EXPECT_EQ(store().Info()->set_aside, 0);
 }
 
-TEST_F(SqliteDamageTest, DamagedAgentRevisionIsNamed) {
-  v1::Agent agent;
-  agent.set_name("agents/docs");
-  agent.set_instructions("Answer.");
-  ASSERT_TRUE(stores_.agents->Create(agent, TestTime(1)).ok());
-  Damage("UPDATE agent_revisions SET content = CAST(replace(content, 'Answer', 'Answe!') AS BLOB)");
-  const absl::Status status = stores_.agents->Get("docs", 0).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("agents/docs"));
+class SqliteAgentDamageTest : public SqliteDamageTest {
+ protected:
+  SqliteAgentDamageTest() {
+    for (const char* id : {"a", "docs", "z"}) EXPECT_TRUE(agents().Create(Agent(id), TestTime(1)).ok());
+  }
+  AgentStore& agents() { return *stores_.agents; }
+  static v1::Agent Agent(const std::string& id) {
+    v1::Agent agent;
+    agent.set_name("agents/" + id);
+    agent.set_instructions("Answer.");
+    return agent;
+  }
+  std::vector<std::string> Listed(int32_t limit) {
+    const auto listed = agents().List("", limit);
+    EXPECT_TRUE(listed.ok()) << listed.status();
+    std::vector<std::string> names;
+    for (const v1::Agent& agent : *listed) names.push_back(agent.name());
+    return names;
+  }
+  // The newest revision cannot be read, and the same agent applied again, as every start does, can.
+  void ExpectDamagedUntilApplied(const std::string& why) {
+    const absl::Status status = agents().Get("docs", 0).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_AGENT_UNUSABLE);
+    EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("agents/docs"), HasSubstr(why), HasSubstr("apply the agent again")));
+    EXPECT_THAT(Listed(10), ElementsAre("agents/a", "agents/z"));
+    EXPECT_THAT(Listed(2), ElementsAre("agents/a", "agents/z")) << "a page that is short is the last";
+
+    const auto applied = agents().Update(Agent("docs"), /*allow_missing=*/true, TestTime(2));
+    ASSERT_TRUE(applied.ok()) << applied.status();
+    EXPECT_EQ(applied->revision(), "agents/docs/revisions/2");
+    EXPECT_EQ(agents().Update(Agent("docs"), true, TestTime(3))->revision(), "agents/docs/revisions/2");
+    EXPECT_EQ(agents().Get("docs", 0)->instructions(), "Answer.");
+    EXPECT_THAT(Listed(10), ElementsAre("agents/a", "agents/docs", "agents/z"));
+  }
+};
+
+TEST_F(SqliteAgentDamageTest, ContentOfARevision) {
+  Damage("UPDATE agent_revisions SET content = CAST(replace(content, 'Answer', 'Answe!') AS BLOB) WHERE agent = 'docs'");
+  ExpectDamagedUntilApplied("its checksum does not fit");
+  EXPECT_EQ(agents().Get("docs", 1).status().code(), absl::StatusCode::kDataLoss) << "the runs that use it";
+}
+
+TEST_F(SqliteAgentDamageTest, WhatIsBesideTheContentOfARevision) {
+  Damage("UPDATE agent_revisions SET created_us = created_us + 1 WHERE agent = 'docs'");
+  ExpectDamagedUntilApplied("its checksum does not fit");
+}
+
+TEST_F(SqliteAgentDamageTest, TheChecksumOfARevision) {
+  Damage("UPDATE agent_revisions SET crc = crc + 1 WHERE agent = 'docs'");
+  ExpectDamagedUntilApplied("its checksum does not fit");
+}
+
+TEST_F(SqliteAgentDamageTest, TheNumberOfTheNewestRevision) {
+  Damage("UPDATE agents SET revision = 4097 WHERE agent = 'docs'");
+  EXPECT_TRUE(agents().Get("docs", 1).ok()) << "runs that use it go on";
+  ExpectDamagedUntilApplied("is not there");
+}
+
+TEST_F(SqliteAgentDamageTest, TheNumberOfARevision) {
+  Damage("UPDATE agent_revisions SET revision = 2 WHERE agent = 'docs'");
+  EXPECT_EQ(agents().Get("docs", 1).status().code(), absl::StatusCode::kNotFound);
+  const auto applied = agents().Update(Agent("docs"), /*allow_missing=*/true, TestTime(2));
+  ASSERT_TRUE(applied.ok()) << applied.status();
+  EXPECT_EQ(applied->revision(), "agents/docs/revisions/3") << "2 is taken";
+}
+
+TEST_F(SqliteAgentDamageTest, TheRowOfAnAgent) {
+  Damage("DELETE FROM agents WHERE agent = 'docs'");
+  EXPECT_EQ(agents().Get("docs", 0).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(agents().Get("docs", 1).ok()) << "runs that use it go on";
+  const auto applied = agents().Update(Agent("docs"), /*allow_missing=*/true, TestTime(2));
+  ASSERT_TRUE(applied.ok()) << applied.status();
+  EXPECT_EQ(applied->revision(), "agents/docs/revisions/2");
+}
+
+TEST_F(SqliteDamageTest, AMalformedPageIsDataLoss) {
+  Edit("PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'runs_by_run') WHERE name = 'events'");
+  const absl::Status status = ReadAll(store(), TestRunId(2)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("SQLite code 11"));
 }
 
 // Only if nothing reads the log.
@@ -176,7 +250,7 @@ TEST_F(SqliteDamageTest, ReadsThatMetDamageLetGoOfTheLog) {
   write(6);
   EXPECT_TRUE(CanRestartLog(path_)) << "after a damaged event";
   write(7);
-  ASSERT_FALSE(stores_.agents->List("", 10).ok());
+  ASSERT_FALSE(stores_.agents->Get("docs", 0).ok());
   write(8);
   EXPECT_TRUE(CanRestartLog(path_)) << "after a damaged agent";
 }
