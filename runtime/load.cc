@@ -11,7 +11,7 @@
 
 namespace agentruntime {
 
-absl::StatusOr<RunState> LoadState(Store& store, const RunId& run) {
+absl::StatusOr<RunState> LoadState(RunReader& store, const RunId& run) {
   ASSIGN_OR_RETURN(const RunRecord record, store.GetRun(run));
   RunState state;
   state.id = run;

@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "storage/run_reader.h"
 #include "storage/types.h"
 
 namespace agentruntime {
@@ -31,10 +32,10 @@ using DeleteDone = absl::AnyInvocable<void(absl::Status)>;
 // Reads block on the disk and see committed rows only: call them on a blocking pool. Errors of reads: DATA_LOSS (RunDamaged) where a checksum does not
 // fit or an event is missing, and (StoreDamaged) where SQLite finds the file damaged; INTERNAL where the disk cannot be read; RESOURCE_EXHAUSTED where other
 // reads take too long.
-class Store {
+//
+// Its destruction finishes what is queued, unless the disk is full; then what was not acknowledged is dropped.
+class Store : public RunReader {
  public:
-  virtual ~Store() = default;  // finishes what is queued, unless the disk is full; then what was not acknowledged is dropped
-
   // The epoch of this opening: greater than that of every earlier one.
   virtual Epoch epoch() const = 0;
 
@@ -63,9 +64,6 @@ class Store {
   // and it has no forks.
   virtual void Delete(const RunId& run, DeleteDone done) = 0;
 
-  // Events after `after`, in order. Empty at the end of the journal. NOT_FOUND.
-  virtual absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) = 0;
-
   // At most `bytes_max` bytes (at least 1) of an artifact from `offset` on; none at its end. NOT_FOUND: no such run, or no durable event of it that came with
   // this artifact. OUT_OF_RANGE: `offset` is negative or lies beyond the end. DATA_LOSS (ArtifactDamaged): that piece is missing or damaged; the run itself
   // is not.
@@ -73,9 +71,6 @@ class Store {
 
   // What a run has, by number. NOT_FOUND. DATA_LOSS (ArtifactDamaged).
   virtual absl::StatusOr<std::vector<ArtifactRecord>> ListArtifacts(const RunId& run) = 0;
-
-  // One run's columns. NOT_FOUND.
-  virtual absl::StatusOr<RunRecord> GetRun(const RunId& run) = 0;
 
   // By id, which is creation time. A damaged run is left out and set aside. A call that has looked at very many runs returns what it has found, with `more`;
   // INVALID_ARGUMENT if that is nothing: the time to search on from is in the message.

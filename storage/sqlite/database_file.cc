@@ -64,12 +64,17 @@ bool IsNetworkFileSystem(int64_t type) {
   }
 }
 
-// Makes the folder; returns the file's absolute path with symbolic links resolved, so that one file has one lock.
-absl::StatusOr<std::string> Resolve(const std::string& path) {
+absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::absolute(path, error).parent_path();
   if (!error) std::filesystem::create_directories(folder, error);
   if (error) return absl::UnavailableError(absl::StrCat(path, ": its folder cannot be made: ", error.message()));
+  return absl::OkStatus();
+}
+
+// The file's absolute path with symbolic links resolved, so that one file has one lock.
+absl::StatusOr<std::string> Resolve(const std::string& path) {
+  std::error_code error;
   const std::filesystem::path resolved = std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
   if (error) return absl::UnavailableError(absl::StrCat(path, ": its path cannot be resolved: ", error.message()));
   struct statfs system;
@@ -137,9 +142,16 @@ absl::Status CheckHeader(const std::string& path, const unsigned char* header, i
   return absl::OkStatus();
 }
 
-// Makes the file if it is missing, and checks what stands in it.
-absl::Status CheckFile(const std::string& path) {
-  Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+// A file of no bytes, which will be a store.
+absl::Status SyncFolder(const std::string& path) {
+  Descriptor folder(open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0 || fsync(folder.get()) != 0) return Refused(path, "its folder cannot be synced");
+  return absl::OkStatus();
+}
+
+// Checks what stands in the file, which is made if it is missing where `flags`, of open(2), say so.
+absl::Status CheckFile(const std::string& path, int flags) {
+  Descriptor file(open(path.c_str(), flags | O_CLOEXEC, 0600));
   if (file.get() < 0) return CannotOpen(path);
   struct stat info;
   if (fstat(file.get(), &info) != 0) return Refused(path, "cannot be read");
@@ -148,11 +160,11 @@ absl::Status CheckFile(const std::string& path) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": has ", info.st_nlink, " names (hard links), so its log could be missed; remove the others"));
   }
   if ((info.st_mode & 0077) != 0) Log(LogLevel::kWarn, "the database can be read by others; chmod 600 it", {{"path", path}});
-  if (info.st_size == 0) {
-    Descriptor folder(open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder.get() < 0 || fsync(folder.get()) != 0) return Refused(path, "its folder cannot be synced");
-    return absl::OkStatus();
+  if (info.st_size == 0 && (flags & O_CREAT) == 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": is empty, so there is no store; restore it from a backup (a start would make a new store of it)"));
   }
+  if (info.st_size == 0) return SyncFolder(path);
   // A new file was being set up: SQLite takes back what was half written. Until then its first page says nothing.
   struct stat journal;
   if (stat((path + "-journal").c_str(), &journal) == 0 && journal.st_size > 0) return absl::OkStatus();
@@ -169,11 +181,25 @@ absl::Status CheckFile(const std::string& path) {
 
 absl::StatusOr<FileClaim> FileClaim::Make(const std::string& path) {
   if (path.empty()) return absl::InvalidArgumentError("store.sqlite.path: give the path of the database file");
+  RETURN_IF_ERROR(MakeFolder(path));
+  return Claim(path, O_RDWR | O_CREAT);
+}
+
+absl::StatusOr<FileClaim> FileClaim::MakeExisting(const std::string& path) {
+  std::error_code error;
+  // Before the lock file, which would be left behind where nothing is.
+  if (!std::filesystem::exists(path, error)) {
+    return absl::NotFoundError(absl::StrCat(path, ": there is no store; name it with --store FILE or in the configuration"));
+  }
+  return Claim(path, O_RDONLY);
+}
+
+absl::StatusOr<FileClaim> FileClaim::Claim(const std::string& path, int flags) {
   ASSIGN_OR_RETURN(std::string resolved, Resolve(path));
   // The lock comes first: a second server that looked at the header would, on closing it, drop the locks of the first if both are one process.
   ASSIGN_OR_RETURN(const int lock, Lock(resolved));
   FileClaim claim(std::move(resolved), lock);
-  RETURN_IF_ERROR(CheckFile(claim.path()));
+  RETURN_IF_ERROR(CheckFile(claim.path(), flags));
   RETURN_IF_ERROR(CheckLog(claim.path()));
   return claim;
 }

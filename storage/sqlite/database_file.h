@@ -18,6 +18,8 @@ class FileClaim {
   //   UNAVAILABLE          the file system refuses
   // Every message names the file and what to do.
   static absl::StatusOr<FileClaim> Make(const std::string& path);
+  // The same of a file that is there; nothing but the lock file is made or written. NOT_FOUND if it is missing, FAILED_PRECONDITION if it is empty.
+  static absl::StatusOr<FileClaim> MakeExisting(const std::string& path);
 
   FileClaim(FileClaim&& other) noexcept;
   FileClaim& operator=(FileClaim&&) = delete;
@@ -27,6 +29,7 @@ class FileClaim {
   const std::string& path() const { return path_; }
 
  private:
+  static absl::StatusOr<FileClaim> Claim(const std::string& path, int flags);  // of open(2), for the file itself
   FileClaim(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
 
   std::string path_;

@@ -1,42 +1,93 @@
 #include "storage/sqlite/inspector.h"
 
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "proto/base/status.h"
+#include "proto/util/errors.h"
+#include "proto/util/names.h"
+#include "storage/sqlite/agent_rows.h"
+#include "storage/sqlite/artifacts.h"
 #include "storage/sqlite/database.h"
+#include "storage/sqlite/journal.h"
+#include "storage/sqlite/schema.h"
 
 namespace agentruntime::sqlite {
 namespace {
 
 constexpr int64_t kCacheBytes = 4 << 20;
 constexpr int kRunsAtOnce = 1000;  // one read transaction
+constexpr int64_t kPieceBytes = 1 << 20;
+
+absl::Status CheckCurrentFormat(Database& database, const std::string& path) {
+  RETURN_IF_ERROR(CheckFormat(database, path));
+  const int64_t format = database.Query("PRAGMA user_version");
+  if (database.failed()) return OpenError(database, path);
+  if (format == kFormat) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(path, ": has format ", format, ", and this server looks through format ", kFormat,
+                                                    "; let the server that wrote it look, or start this one on a copy, which renews the copy's format"));
+}
 
 }  // namespace
 
-Inspector::Inspector(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+absl::StatusOr<std::unique_ptr<Inspector>> Inspector::Open(const std::string& path) {
+  ASSIGN_OR_RETURN(FileClaim claim, FileClaim::MakeExisting(path));
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open({.path = claim.path(), .read_only = true, .cache_bytes = kCacheBytes}));
+  RETURN_IF_ERROR(CheckCurrentFormat(*database, claim.path()));
+  return std::unique_ptr<Inspector>(new Inspector(std::move(claim), std::move(database)));
+}
+
+Inspector::Inspector(FileClaim claim, std::unique_ptr<Database> database) : claim_(std::move(claim)), database_(std::move(database)) {}
 
 Inspector::~Inspector() = default;
 
-absl::StatusOr<std::unique_ptr<Inspector>> Inspector::Open(const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open({.path = path, .read_only = true, .cache_bytes = kCacheBytes}));
-  std::unique_ptr<Inspector> inspector(new Inspector(std::move(database)));
-  inspector->last_row_ = std::numeric_limits<int64_t>::min();
-  return inspector;
+void Inspector::Settle() {
+  database_->ClearError();
+  database_->Rollback();
+  database_->ClearError();
+}
+
+void Inspector::Count(const char* sql, absl::string_view what, std::vector<std::string>& faults) {
+  const int64_t count = database_->Query(sql);
+  if (count > 0) faults.push_back(absl::StrCat(what, ": ", count));
+  if (database_->failed()) faults.emplace_back(database_->TakeError().message());
 }
 
 std::vector<std::string> Inspector::FileFaults() {
   std::vector<std::string> faults;
-  Statement check(*database_, absl::StrCat("PRAGMA integrity_check(", kFileFaultsMax, ")").c_str());
-  while (check.Step()) {
-    // One row may hold several lines.
-    for (const absl::string_view line : absl::StrSplit(check.Bytes(0), '\n', absl::SkipEmpty())) {
-      if (line != "ok" && faults.size() < kFileFaultsMax) faults.emplace_back(line);
+  {
+    Statement check(*database_, absl::StrCat("PRAGMA integrity_check(", kFileFaultsMax, ")").c_str());
+    while (check.Step()) {
+      // One row may hold several lines.
+      for (const absl::string_view line : absl::StrSplit(check.Bytes(0), '\n', absl::SkipEmpty())) {
+        if (line != "ok" && faults.size() < kFileFaultsMax) faults.emplace_back(line);
+      }
     }
+    if (database_->failed()) faults.emplace_back(database_->TakeError().message());
   }
-  if (database_->failed()) faults.emplace_back(database_->TakeError().message());
+  Count("SELECT count(*) = 0 FROM server WHERE epoch > 0 AND length(id) > 0", "rows that name the store and its epoch, missing", faults);
+  Count("SELECT count(*) FROM events WHERE run NOT IN (SELECT id FROM runs)", "events without a run", faults);
+  Count("SELECT count(*) FROM artifacts WHERE run NOT IN (SELECT run FROM runs)", "artifacts without a run", faults);
+  return faults;
+}
+
+std::vector<std::string> Inspector::AgentFaults() {
+  std::vector<std::string> faults;
+  const auto add = [&faults](const absl::Status& status) {
+    if (!status.ok()) faults.emplace_back(status.message());
+  };
+  Statement& revisions = database_->Use("SELECT agent, revision, created_us, content, crc, created_us FROM agent_revisions ORDER BY agent, revision");
+  while (revisions.Step()) add(ReadAgent(revisions).status());
+  add(database_->TakeError());
+  Statement& newest = database_->Use(
+      "SELECT agent, NULL FROM agents a WHERE NOT EXISTS (SELECT 1 FROM agent_revisions r WHERE r.agent = a.agent AND r.revision = a.revision) ORDER BY agent");
+  while (newest.Step()) add(ReadAgent(newest).status());
+  add(database_->TakeError());
+  Statement& used = database_->Use(
+      "SELECT DISTINCT agent, revision FROM runs WHERE (agent, revision) NOT IN (SELECT agent, revision FROM agent_revisions) ORDER BY agent, revision");
+  while (used.Step()) add(AgentDamaged(FormatRevisionName(used.Bytes(0), static_cast<int32_t>(used.Integer(1))), "runs use it and it is not there"));
+  add(database_->TakeError());
   return faults;
 }
 
@@ -57,6 +108,50 @@ absl::StatusOr<std::vector<RunId>> Inspector::NextRuns(int64_t& unreadable) {
     if (rows == 0) break;
   }
   return runs;
+}
+
+absl::StatusOr<std::set<int32_t>> Inspector::ArtifactNumbers(const RunId& run) {
+  std::set<int32_t> numbers;
+  Statement& select = database_->Use("SELECT number FROM artifacts WHERE run = ?1").BindBlob(run.bytes());
+  while (select.Step()) numbers.insert(static_cast<int32_t>(select.Integer(0)));
+  RETURN_IF_ERROR(database_->TakeError());
+  return numbers;
+}
+
+std::vector<std::string> Inspector::ArtifactFaults(const RunId& run, int32_t last) {
+  std::vector<std::string> faults;
+  auto numbers = ArtifactNumbers(run);
+  if (!numbers.ok()) faults.push_back(absl::StrCat(RunName(run), ": its artifacts cannot be listed: ", std::string(numbers.status().message())));
+  std::set<int32_t> all = numbers.ok() ? *std::move(numbers) : std::set<int32_t>();
+  for (int32_t number = 1; number <= last; ++number) all.insert(number);
+  for (const int32_t number : all) {
+    for (int64_t offset = 0;;) {
+      const auto piece = SelectArtifact(*database_, run, number, offset, kPieceBytes);
+      if (!piece.ok()) {
+        const absl::Status status = absl::IsNotFound(piece.status()) ? ArtifactDamaged(run, number, "it is not there") : piece.status();
+        faults.push_back(absl::StrCat(FormatArtifactName(run, number), ": ", std::string(status.message())));
+        Settle();
+        break;
+      }
+      if (piece->data.empty()) break;
+      offset += static_cast<int64_t>(piece->data.size());
+    }
+  }
+  return faults;
+}
+
+absl::StatusOr<RunRecord> Inspector::GetRun(const RunId& run) {
+  absl::StatusOr<RunRecord> record = SelectRun(*database_, run);
+  Settle();
+  return record;
+}
+
+absl::StatusOr<std::vector<EventPtr>> Inspector::ReadEvents(const RunId& run, Sequence after, ReadLimit limit) {
+  absl::StatusOr<RunRecord> record = SelectRun(*database_, run);
+  absl::StatusOr<std::vector<EventPtr>> events =
+      record.ok() ? SelectEvents(*database_, *record, after, limit) : absl::StatusOr<std::vector<EventPtr>>(std::move(record).status());
+  Settle();
+  return events;
 }
 
 }  // namespace agentruntime::sqlite
