@@ -87,7 +87,7 @@ class Store : public RunReader {
 
   // Whether writes go through now.
   virtual bool writable() const = 0;
-  // `listener(writable)` is called on the store's thread at each change. Set once, before the first write.
+  // `listener(writable)` is called on the store's thread at each change; at once, on the caller's, if the store cannot write now. Set once.
   virtual void SetWritableListener(absl::AnyInvocable<void(bool)> listener) = 0;
 };
 

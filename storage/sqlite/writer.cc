@@ -108,8 +108,16 @@ bool Writer::RunTask(absl::AnyInvocable<void(Database&)> task) {
 }
 
 void Writer::SetWritableListener(absl::AnyInvocable<void(bool)> listener) {
-  MutexLock lock(mu_);
+  MutexLock order(telling_mu_);
   listener_ = std::move(listener);
+  told_ = true;  // what everybody takes for granted
+  Tell();        // the sweep begins with the thread and may have filled the disk by now
+}
+
+void Writer::Tell() {
+  if (!listener_ || told_ == writable()) return;
+  told_ = !told_;
+  listener_(told_);
 }
 
 void Writer::Loop() {
@@ -253,16 +261,12 @@ void Writer::SetWritable(bool writable, absl::string_view why) {
   } else {
     Log(LogLevel::kWarn, "the store cannot write, it tries again until it can", {{"why", std::string(why)}});
   }
-  absl::AnyInvocable<void(bool)> listener;
   {
     MutexLock lock(mu_);
     moved_.NotifyAll();
-    listener = std::move(listener_);
   }
-  if (!listener) return;
-  listener(writable);
-  MutexLock lock(mu_);
-  listener_ = std::move(listener);
+  MutexLock order(telling_mu_);
+  Tell();
 }
 
 bool Writer::PauseUnlessStopping() {

@@ -58,7 +58,7 @@ class Writer {
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
   bool writable() const { return writable_.load(std::memory_order_acquire); }
-  void SetWritableListener(absl::AnyInvocable<void(bool)> listener) ABSL_LOCKS_EXCLUDED(mu_);
+  void SetWritableListener(absl::AnyInvocable<void(bool)> listener) ABSL_LOCKS_EXCLUDED(telling_mu_);
 
  private:
   using Items = std::vector<std::unique_ptr<Item>>;
@@ -78,7 +78,8 @@ class Writer {
   int Checkpoint(int mode);  // OK, or the code that says full or busy
   // After a rollback on a full disk: copies and cuts the log. True if that freed anything, so that another try makes sense at once.
   bool MakeRoom();
-  void SetWritable(bool writable, absl::string_view why) ABSL_LOCKS_EXCLUDED(mu_);
+  void SetWritable(bool writable, absl::string_view why) ABSL_LOCKS_EXCLUDED(mu_, telling_mu_);
+  void Tell() ABSL_EXCLUSIVE_LOCKS_REQUIRED(telling_mu_);
   bool PauseUnlessStopping() ABSL_LOCKS_EXCLUDED(mu_);
   void Fail(absl::string_view what);
 
@@ -109,7 +110,10 @@ class Writer {
   uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
-  absl::AnyInvocable<void(bool)> listener_ ABSL_GUARDED_BY(mu_);
+
+  Mutex telling_mu_;  // held over the call: what is told last is what holds; never taken under mu_
+  bool told_ ABSL_GUARDED_BY(telling_mu_) = true;
+  absl::AnyInvocable<void(bool)> listener_ ABSL_GUARDED_BY(telling_mu_);
 
   std::thread thread_;  // last: it uses all of the above
 };

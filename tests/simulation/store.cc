@@ -213,6 +213,7 @@ bool SimulatedStore::writable() const {
 }
 
 void SimulatedStore::SetWritableListener(absl::AnyInvocable<void(bool)> listener) {
+  if (!writable()) listener(false);
   MutexLock lock(core_->mu);
   core_->listener = std::move(listener);
 }

@@ -3,7 +3,9 @@
 // The disk is a small tmpfs in a mount namespace of this process, so that neither root nor a free loop device is needed.
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -42,6 +44,21 @@ class FullDiskTest : public ::testing::Test {
     umount2(server_.File("data").c_str(), MNT_DETACH);
   }
 
+  // A file that leaves `left` bytes.
+  void FillBut(int64_t left) const {
+    struct statvfs disk = {};
+    ASSERT_EQ(statvfs(server_.File("data").c_str(), &disk), 0);
+    const int file = open(server_.File("data/ballast").c_str(), O_CREAT | O_WRONLY, 0600);
+    ASSERT_GE(file, 0);
+    EXPECT_EQ(posix_fallocate(file, 0, static_cast<int64_t>(disk.f_bavail * disk.f_frsize) - left), 0);
+    close(file);
+  }
+  void Change(const std::string& sql) const {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(server_.File("data/agentd.db").c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    sqlite3_close(database);
+  }
   // Until the disk takes no byte more.
   void Fill() const {
     const int file = open(server_.File("data/ballast").c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
@@ -113,6 +130,40 @@ TEST_F(FullDiskTest, WritesWaitReadsGoOnAndNothingIsLost) {
     ASSERT_TRUE(run.ok()) << run.status();
     EXPECT_EQ(run->stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << name;
   }
+}
+
+// A server that was killed while it kept a large result leaves pieces of it, which the next one removes from its first moment on: with a few pages free it
+// can start, and that is what it cannot write.
+TEST_F(FullDiskTest, AStartOnAFullDiskSaysSo) {
+  server_.Start();
+  {
+    const Stubs stubs(server_.Connect());
+    Answered(stubs);
+  }
+  server_.Send(SIGTERM);
+  ASSERT_EQ(server_.WaitForEnd(), 0);
+  std::string pieces = "INSERT INTO unnamed_artifacts SELECT run, 1, (SELECT epoch FROM server), 0 FROM runs WHERE id = 1;";
+  for (int i = 0; i < 16; ++i) {
+    absl::StrAppend(&pieces, "INSERT INTO artifact_chunks (run, number, epoch, chunk, data, crc) SELECT run, 1, (SELECT epoch FROM server), ", i,
+                    ", zeroblob(150000), 0 FROM runs WHERE id = 1;");
+  }
+  Change(pieces);
+  server_.Write("agentd.yaml", R"(listen: {grpc: "127.0.0.1:0"}
+store: {sqlite: {path: data/agentd.db}}
+models: [{name: script, scripted: {file: script.json}}]
+tools: [{name: calculator, calculator: {}}]
+)");  // no agents: one that changed could not be applied
+  FillBut(112 << 10);
+  server_.Start();
+  ASSERT_TRUE(server_.running());
+  AwaitServing(server_, false);
+  const Stubs stubs(server_.Connect());
+  const auto refused = Create(stubs, Submit("add"));
+  EXPECT_EQ(client::DetailsOf(refused.status()).reason, "STORE_UNAVAILABLE") << refused.status();
+
+  Free();
+  AwaitServing(server_, true);
+  Answered(stubs);
 }
 
 TEST_F(FullDiskTest, ADrainEndsWithinItsGrace) {

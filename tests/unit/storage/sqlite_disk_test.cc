@@ -87,6 +87,25 @@ TEST_F(SqliteDiskTest, AFullDiskDelaysWritesAndLosesNothing) {
   EXPECT_TRUE(stores_.agents->Create(agent, TestTime(1)).ok());
 }
 
+TEST_F(SqliteDiskTest, WhoListensLateHearsOfAFullDisk) {
+  CreateNow(store(), TestRun(TestRunId(1)));
+  disk_.full = true;
+  Awaited<bool> done;
+  store().Append(TestAppend(TestRunId(1), store().epoch(), 1), [&](AppendResult) { done.Set(true); });
+  while (store().writable()) std::this_thread::yield();
+  std::vector<bool> told;  // of this thread until the disk is right again
+  Awaited<bool> writable_again;
+  store().SetWritableListener([&](bool writable) {
+    told.push_back(writable);
+    if (writable) writable_again.Set(true);
+  });
+  EXPECT_EQ(told, std::vector<bool>{false});
+  disk_.full = false;
+  writable_again.Wait();
+  done.Wait();
+  EXPECT_EQ(told, (std::vector<bool>{false, true}));
+}
+
 // A file of 4 KiB pages, as older servers made them: it stays so.
 TEST_F(SqliteDiskTest, AFullDiskThatCannotIndexTheLogBeginsItAnew) {
   Close();
