@@ -65,7 +65,8 @@ int64_t Statement::Run() {
 }
 
 void Statement::Reset() {
-  sqlite3_reset(statement_);
+  // One that was left between two rows ends here, and outside of a transaction that is a commit, whose sync may fail. (What Step has told is told once.)
+  if (sqlite3_reset(statement_) != SQLITE_OK) database_.SetError(sqlite3_extended_errcode(database_.handle()));
   next_parameter_ = 1;
 }
 

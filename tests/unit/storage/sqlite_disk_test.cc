@@ -322,6 +322,25 @@ TEST_F(SqliteFailStopTest, AFailedSyncOfTheDatabaseEndsTheProcess) {
   ExpectCleanStart(10);
 }
 
+// The kernel takes a page that it could not write for written, so the next sync of it succeeds: each one that fails is the end of opening.
+TEST(SqliteOpenTest, AnySyncThatFailsOnceIsTheEndOfOpening) {
+  int refused = 0;
+  for (int failing = 1;; ++failing) {
+    const TempDir folder;
+    FaultVfs disk;
+    int syncs = 0;
+    disk.sync_fails = [&](bool) { return ++syncs == failing; };
+    const StoreOptions options = {.path = folder.File("agentd.db"), .readers = 1, .vfs = disk.name()};
+    const absl::Status status = OpenStores(options).status();
+    if (syncs < failing) break;
+    EXPECT_FALSE(status.ok()) << "sync " << failing;
+    refused += status.ok() ? 0 : 1;
+    disk.sync_fails = nullptr;
+    EXPECT_TRUE(OpenStores(options).ok()) << "after sync " << failing;
+  }
+  EXPECT_GE(refused, 5);
+}
+
 TEST_F(SqliteFailStopTest, SomebodyElseWhoTakesTheEpochEndsTheProcess) {
   const auto write = [&] {
     auto stores = OpenStores({.path = path()});
