@@ -157,7 +157,8 @@ size_t Writer::Commit(Items& items, size_t begin) {
   while ((end = TryCommit(items, begin)) == begin) {
     const int code = database_->error();
     const std::string why = absl::StrCat(database_->error_text(), " (SQLite code ", code, ")");
-    if (!IsSlowDisk(code)) Fail(absl::StrCat("a commit failed: ", why));
+    const bool retried = IsSlowDisk(code) || (IsPlanted(Bug::kRetryFailedSync) && code == SQLITE_IOERR_FSYNC);
+    if (!retried) Fail(absl::StrCat("a commit failed: ", why));
     database_->ClearError();
     database_->Rollback();
     if (database_->failed()) Fail(absl::StrCat("a rollback failed: ", database_->error_text()));

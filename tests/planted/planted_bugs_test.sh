@@ -44,6 +44,9 @@ sees drop_event store_conformance_test '*JournalSuite.ACompletionIsReadableAtOnc
 sees repeat_event runtime_test RuntimeTest.LiveAndReplayedWatchesShowTheSameJournal
 sees lose_stop_reason runtime_test RuntimeTest.ExampleRunIsNineEventsInOrder
 sees ignore_failed_sync sqlite_disk_test SqliteFailStopTest.AFailedSyncOfTheLogEndsTheProcess
+# Four rounds of all kinds of faults. A retry shows only where a sync fails once: one that fails for ever stops it as well.
+CRASH_COUNT=80 sees ignore_failed_sync call_faults_test '*NothingIsAcknowledgedAndNothingIsLost'
+CRASH_COUNT=80 sees retry_failed_sync call_faults_test '*NothingIsAcknowledgedAndNothingIsLost'
 sees unbounded_watcher mailbox_test MailboxTest.OneThatIsNotReadHoldsABoundedBufferAndSaysSo
 sees command_before_start runtime_test RuntimeTest.ACancelAfterARestartStartsNothing
 sees forget_request_id store_conformance_test '*JournalSuite.RequestIdWithTheSameHashIsTheSameRun*'
