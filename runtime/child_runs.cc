@@ -231,7 +231,8 @@ asio::awaitable<ChildAnswer> ServerChildRuns::Answer(std::shared_ptr<const Child
       const bool deleted = ReasonOf(begun) == v1::ERROR_REASON_RUN_NOT_FOUND;
       if (IsRefusal(begun)) co_return ChildAnswer{std::move(begun), deleted};
       if (co_await IsCancelled()) co_return ChildAnswer{absl::CancelledError("cancelled"), true};
-      co_await (*mailbox)->Take(*environment_.timers, kRetryPause);
+      co_await (*mailbox)->Await(*environment_.timers, kRetryPause);
+      (*mailbox)->Take();
       if (IsUnwanted(order->run)) co_return ChildAnswer{absl::CancelledError("it was cancelled before it began"), order->attempt > 1};
     }
   }
@@ -247,7 +248,8 @@ asio::awaitable<ChildAnswer> ServerChildRuns::Await(RunId child, std::shared_ptr
     absl::Duration pause = run.ok() ? kWaitMax : kRetryPause;
     for (;;) {
       if (co_await IsCancelled()) co_return ChildAnswer{absl::CancelledError("nobody waits for it any more"), true};
-      const Mailbox::Mail mail = co_await mailbox->Take(*environment_.timers, pause);
+      co_await mailbox->Await(*environment_.timers, pause);
+      const Mailbox::Mail mail = mailbox->Take();
       if (mail.settled != nullptr && mail.settled->state() == v1::RUN_STATE_STOPPED) co_return ChildAnswer{*mail.settled, true};
       if (mail.settled == nullptr) break;
     }

@@ -103,7 +103,7 @@ void Mailbox::Notify() {
 }
 
 // Draining and closing stay: every later look sees them too.
-Mailbox::Mail Mailbox::TakeNow() {
+Mailbox::Mail Mailbox::Take() {
   MutexLock lock(mu_);
   Mail mail = std::move(mail_);
   mail_ = Mail();
@@ -112,23 +112,18 @@ Mailbox::Mail Mailbox::TakeNow() {
   return mail;
 }
 
-asio::awaitable<Mailbox::Mail> Mailbox::Take(Timers& timers, absl::Duration timeout) {
+asio::awaitable<void> Mailbox::Await(Timers& timers, absl::Duration timeout) {
   auto wake = std::make_shared<Wake>();
-  bool wait = false;
   {
     MutexLock lock(mu_);
-    wait = mail_.empty();
-    if (wait) waiting_ = wake;
+    if (!mail_.empty()) co_return;
+    waiting_ = wake;
   }
-  if (wait) {
-    const auto executor = co_await asio::this_coro::executor;
-    auto slot = (co_await asio::this_coro::cancellation_state).slot();
-    if (slot.is_connected()) slot.assign([wake](asio::cancellation_type) { wake->Complete(false); });
-    const auto timer = timers.After(timeout, executor, [wake] { wake->Complete(false); });
-    co_await wake->Wait();
-    if (slot.is_connected()) slot.clear();
-  }
-  co_return TakeNow();
+  auto slot = (co_await asio::this_coro::cancellation_state).slot();
+  if (slot.is_connected()) slot.assign([wake](asio::cancellation_type) { wake->Complete(false); });
+  const auto timer = timers.After(timeout, co_await asio::this_coro::executor, [wake] { wake->Complete(false); });
+  co_await wake->Wait();
+  if (slot.is_connected()) slot.clear();
 }
 
 Hub::Hub(Store& store, Timers& timers, asio::any_io_executor blocking_pool) : store_(store), timers_(timers), blocking_pool_(std::move(blocking_pool)) {}

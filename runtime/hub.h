@@ -71,12 +71,13 @@ class Mailbox {
   void PutDelta(PublishedDelta delta);
   void Drain();
   void Close();
-  // Everything there is; if there is nothing, what comes within `timeout`, or nothing. Ends early, perhaps with nothing, when the coroutine is cancelled.
-  boost::asio::awaitable<Mail> Take(Timers& timers, absl::Duration timeout);
+  // Until there is something, or `timeout` is over. Ends early, perhaps with nothing, when the coroutine is cancelled.
+  boost::asio::awaitable<void> Await(Timers& timers, absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_);
+  // Everything there is, or nothing. Apart from the wait: thousands wait, and none of them needs room for mail meanwhile.
+  Mail Take() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   using Wake = Completion<bool>;
-  Mail TakeNow() ABSL_LOCKS_EXCLUDED(mu_);
   void Notify() ABSL_LOCKS_EXCLUDED(mu_);
 
   const Interest interest_;

@@ -23,8 +23,8 @@ void JournalWatch::BeginWith(v1::Run run, const v1::Event& created) {
   out_.push_back(EncodeRun(run));
   Deliver({created.sequence(), /*is_stop=*/false, EncodeEvent(created)});
   phase_ = Phase::kLive;
-  known_ = std::make_shared<const v1::Run>(std::move(run));
-  Say(*known_);
+  Mark(std::move(run));
+  out_.push_back(bookmark_);
 }
 
 asio::awaitable<absl::StatusOr<EncodedResponse>> JournalWatch::Next() {
@@ -48,21 +48,20 @@ asio::awaitable<absl::StatusOr<v1::Run>> JournalWatch::Load() {
   co_return co_await RunBlocking(hub_->blocking_pool_, [&store = hub_->store_, run = run_] { return LoadRun(store, run); });
 }
 
-void JournalWatch::Say(v1::Run run) {
+void JournalWatch::Mark(v1::Run run) {
   run.clear_input();
   run.clear_limits();
-  out_.push_back(EncodeRun(run));
+  marked_ = run.last_sequence();
+  bookmark_ = EncodeRun(run);
 }
 
 asio::awaitable<absl::Status> JournalWatch::Begin() {
-  if (known_ == nullptr) {
-    CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
-    known_ = std::make_shared<const v1::Run>(std::move(run));
-  }
-  if (cursor_ > known_->last_sequence()) co_return SequenceBeyondEnd(run_, cursor_, known_->last_sequence());
-  out_.push_back(EncodeRun(*known_));
-  stopped_ = cursor_ == known_->last_sequence() && known_->state() == v1::RUN_STATE_STOPPED;
+  CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
+  if (cursor_ > run.last_sequence()) co_return SequenceBeyondEnd(run_, cursor_, run.last_sequence());
+  out_.push_back(EncodeRun(run));
+  stopped_ = cursor_ == run.last_sequence() && run.state() == v1::RUN_STATE_STOPPED;
   phase_ = Phase::kReading;
+  Mark(std::move(run));
   co_return absl::OkStatus();
 }
 
@@ -77,19 +76,19 @@ asio::awaitable<absl::Status> JournalWatch::Read() {
     phase_ = Phase::kLast;
     co_return absl::OkStatus();
   }
-  CO_ASSIGN_OR_RETURN(const bool caught_up, co_await LoadAtCursor());
+  CO_ASSIGN_OR_RETURN(const bool caught_up, co_await MarkAtCursor());
   if (!caught_up) co_return absl::OkStatus();  // there is more to read
   phase_ = Phase::kLive;
-  Say(*known_);
+  out_.push_back(bookmark_);
   co_return absl::OkStatus();
 }
 
-asio::awaitable<absl::StatusOr<bool>> JournalWatch::LoadAtCursor() {
-  if (known_->last_sequence() != cursor_) {
+asio::awaitable<absl::StatusOr<bool>> JournalWatch::MarkAtCursor() {
+  if (marked_ != cursor_) {
     CO_ASSIGN_OR_RETURN(v1::Run run, co_await Load());
-    known_ = std::make_shared<const v1::Run>(std::move(run));
+    Mark(std::move(run));
   }
-  co_return known_->last_sequence() == cursor_;
+  co_return marked_ == cursor_;
 }
 
 void JournalWatch::Deliver(const PublishedEvent& event) {
@@ -99,8 +98,21 @@ void JournalWatch::Deliver(const PublishedEvent& event) {
 }
 
 asio::awaitable<absl::Status> JournalWatch::Listen() {
-  Mailbox::Mail mail = co_await mailbox_->Take(hub_->timers_, kWatchIdleInterval);
-  if (mail.closed) co_return absl::CancelledError("the watch was closed");
+  co_await mailbox_->Await(hub_->timers_, kWatchIdleInterval);
+  CO_RETURN_IF_ERROR(Hear(mailbox_->Take()));
+  if (phase_ == Phase::kLive && out_.empty()) {  // idle: the bookmark shows that the stream lives
+    CO_ASSIGN_OR_RETURN(const bool caught_up, co_await MarkAtCursor());
+    if (caught_up) {
+      out_.push_back(bookmark_);
+    } else {
+      phase_ = Phase::kReading;
+    }
+  }
+  co_return absl::OkStatus();
+}
+
+absl::Status JournalWatch::Hear(Mailbox::Mail mail) {
+  if (mail.closed) return absl::CancelledError("the watch was closed");
   for (const PublishedEvent& event : mail.events) {
     if (event.sequence <= cursor_) continue;  // read from the journal before
     if (event.sequence != cursor_ + 1) {
@@ -111,36 +123,28 @@ asio::awaitable<absl::Status> JournalWatch::Listen() {
   }
   if (mail.overflowed) {
     phase_ = Phase::kReading;
-    co_return absl::OkStatus();
+    return absl::OkStatus();
   }
   if (stopped_) {
-    if (mail.settled != nullptr && mail.settled->last_sequence() == cursor_) known_ = std::move(mail.settled);
+    if (mail.settled != nullptr && mail.settled->last_sequence() == cursor_) Mark(*mail.settled);
     phase_ = Phase::kLast;
-    co_return absl::OkStatus();
+    return absl::OkStatus();
   }
   for (PublishedDelta& delta : mail.deltas) {
     if (delta.is_text && delta.after < cursor_) continue;  // void: an event that the journal told first ended its attempt
     out_.push_back(std::move(delta.encoded));
   }
-  if (mail.draining && out_.empty()) co_return ServerDraining(cursor_);
-  if (out_.empty()) {  // idle: the bookmark shows that the stream lives
-    CO_ASSIGN_OR_RETURN(const bool caught_up, co_await LoadAtCursor());
-    if (caught_up) {
-      Say(*known_);
-    } else {
-      phase_ = Phase::kReading;
-    }
-  }
-  co_return absl::OkStatus();
+  if (mail.draining && out_.empty()) return ServerDraining(cursor_);
+  return absl::OkStatus();
 }
 
 asio::awaitable<absl::Status> JournalWatch::End() {
-  CO_ASSIGN_OR_RETURN(const bool caught_up, co_await LoadAtCursor());
+  CO_ASSIGN_OR_RETURN(const bool caught_up, co_await MarkAtCursor());
   if (!caught_up) {  // resumed meanwhile
     phase_ = Phase::kReading;
     co_return absl::OkStatus();
   }
-  Say(*known_);
+  out_.push_back(bookmark_);
   phase_ = Phase::kEnded;
   co_return absl::OkStatus();
 }

@@ -30,19 +30,21 @@ class JournalWatch final : public Watch {
   boost::asio::awaitable<absl::Status> Begin();
   boost::asio::awaitable<absl::Status> Read();
   boost::asio::awaitable<absl::Status> Listen();
+  absl::Status Hear(Mailbox::Mail mail);
   boost::asio::awaitable<absl::Status> End();
-  // Brings `known_` up to date. Whether it is the run as of the cursor: what is said is a bookmark, so it must not lie ahead of the events that were sent.
-  boost::asio::awaitable<absl::StatusOr<bool>> LoadAtCursor();
+  // Brings the bookmark up to date. Whether it is the run as of the cursor: it must not lie ahead of the events that were sent.
+  boost::asio::awaitable<absl::StatusOr<bool>> MarkAtCursor();
   boost::asio::awaitable<absl::StatusOr<v1::Run>> Load();
-  // The run without what only the first snapshot has.
-  void Say(v1::Run run);
+  void Mark(v1::Run run);
   void Deliver(const PublishedEvent& event);
 
   const std::shared_ptr<Hub> hub_;
   const std::shared_ptr<Mailbox> mailbox_;
   const RunId run_;
   Sequence cursor_;
-  std::shared_ptr<const v1::Run> known_;  // the run as of some event; may be old
+  // The run as of `marked_`, without what only the first snapshot has; may be old. As it goes out: a message takes a kilobyte, and thousands idle with it.
+  EncodedResponse bookmark_;
+  Sequence marked_ = 0;
   Phase phase_ = Phase::kBegin;
   bool stopped_ = false;  // the last event delivered is a stop
   Fifo<EncodedResponse> out_;

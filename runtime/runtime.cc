@@ -338,7 +338,8 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Durati
       CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
       if (settled(loaded) || draining || left() <= absl::ZeroDuration()) co_return loaded;
     }
-    const Mailbox::Mail mail = co_await mailbox->Take(*impl->environment_.timers, left());
+    co_await mailbox->Await(*impl->environment_.timers, left());
+    const Mailbox::Mail mail = mailbox->Take();
     if (mail.settled != nullptr) co_return *mail.settled;
     draining = mail.draining;
     const auto cancellation = co_await asio::this_coro::cancellation_state;

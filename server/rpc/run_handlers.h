@@ -31,6 +31,7 @@ Answer<v1::ReadArtifactResponse> ReadArtifact(const Backend& backend, v1::ReadAr
 Answer<v1::ListEventsResponse> ListEvents(const Backend& backend, v1::ListEventsRequest request);
 
 boost::asio::awaitable<absl::Status> RunAgent(const Backend& backend, v1::RunAgentRequest request, Caller caller, ResponseStream& stream);
-boost::asio::awaitable<absl::Status> WatchRun(const Backend& backend, v1::WatchRunRequest request, ResponseStream& stream);
+// Of WatchRun. What it says is sent by Follow (watch_run.h).
+boost::asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> OpenWatch(const Backend& backend, v1::WatchRunRequest request);
 
 }  // namespace agentruntime::rpc

@@ -1,3 +1,5 @@
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "agentruntime/v1/run_service.grpc.pb.h"
@@ -6,6 +8,7 @@
 #include "server/rpc/services.h"
 #include "server/rpc/stream.h"
 #include "server/rpc/unary.h"
+#include "server/rpc/watch_run.h"
 
 namespace agentruntime::rpc {
 namespace {
@@ -33,8 +36,11 @@ asio::awaitable<absl::Status> ServeRunAgent(const Backend& backend, ByteBuffer b
 asio::awaitable<absl::Status> ServeWatchRun(const Backend& backend, ByteBuffer bytes, ResponseStream& stream) {
   v1::WatchRunRequest request;
   CO_RETURN_IF_ERROR(Decode(bytes, request));
+  bytes.Clear();  // thousands of watches idle below
   const std::string name = request.name();
-  co_return ForCaller(co_await WatchRun(backend, std::move(request), stream), "WatchRun", name);
+  absl::StatusOr<std::unique_ptr<Watch>> watch = co_await OpenWatch(backend, std::move(request));
+  if (!watch.ok()) co_return ForCaller(std::move(watch).status(), "WatchRun", name);
+  co_return ForCaller(co_await Follow(*std::move(watch), stream), "WatchRun", name);
 }
 
 class RunServiceImpl final : public Base {

@@ -31,8 +31,9 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
   static Stream* Start(Host& host, StreamBody body) {
     auto stream = std::make_shared<Stream>(host);
     stream->self_ = stream;
-    asio::co_spawn(stream->strand_, Run(stream, body(*stream)), [stream](std::exception_ptr thrown, absl::Status status) {
+    asio::co_spawn(stream->strand_, body(*stream), [stream](std::exception_ptr thrown, absl::Status status) {
       if (thrown) std::rethrow_exception(thrown);
+      stream->cancel_ = {};
       stream->End(ToGrpc(status));
     });
     return stream.get();
@@ -60,12 +61,6 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
   }
 
  private:
-  static asio::awaitable<absl::Status> Run(std::shared_ptr<Stream> stream, asio::awaitable<absl::Status> body) {
-    absl::Status status = co_await std::move(body);
-    stream->cancel_ = {};
-    co_return status;
-  }
-
   bool IsGone() ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
     return gone_;
@@ -114,6 +109,7 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
   }
 
   void OnWriteDone(bool ok) override {
+    buffer_.Clear();  // the stream may idle from here on, and a buffer of gRPC's takes a third of a kilobyte beside its message
     EncodedResponse next;
     std::optional<grpc::Status> end;
     absl::AnyInvocable<void()> room;

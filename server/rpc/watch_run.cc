@@ -28,13 +28,12 @@ boost::asio::awaitable<absl::Status> Follow(std::unique_ptr<Watch> watch, Respon
   co_return status;
 }
 
-boost::asio::awaitable<absl::Status> WatchRun(const Backend& backend, v1::WatchRunRequest request, ResponseStream& stream) {
+boost::asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> OpenWatch(const Backend& backend, v1::WatchRunRequest request) {
   FieldChecks checks;
   const RunId run = CheckRunName(checks, "name", request.name());
   if (request.after_sequence() < 0) checks.Add("after_sequence", "is negative; give the last sequence you have, or 0 for all");
   CO_RETURN_IF_ERROR(checks.status());
-  CO_ASSIGN_OR_RETURN(std::unique_ptr<Watch> watch, co_await backend.runtime->WatchRun(run, request.after_sequence(), request.include_deltas()));
-  co_return co_await Follow(std::move(watch), stream);
+  co_return co_await backend.runtime->WatchRun(run, request.after_sequence(), request.include_deltas());
 }
 
 }  // namespace agentruntime::rpc

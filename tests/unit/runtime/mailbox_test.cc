@@ -1,10 +1,6 @@
 // What a follower that does not read costs.
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/use_future.hpp>
-
 #include "proto/util/limits.h"
 #include "runtime/hub.h"
 
@@ -18,39 +14,32 @@ class MailboxTest : public ::testing::Test {
     for (int i = 0; i < count; ++i) events.push_back({first + i, false, std::make_shared<const std::string>("x")});
     mailbox.Put(events, nullptr);
   }
-  Mailbox::Mail Take(Mailbox& mailbox) {
-    boost::asio::io_context context;
-    SystemTimers timers;
-    auto mail = boost::asio::co_spawn(context, mailbox.Take(timers, absl::ZeroDuration()), boost::asio::use_future);
-    context.run();
-    return mail.get();
-  }
 };
 
 TEST_F(MailboxTest, EventsAreHandedOverInOrder) {
   Mailbox mailbox(Mailbox::Interest::kEvents);
   Put(mailbox, 1, 3);
   Put(mailbox, 4, 1);
-  const Mailbox::Mail mail = Take(mailbox);
+  const Mailbox::Mail mail = mailbox.Take();
   ASSERT_EQ(mail.events.size(), 4u);
   for (Sequence i = 0; i < 4; ++i) EXPECT_EQ(mail.events[static_cast<size_t>(i)].sequence, i + 1);
-  EXPECT_TRUE(Take(mailbox).empty());
+  EXPECT_TRUE(mailbox.Take().empty());
 }
 
 TEST_F(MailboxTest, OneThatIsNotReadHoldsABoundedBufferAndSaysSo) {
   Mailbox mailbox(Mailbox::Interest::kEvents);
   for (int i = 0; i < 1'000; ++i) Put(mailbox, 100 * i + 1, 100);
-  const Mailbox::Mail mail = Take(mailbox);
+  const Mailbox::Mail mail = mailbox.Take();
   EXPECT_TRUE(mail.overflowed);
   EXPECT_LE(mail.events.size(), static_cast<size_t>(kWatchBufferEventsMax));
   Put(mailbox, 100'001, 1);
-  EXPECT_EQ(Take(mailbox).events.size(), 1u) << "it goes on when it is read again";
+  EXPECT_EQ(mailbox.Take().events.size(), 1u) << "it goes on when it is read again";
 }
 
 TEST_F(MailboxTest, DeltasAreBoundedToo) {
   Mailbox mailbox(Mailbox::Interest::kEventsAndDeltas);
   for (int i = 0; i < 10'000; ++i) mailbox.PutDelta({.after = 1, .is_text = true, .encoded = std::make_shared<const std::string>("x")});
-  EXPECT_LE(Take(mailbox).deltas.size(), static_cast<size_t>(kWatchBufferDeltasMax));
+  EXPECT_LE(mailbox.Take().deltas.size(), static_cast<size_t>(kWatchBufferDeltasMax));
 }
 
 }  // namespace
