@@ -42,13 +42,18 @@ bool Release() { return absl::string_view(kBuild) == "release"; }
 bool Sanitized() { return absl::string_view(kBuild) == "asan" || absl::string_view(kBuild) == "tsan"; }
 
 Effort::Effort(absl::string_view what, int64_t suite, int64_t sanitized)
-    : what_(what), count_(Sanitized() ? sanitized : suite), seed_(std::random_device()()), start_(absl::Now()) {
+    : what_(what), count_(Sanitized() ? sanitized : suite), seed_(std::random_device()()), strict_(Environment("CRASH_STRICT") == "1"), start_(absl::Now()) {
   if (int64_t count = 0; absl::SimpleAtoi(Environment("CRASH_COUNT"), &count) && count > 0) {
     count_ = count;
   }
   if (const std::string seed = Environment("CRASH_SEED"); !seed.empty() && !absl::SimpleAtoi(seed, &seed_)) ADD_FAILURE() << "CRASH_SEED is no number";
   printf("%lld %s, CRASH_SEED=%llu\n", static_cast<long long>(count_), what_.c_str(), static_cast<unsigned long long>(seed_));
   fflush(stdout);
+}
+
+double Effort::leniency() const {
+  if (strict_) return 1;
+  return Sanitized() ? 25 : 5;
 }
 
 Effort::~Effort() {

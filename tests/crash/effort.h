@@ -3,6 +3,7 @@
 // In the suite each test does its own small number. The long form is the same program with environment variables:
 //   CRASH_COUNT    how many points, kills, cuts ...
 //   CRASH_SEED     the seed, to see one run again; else a fresh one
+//   CRASH_STRICT   1: figures of time are held against their bars, which only a machine that does nothing else can meet
 //   CRASH_RESULTS  a file to which each test appends one line of JSON: test, date, build, seed, counts, figures, result
 #pragma once
 
@@ -27,6 +28,9 @@ class Effort {
 
   int64_t count() const { return count_; }
   uint64_t seed() const { return seed_; }
+  bool strict() const { return strict_; }
+  // How many times its bar a figure of time may be: 1 where that is asked for, else what a machine shared with others still meets.
+  double leniency() const;
 
   void Figure(absl::string_view name, double value) { figures_.emplace_back(std::string(name), value); }
 
@@ -34,6 +38,7 @@ class Effort {
   const std::string what_;
   int64_t count_;
   uint64_t seed_;
+  bool strict_;
   const absl::Time start_;
   std::vector<std::pair<std::string, double>> figures_;
 };

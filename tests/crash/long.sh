@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 factor="${1:-1}"
 binaries="${CRASH_BINARIES:-build/release/bin}"
+export CRASH_STRICT=1
 export CRASH_RESULTS="${CRASH_RESULTS:-$PWD/build/crash-results.jsonl}"
 CRASH_REVISION="$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
 export CRASH_REVISION
@@ -34,6 +35,7 @@ run 20 2 disk_full_test '*WithoutInodes'
 run 1000 10 kill_load_test
 run 1 1 clock_test
 run 1000 20 watchers_test '*Slow*'
-run 10000 10000 watchers_test '*Idle*'
+run 10000 10000 idle_watchers_test '*TenThousand*'
+run 1800 30 idle_watchers_test '*Churn*'
 printf 'results: %s\n' "$CRASH_RESULTS"
 exit "$failed"
