@@ -45,16 +45,27 @@ EncodedResponse EncodeEvent(const v1::Event& event) { return EncodeField(v1::Wat
 EncodedResponse EncodeRun(const v1::Run& run) { return EncodeField(v1::WatchRunResponse::kRunFieldNumber, run); }
 EncodedResponse EncodeDelta(const v1::Delta& delta) { return EncodeField(v1::WatchRunResponse::kDeltaFieldNumber, delta); }
 
+bool Mailbox::HasRoom(const std::vector<PublishedEvent>& events, size_t bytes) const {
+  if (IsPlanted(Bug::kUnboundedWatcher)) return true;
+  if (mail_.events.size() + events.size() > static_cast<size_t>(kWatchBufferEventsMax)) return false;
+  return mail_.events.empty() || event_bytes_ + bytes <= kWatchBufferBytesMax;
+}
+
 void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& settled) {
+  size_t bytes = 0;
+  for (const PublishedEvent& event : events) bytes += event.encoded->size();
   {
     MutexLock lock(mu_);
     mail_.deltas.clear();  // void, or at least told again by the events
     mail_.settled = settled;
-    if (!IsPlanted(Bug::kUnboundedWatcher) && !mail_.overflowed && mail_.events.size() + events.size() > static_cast<size_t>(kWatchBufferEventsMax)) {
+    if (!mail_.overflowed && !HasRoom(events, bytes)) {
       mail_.overflowed = true;
-      mail_.events.clear();
+      std::vector<PublishedEvent>().swap(mail_.events);
     }
-    if (!mail_.overflowed) mail_.events.insert(mail_.events.end(), events.begin(), events.end());
+    if (!mail_.overflowed) {
+      mail_.events.insert(mail_.events.end(), events.begin(), events.end());
+      event_bytes_ += bytes;
+    }
   }
   Notify();
 }
@@ -107,6 +118,7 @@ Mailbox::Mail Mailbox::Take() {
   MutexLock lock(mu_);
   Mail mail = std::move(mail_);
   mail_ = Mail();
+  event_bytes_ = 0;
   mail_.draining = mail.draining;
   mail_.closed = mail.closed;
   return mail;

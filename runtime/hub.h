@@ -41,6 +41,9 @@ struct PublishedDelta {
   EncodedResponse encoded;
 };
 
+// What a mailbox holds for a follower that does not read, beside kWatchBufferEventsMax; one event at least. Events are of up to a megabyte.
+inline constexpr size_t kWatchBufferBytesMax = 128 << 10;
+
 // The mailbox of one follower. Thread-safe.
 class Mailbox {
  public:
@@ -80,9 +83,12 @@ class Mailbox {
   using Wake = Completion<bool>;
   void Notify() ABSL_LOCKS_EXCLUDED(mu_);
 
+  bool HasRoom(const std::vector<PublishedEvent>& events, size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   const Interest interest_;
   Mutex mu_;
   Mail mail_ ABSL_GUARDED_BY(mu_);
+  size_t event_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of the mail
   std::shared_ptr<Wake> waiting_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -36,6 +36,17 @@ TEST_F(MailboxTest, OneThatIsNotReadHoldsABoundedBufferAndSaysSo) {
   EXPECT_EQ(mailbox.Take().events.size(), 1u) << "it goes on when it is read again";
 }
 
+// Events are of up to a megabyte: a bound on their number alone is none.
+TEST_F(MailboxTest, LargeEventsFillItSooner) {
+  Mailbox mailbox(Mailbox::Interest::kEvents);
+  const auto large = std::make_shared<const std::string>(kWatchBufferBytesMax / 2 + 1, 'x');
+  mailbox.Put({{1, false, large}}, nullptr);
+  mailbox.Put({{2, false, large}}, nullptr);
+  EXPECT_TRUE(mailbox.Take().overflowed);
+  mailbox.Put({{3, false, std::make_shared<const std::string>(2 * kWatchBufferBytesMax, 'x')}}, nullptr);
+  EXPECT_EQ(mailbox.Take().events.size(), 1u) << "one is always held";
+}
+
 TEST_F(MailboxTest, DeltasAreBoundedToo) {
   Mailbox mailbox(Mailbox::Interest::kEventsAndDeltas);
   for (int i = 0; i < 10'000; ++i) mailbox.PutDelta({.after = 1, .is_text = true, .encoded = std::make_shared<const std::string>("x")});
