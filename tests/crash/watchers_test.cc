@@ -1,9 +1,13 @@
 // Slow watchers beside runs at full rate harm nobody.
 #include <gmock/gmock.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -23,42 +27,30 @@ namespace {
 
 constexpr int kRuns = 200;
 constexpr int64_t kGrowthMax = 64 << 20;
-// What slow watchers may do to the 99th percentile of the runs' steps; judged where there are enough steps (in the long form), else printed.
+// What the journals of all runs hold: were it all buffered for those that do not read it, it would show.
+constexpr int64_t kJournalBytes = 2 * kGrowthMax;
+// What slow watchers may do to the 99th percentile of the runs' steps, over rounds that take turns; the second on a machine that others use too.
 constexpr double kSlowdownMax = 1.1;
-constexpr int64_t kStepsJudgedMin = 500;
+constexpr double kSlowdownMaxShared = 3;
+constexpr int kRounds = 3;
 constexpr absl::Duration kReadEvery = absl::Seconds(1);  // what a slow watcher that does read takes for an event
+constexpr int kWindowBytes = 64 << 10;                   // of a slow watcher's stream
+constexpr absl::Duration kSettled = absl::Seconds(2);
+constexpr absl::Duration kSettleMax = absl::Seconds(60);
+constexpr int64_t kShrinkMin = 1 << 20;
+// The server's allocator gives back at once what is free, so that what is left is what is held. Else the room of a hundred megabytes of runs that have ended
+// hides what the watchers hold.
+const char kGiveBack[] = "background_thread:true,dirty_decay_ms:200,muzzy_decay_ms:0";
+constexpr absl::Duration kPoll = absl::Milliseconds(50);
 
+// A run takes a few milliseconds: it waits before its first decision until all are watched, or nobody would follow it live.
 void Configure(TestServer& server, int64_t steps) {
   server.Write("tester.yaml", "name: tester\nmodel: script\ntools: [calculator]\nlimits: {max_steps: 10000, max_tool_calls: 10000, max_tokens: 1000000000}\n");
-  server.Write("script.json", absl::StrCat(R"({"rules": [
-    {"input_contains": "", "steps": [{"repeat": )",
-                                           steps, R"(, "calls": [{"tool": "calculator", "arguments": {"expression": "{step}+1"}}]}, {"text": [")",
-                                           std::string(200, 'x'), R"("]}]}]})"));
+  server.Write("script.json", absl::StrCat(R"({"context_tokens": 1000000, "rules": [
+    {"input_contains": "", "steps": [{"delay": "3s", "calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}]}, {"repeat": )",
+                                           steps, R"(, "text": [")", std::string(static_cast<size_t>(kJournalBytes / kRuns / steps), 'x'),
+                                           R"("], "calls": [{"tool": "calculator", "arguments": {"expression": "{step}+1"}}]}, {"text": ["done"]}]}]})"));
 }
-
-class WatchersTest : public ::testing::Test {
- protected:
-  std::vector<std::string> Submit(const Stubs& stubs, const std::string& text, int64_t count) {
-    std::vector<std::string> names;
-    for (int64_t i = 0; i < count; ++i) {
-      const auto run = Create(stubs, testing::Submit(text));
-      EXPECT_TRUE(run.ok()) << run.status();
-      if (!run.ok()) break;
-      names.push_back(run->name());
-    }
-    return names;
-  }
-  void AwaitAll(const Stubs& stubs, const std::vector<std::string>& names) {
-    for (const std::string& name : names) {
-      absl::StatusOr<v1::Run> run = AwaitStop(stubs, name);
-      for (int i = 0; i < 10 && run.ok() && run->state() != v1::RUN_STATE_STOPPED; ++i) run = AwaitStop(stubs, name);
-      ASSERT_TRUE(run.ok()) << run.status();
-      ASSERT_EQ(run->stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << run->stop().ShortDebugString();
-    }
-  }
-
-  TestServer server_;
-};
 
 // A stream that is not read, or now and then one message of it.
 struct SlowWatcher {
@@ -66,6 +58,8 @@ struct SlowWatcher {
   std::unique_ptr<grpc::ClientReader<v1::WatchRunResponse>> reader;
   v1::WatchRunResponse response;
   int64_t last = 0;
+  int64_t bytes = 0;
+  bool stopped = false;
 
   // False at the end; a gap fails the test.
   bool Read() {
@@ -73,6 +67,8 @@ struct SlowWatcher {
     if (response.has_event()) {
       EXPECT_EQ(response.event().sequence(), last + 1);
       last = response.event().sequence();
+      bytes += static_cast<int64_t>(response.event().ByteSizeLong());
+      stopped = response.event().has_run_stopped();
     }
     return true;
   }
@@ -102,7 +98,7 @@ class Steps {
 // Every other one of the watchers reads an event a second, on a thread of its own. The watchers outlive it.
 class SlowReader {
  public:
-  explicit SlowReader(std::vector<std::unique_ptr<SlowWatcher>>& watchers)
+  explicit SlowReader(const std::vector<std::unique_ptr<SlowWatcher>>& watchers)
       : thread_([this, &watchers] {
           do {
             for (size_t i = 0; i < watchers.size(); i += 2) EXPECT_TRUE(watchers[i]->Read());
@@ -134,62 +130,125 @@ class SlowReader {
   std::thread thread_;  // last: it uses the others
 };
 
-TEST_F(WatchersTest, SlowOnesTakeABoundedBufferAndCatchUpFromTheJournal) {
-  Effort effort("steps of each of 200 runs, beside 200 watchers that do not read", 150, 20);
-  Configure(server_, effort.count());
-  server_.Start();
-  const Stubs stubs(server_.Connect());
-  // The same load without watchers: what the runs themselves take, and how long.
-  absl::Time begin = absl::Now();
-  const std::vector<std::string> unwatched = Submit(stubs, "count", kRuns);
-  AwaitAll(stubs, unwatched);
-  const absl::Duration alone = absl::Now() - begin;
-  Steps steps_alone;
-  for (const std::string& name : unwatched) {
-    for (const v1::Event& event : Watch(stubs, name).events()) steps_alone.Add(event);
-  }
-  const int64_t before = ResidentBytes(server_.pid());
+double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
 
-  begin = absl::Now();
-  const std::vector<std::string> names = Submit(stubs, "count", kRuns);
-  std::vector<std::unique_ptr<SlowWatcher>> watchers;
-  for (const std::string& name : names) {
-    auto& watcher = watchers.emplace_back(std::make_unique<SlowWatcher>());
-    v1::WatchRunRequest request;
-    request.set_name(name);
-    watcher->reader = stubs.run->WatchRun(&watcher->context, request);
+class WatchersTest : public ::testing::Test {
+ protected:
+  void Begin(int64_t steps) {
+    Configure(server_, steps);
+    setenv("MALLOC_CONF", kGiveBack, 1);
+    server_.Start();
+    stubs_ = std::make_unique<Stubs>(server_.Connect());
   }
-  // Half of them read one event a second, the others none.
-  SlowReader reader(watchers);
-  AwaitAll(stubs, names);
-  const absl::Duration beside = absl::Now() - begin;
-  const int slowly_read = reader.End();
-  const int64_t growth = ResidentBytes(server_.pid()) - before;
-  int64_t least = std::numeric_limits<int64_t>::max();
-  for (const auto& watcher : watchers) {
-    while (watcher->Read()) {
+  std::vector<std::string> SubmitRuns() {
+    std::vector<std::string> names;
+    for (int i = 0; i < kRuns; ++i) {
+      const auto run = Create(*stubs_, Submit("count"));
+      EXPECT_TRUE(run.ok()) << run.status();
+      if (run.ok()) names.push_back(run->name());
     }
-    const grpc::Status status = watcher->reader->Finish();
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    least = std::min(least, watcher->last);
+    return names;
   }
-  Steps steps_beside;
-  for (const std::string& name : names) {
-    for (const v1::Event& event : Watch(stubs, name).events()) steps_beside.Add(event);
+  void AwaitAll(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      absl::StatusOr<v1::Run> run = AwaitStop(*stubs_, name);
+      for (int i = 0; i < 10 && run.ok() && run->state() != v1::RUN_STATE_STOPPED; ++i) run = AwaitStop(*stubs_, name);
+      ASSERT_TRUE(run.ok()) << run.status();
+      ASSERT_EQ(run->stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << run->stop().ShortDebugString();
+    }
   }
-  const double slowdown = steps_beside.Percentile(0.99) / steps_alone.Percentile(0.99);
-  effort.Figure("events of a journal", static_cast<double>(least));
-  effort.Figure("events that a slow watcher read beside the runs", slowly_read);
-  effort.Figure("step p50 without watchers, ms", steps_alone.Percentile(0.5));
-  effort.Figure("step p99 without watchers, ms", steps_alone.Percentile(0.99));
-  effort.Figure("step p50 with them, ms", steps_beside.Percentile(0.5));
-  effort.Figure("step p99 with them, ms", steps_beside.Percentile(0.99));
+  // On a connection that takes little ahead of what is read: by default gRPC's client widens its windows until it holds whole journals for us.
+  std::vector<std::unique_ptr<SlowWatcher>> WatchSlowly(const std::vector<std::string>& names) {
+    grpc::ChannelArguments narrow;
+    narrow.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    narrow.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindowBytes);
+    const auto stub = v1::RunService::NewStub(grpc::CreateCustomChannel(server_.address(), grpc::InsecureChannelCredentials(), narrow));
+    std::vector<std::unique_ptr<SlowWatcher>> watchers;
+    for (const std::string& name : names) {
+      auto& watcher = watchers.emplace_back(std::make_unique<SlowWatcher>());
+      v1::WatchRunRequest request;
+      request.set_name(name);
+      watcher->reader = stub->WatchRun(&watcher->context, request);
+    }
+    for (const auto& watcher : watchers) {
+      while (watcher->last == 0 && watcher->Read()) {
+      }
+    }
+    return watchers;
+  }
+  Steps StepsOf(const std::vector<std::string>& names) {
+    Steps steps;
+    for (const std::string& name : names) {
+      for (const v1::Event& event : Watch(*stubs_, name).events()) steps.Add(event);
+    }
+    return steps;
+  }
+  // What the server holds, once what the runs took is given back: when it has not shrunk for a while.
+  int64_t SettledBytes() {
+    const absl::Time until = absl::Now() + kSettleMax;
+    int64_t least = ResidentBytes(server_.pid());
+    for (absl::Time since = absl::Now(); absl::Now() < std::min(since + kSettled, until); absl::SleepFor(kPoll)) {
+      const int64_t now = ResidentBytes(server_.pid());
+      if (now >= least - kShrinkMin) continue;
+      least = now;
+      since = absl::Now();
+    }
+    return least;
+  }
+
+  TestServer server_;
+  std::unique_ptr<Stubs> stubs_;
+};
+
+TEST_F(WatchersTest, SlowOnesTakeABoundedBufferAndCatchUpFromTheJournal) {
+  Effort effort("steps of each of 200 runs, beside 200 watchers that hardly read", 150, 20);
+  Begin(effort.count());
+  std::vector<double> p99_alone, p99_beside, p50_alone, p50_beside;
+  int64_t before = 0, growth = 0, slowly_read = 0;
+  for (int round = 0; round < (Sanitized() ? 1 : kRounds); ++round) {
+    // The same load without watchers: what the runs themselves take, and how long.
+    const std::vector<std::string> unwatched = SubmitRuns();
+    AwaitAll(unwatched);
+    if (round == 0) before = SettledBytes();
+
+    const std::vector<std::string> names = SubmitRuns();
+    const auto watchers = WatchSlowly(names);
+    SlowReader reader(watchers);  // half of them read one event a second, the others none
+    AwaitAll(names);
+    slowly_read = reader.End();
+    if (round == 0) growth = SettledBytes() - before;
+
+    // More than the server held for all of them: the rest is read from the journal, and nothing is missing.
+    int64_t bytes = 0;
+    for (const auto& watcher : watchers) {
+      while (watcher->Read()) {
+      }
+      const grpc::Status status = watcher->reader->Finish();
+      EXPECT_TRUE(status.ok()) << status.error_message();
+      EXPECT_TRUE(watcher->stopped);
+      EXPECT_GT(watcher->last, 3 * effort.count());
+      bytes += watcher->bytes;
+    }
+    EXPECT_GT(bytes, kJournalBytes);
+    Steps alone = StepsOf(unwatched);
+    Steps beside = StepsOf(names);
+    p50_alone.push_back(alone.Percentile(0.5));
+    p99_alone.push_back(alone.Percentile(0.99));
+    p50_beside.push_back(beside.Percentile(0.5));
+    p99_beside.push_back(beside.Percentile(0.99));
+  }
+  const double slowdown = Median(p99_beside) / Median(p99_alone);
+  effort.Figure("events that a slow watcher read beside the runs", static_cast<double>(slowly_read));
+  effort.Figure("step p50 without watchers, ms", Median(p50_alone));
+  effort.Figure("step p99 without watchers, ms", Median(p99_alone));
+  effort.Figure("step p50 with them, ms", Median(p50_beside));
+  effort.Figure("step p99 with them, ms", Median(p99_beside));
   effort.Figure("p99 with them by p99 without", slowdown);
-  effort.Figure("seconds without watchers", absl::ToDoubleSeconds(alone));
-  effort.Figure("seconds with them", absl::ToDoubleSeconds(beside));
   effort.Figure("growth MiB", static_cast<double>(growth) / (1 << 20));
-  EXPECT_GT(least, 3 * effort.count());
-  if (Release() && effort.count() >= kStepsJudgedMin) EXPECT_LE(slowdown, kSlowdownMax);
+  if (Release()) EXPECT_LE(slowdown, effort.strict() ? kSlowdownMax : kSlowdownMaxShared);
   if (Release()) EXPECT_LE(growth, kGrowthMax);
 }
 
