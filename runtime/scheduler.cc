@@ -17,7 +17,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr int32_t kLoadsMax = 64;               // runs that are loaded at once, so that a restart does not stampede
 constexpr int32_t kCommandsPerSessionMax = 64;  // on their way to one session
 constexpr int32_t kRecoveryPage = 1000;
 constexpr absl::Duration kAlarmMax = absl::Minutes(1);    // then the wall clock is looked at again: it may have been set

@@ -25,6 +25,8 @@
 
 namespace agentruntime {
 
+inline constexpr int32_t kLoadsMax = 64;  // runs that are loaded at once, so that a restart does not stampede
+
 // Thread-safe.
 class Scheduler final : public SessionOwner, public std::enable_shared_from_this<Scheduler> {
  public:

@@ -1,6 +1,5 @@
 // Ten thousand watchers that mostly wait: what they weigh, what they cost while nothing happens, how soon they are told, and how they come back.
 #include <gmock/gmock.h>
-#include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,11 +9,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/blocking_counter.h"
 #include "absl/time/clock.h"
 #include "tests/crash/effort.h"
 #include "tests/crash/server_usage.h"
 #include "tests/crash/watcher_crowd.h"
+#include "tests/support/call_all.h"
 #include "tests/support/calls.h"
 #include "tests/support/test_server.h"
 
@@ -74,20 +73,11 @@ class IdleWatchersTest : public ::testing::Test {
   // To all of `names` at once. Returns when each was answered.
   void SendInputs(const std::vector<std::string>& names) {
     std::vector<v1::SendInputRequest> requests(names.size());
-    std::vector<grpc::ClientContext> contexts(names.size());
-    std::vector<v1::Run> runs(names.size());
-    std::vector<grpc::Status> statuses(names.size());
-    absl::BlockingCounter under_way(static_cast<int>(names.size()));
     for (size_t i = 0; i < names.size(); ++i) {
       requests[i].set_name(names[i]);
       requests[i].add_input()->set_text("more");
-      stubs_->run->async()->SendInput(&contexts[i], &requests[i], &runs[i], [&, i](grpc::Status status) {
-        statuses[i] = std::move(status);
-        under_way.DecrementCount();
-      });
     }
-    under_way.Wait();
-    for (const grpc::Status& status : statuses) EXPECT_TRUE(status.ok()) << status.error_message();
+    for (const auto& run : CallAll<v1::Run>(requests, [&](auto... call) { stubs_->run->async()->SendInput(call...); })) EXPECT_TRUE(run.ok()) << run.status();
     inputs_ += static_cast<int64_t>(names.size()) * kWatchersOfARun;
   }
   void AwaitInputs() {

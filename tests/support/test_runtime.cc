@@ -23,8 +23,9 @@ T Must(absl::StatusOr<T> value, const char* what) {
 
 }  // namespace
 
-TestRuntime::TestRuntime(Config config) : clock_(config.clock_ahead) {
+TestRuntime::TestRuntime(Config config) : clock_(config.clock_ahead), blocking_(config.blocking_threads) {
   stores_ = Must(sqlite::OpenStores({.path = config.path}), "the store does not open");
+  if (config.wrap_store) stores_.store = config.wrap_store(std::move(stores_.store));
   Environment environment;
   environment.pool = pool_.get_executor();
   environment.blocking_pool = blocking_.get_executor();

@@ -29,6 +29,8 @@ class TestRuntime {
     std::string path;            // of the database
     v1::Agent agent;             // further fields of `agents/test`
     absl::Duration clock_ahead;  // of the wall clock, against the real one
+    size_t blocking_threads = 2;
+    std::function<std::unique_ptr<Store>(std::unique_ptr<Store>)> wrap_store;  // what the runtime gets instead of its store; none: the store
   };
 
   // Opens the store and starts; the agent `agents/test` uses the first model and every tool.
@@ -80,7 +82,7 @@ class TestRuntime {
   SystemTimers timers_;
   SystemRandom random_;
   boost::asio::thread_pool pool_{2};
-  boost::asio::thread_pool blocking_{2};
+  boost::asio::thread_pool blocking_;
   sqlite::Stores stores_;
   std::unique_ptr<Runtime> runtime_;
 };
