@@ -31,8 +31,9 @@ if [[ -z "$bin" ]]; then
   bin="$root/build/release/bin"
 fi
 need_space 2000 "$out"
+revision="$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)"
 printf '\n'
-if ! "$bin/bench" --folder "$out/data" --json "$out/rows.json" --plot "$out/example.svg" "$@"; then
+if ! "$bin/bench" --revision "$revision" --folder "$out/data" --json "$out/rows.json" --plot "$out/example.svg" "$@"; then
   fail 1 "a measurement could not be made; the reason is above."
 fi
 printf 'rows: %s\nplot: %s\n' "$out/rows.json" "$out/example.svg"

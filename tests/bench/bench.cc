@@ -45,6 +45,7 @@ int Main(int argc, char** argv) {
   std::vector<std::string> names;
   for (const auto& [name, workload] : Workloads()) names.push_back(name);
   std::vector<std::string> only = names;
+  std::string revision = "unknown";
   std::string json;
   std::string plot;
   CLI::App app("Measures a real agentd with full durability, beside the floors of the same machine");
@@ -53,11 +54,12 @@ int Main(int argc, char** argv) {
   app.add_flag("--quick", setting.quick, "under two minutes");
   app.add_option("--only", only, "these workloads")->check(CLI::IsMember(names));
   app.add_option("--callers", setting.callers, "concurrent callers of the example run");
+  app.add_option("--revision", revision, "of the code that was built; every row carries it");
   app.add_option("--json", json, "write the rows here");
   app.add_option("--plot", plot, "draw the example run here, as SVG");
   CLI11_PARSE(app, argc, argv);
 
-  Report report;
+  Report report(revision);
   const absl::Time began = absl::Now();
   for (const auto& [name, workload] : Workloads()) {
     if (std::find(only.begin(), only.end(), name) == only.end()) continue;

@@ -72,22 +72,23 @@ void CancelOne(v1::RunService::Stub& stub, const std::string& run, Latencies& la
   latencies.stop.push_back(absl::ToDoubleMilliseconds(stop_time - began));
 }
 
-void AwaitModelCalled(v1::RunService::Stub& stub, const std::string& run) {
+void AwaitEvent(v1::RunService::Stub& stub, const std::string& run, v1::Event::KindCase kind) {
   for (const absl::Time until = absl::Now() + absl::Seconds(30); absl::Now() < until; absl::SleepFor(absl::Milliseconds(5))) {
     for (const v1::Event& event : EventsOf(stub, run)) {
-      if (event.has_model_called()) return;
+      if (event.kind_case() == kind) return;
     }
   }
   Fail(run + " does not come to its wait");
 }
 
-void Measure(const Setting& setting, Report& report, const std::string& where, AgentdOptions options) {
+// `begun`: the event from which on a run waits there.
+void Measure(const Setting& setting, Report& report, const std::string& where, v1::Event::KindCase begun, AgentdOptions options) {
   options.program = setting.agentd();
   options.folder = setting.Folder("cancel." + where);
   const auto server = StartAgentd(options);
   const Stubs stubs = Connect(server->address(), 1);
   const std::vector<std::string> names = CreateRuns(stubs, setting.quick ? 100 : 500, [](int) { return "Take your time."; });
-  AwaitModelCalled(*stubs[0], names.back());
+  for (const std::string& name : names) AwaitEvent(*stubs[0], name, begun);
   Latencies latencies;
   for (const std::string& name : names) CancelOne(*stubs[0], name, latencies);
   const double stop = Percentile(latencies.stop, 0.99);
@@ -104,11 +105,16 @@ void Measure(const Setting& setting, Report& report, const std::string& where, A
 }  // namespace
 
 void Cancel(const Setting& setting, Report& report) {
-  const DeafPeer peer;
-  // A model of ours that takes long, and a provider that never answers.
-  Measure(setting, report, "model", {.script = R"({"steps": [{"delay": "1h", "text": "Late."}]})"});
-  Measure(setting, report, "provider",
-          {.model = absl::StrCat("openai: {base_url: \"http://", peer.address(), "/v1\", model: deaf, connections_max: 1000, idle_timeout: 1h}")});
+  const DeafPeer provider;
+  const DeafPeer endpoint;
+  // A model of ours that takes long, a provider that never answers, and a tool whose endpoint never does.
+  Measure(setting, report, "model", v1::Event::kModelCalled, {.script = R"({"steps": [{"delay": "1h", "text": "Late."}]})"});
+  Measure(setting, report, "provider", v1::Event::kModelCalled,
+          {.model = absl::StrCat("openai: {base_url: \"http://", provider.address(), "/v1\", model: deaf, connections_max: 1000, idle_timeout: 1h}")});
+  Measure(setting, report, "tool", v1::Event::kCallStarted,
+          {.script = R"({"steps": [{"calls": [{"tool": "tool", "arguments": {}}]}, {"text": "Late."}]})",
+           .tool = absl::StrCat("timeout: 10m, http_call: {url: \"http://", endpoint.address(),
+                                "/\", description: never answers, side_effect: SIDE_EFFECT_READ_ONLY, connections_max: 1000}")});
 }
 
 }  // namespace agentruntime::bench

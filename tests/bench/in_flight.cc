@@ -1,3 +1,8 @@
+#include <time.h>
+
+#include <algorithm>
+#include <thread>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/bench/agentd.h"
@@ -16,7 +21,15 @@ const char kInput[] = "Take your time.";
 
 bool None(const v1::ServerInfo& info) { return info.runs().queued() + info.runs().running() == 0; }
 
-// `runs` runs at once, each of which waits `steps` times for `delay`. The ideal is that all of them wait at the same time and nothing else takes any.
+// Of this process, which makes the calls.
+absl::Duration OwnCpuTime() {
+  timespec time = {};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return absl::DurationFromTimespec(time);
+}
+
+// `runs` runs at once, each of which waits `steps` times for `delay`. The ideal is that all of them wait at the same time and nothing else takes any; where
+// the cores need longer than that for the work itself, it is that they do nothing else all the time.
 void Measure(const Setting& setting, Report& report, int runs, int steps, absl::Duration delay, bool has_target) {
   const std::string wait = absl::FormatDuration(delay);
   std::string waits = absl::StrCat(R"({"delay": ")", wait, R"(", "text": "Done."})");
@@ -26,23 +39,28 @@ void Measure(const Setting& setting, Report& report, int runs, int steps, absl::
   }
   const auto server =
       StartAgentd({.program = setting.agentd(),
-                   .folder = setting.Folder(absl::StrCat("flight.", runs)),
+                   .folder = setting.Folder(absl::StrCat("flight.", runs, ".", wait)),
                    .script = absl::StrCat(R"({"rules": [{"input_contains": "warm-up", "steps": [{"text": "Done."}]}, {"steps": [)", waits, "]}]}"),
                    .more_settings = kManyRuns});
   const Admin admin(server->address());
   const Stubs stubs = Connect(server->address(), kConnections);
   CreateRuns(stubs, kWarmUpRuns, [](int) { return "warm-up"; });
   admin.Await("every run has ended", absl::Seconds(60), None);
+  const absl::Duration cpu_before = server->CpuTime() + OwnCpuTime();
   const absl::Time began = absl::Now();
   CreateRuns(stubs, runs, [](int) { return kInput; });
   const absl::Duration created = absl::Now() - began;
   admin.Await("every run has ended", 10 * steps * delay + absl::Seconds(60), None);
   const absl::Duration total = absl::Now() - began;
-  const absl::Duration ideal = steps * delay;
+  const absl::Duration work = (server->CpuTime() + OwnCpuTime() - cpu_before) / std::max<int64_t>(1, std::thread::hardware_concurrency());
+  const absl::Duration ideal = std::max(steps * delay, work);
 
   const std::string name = absl::StrCat("in_flight.", runs);
   report.Add({.name = name + ".submit", .value = absl::ToDoubleSeconds(created), .unit = "s"});
-  Row took{.name = absl::StrCat(name, ".total_", steps, "_waits"), .value = absl::ToDoubleSeconds(total), .unit = "s", .floor = absl::ToDoubleSeconds(ideal)};
+  Row took{.name = absl::StrCat(name, ".total_", steps, "_waits_of_", wait),
+           .value = absl::ToDoubleSeconds(total),
+           .unit = "s",
+           .floor = absl::ToDoubleSeconds(ideal)};
   if (has_target) {
     took.target = "finished within 1.2 times the ideal, which is nothing but the waits";
     took.met = total <= kOverIdealMax * ideal;
@@ -80,7 +98,9 @@ void InFlight(const Setting& setting, Report& report) {
   Memory(setting, report, setting.quick ? 10'000 : 100'000);
   Measure(setting, report, 1'000, setting.quick ? 5 : 10, absl::Seconds(1), false);
   Measure(setting, report, 10'000, 10, absl::Seconds(1), true);
-  if (!setting.quick) Measure(setting, report, 100'000, 1, absl::Seconds(60), false);
+  if (setting.quick) return;
+  Measure(setting, report, 100'000, 1, absl::Seconds(1), false);
+  Measure(setting, report, 100'000, 1, absl::Seconds(60), false);
 }
 
 }  // namespace agentruntime::bench

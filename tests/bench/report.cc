@@ -36,7 +36,7 @@ std::string NumberOr(const std::optional<double>& value, const char* none) { ret
 }  // namespace
 
 void Report::Add(Row row) {
-  if (rows_.empty()) std::printf("%-44s %10s %-10s %10s %7s\n", "name", "value", "unit", "floor", "ratio");
+  if (rows_.empty()) std::printf("revision %s\n%-44s %10s %-10s %10s %7s\n", revision_.c_str(), "name", "value", "unit", "floor", "ratio");
   std::printf("%-44s %10s %-10s %10s %7s%s\n", row.name.c_str(), Number(row.value).c_str(), row.unit.c_str(), NumberOr(row.floor, "").c_str(),
               NumberOr(RatioOf(row), "").c_str(),
               row.target.empty() ? ""
@@ -62,7 +62,8 @@ std::string Report::Json() const {
   std::string json = "[";
   for (const Row& row : rows_) {
     absl::StrAppend(&json, json.size() == 1 ? "\n" : ",\n", "{\"name\": ", Quoted(row.name), ", \"value\": ", Number(row.value),
-                    ", \"unit\": ", Quoted(row.unit), ", \"floor\": ", NumberOr(row.floor, "null"), ", \"ratio\": ", NumberOr(RatioOf(row), "null"));
+                    ", \"unit\": ", Quoted(row.unit), ", \"floor\": ", NumberOr(row.floor, "null"), ", \"ratio\": ", NumberOr(RatioOf(row), "null"),
+                    ", \"revision\": ", Quoted(revision_));
     if (!row.target.empty()) absl::StrAppend(&json, ", \"target\": ", Quoted(row.target), ", \"met\": ", row.met ? "true" : "false");
     json += "}";
   }

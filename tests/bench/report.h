@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace agentruntime::bench {
@@ -18,15 +19,20 @@ struct Row {
 
 class Report {
  public:
+  // `revision` of the code that was built; each row carries it.
+  explicit Report(std::string revision = "unknown") : revision_(std::move(revision)) {}
+
   // Prints the row as it comes.
   void Add(Row row);
   const std::vector<Row>& rows() const { return rows_; }
   // The rows with a target once more, and how many of them are met.
   void PrintTargets() const;
-  // An array of objects with name, value, unit, floor, ratio (value / floor), and target and met where there is a target; null where there is no floor.
+  // An array of objects with name, value, unit, floor, ratio (value / floor), revision, and target and met where there is a target; null where there is no
+  // floor.
   std::string Json() const;
 
  private:
+  const std::string revision_;
   std::vector<Row> rows_;
 };
 

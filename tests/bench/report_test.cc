@@ -16,18 +16,20 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 TEST(ReportTest, JsonHasARowForEachFigure) {
-  Report report;
+  Report report("abc1234");
   report.Add({.name = "a.runs", .value = 1500, .unit = "runs/s", .floor = 3000, .target = "at least \"half\"", .met = true});
   report.Add({.name = "a.memory", .value = 0.5, .unit = "MiB"});
-  EXPECT_EQ(json::parse(report.Json()),
-            json::parse(R"([{"name": "a.runs", "value": 1500, "unit": "runs/s", "floor": 3000, "ratio": 0.5, "target": "at least \"half\"", "met": true},
-                            {"name": "a.memory", "value": 0.5, "unit": "MiB", "floor": null, "ratio": null}])"));
+  EXPECT_EQ(
+      json::parse(report.Json()),
+      json::parse(
+          R"([{"name": "a.runs", "value": 1500, "unit": "runs/s", "floor": 3000, "ratio": 0.5, "revision": "abc1234", "target": "at least \"half\"", "met": true},
+                            {"name": "a.memory", "value": 0.5, "unit": "MiB", "floor": null, "ratio": null, "revision": "abc1234"}])"));
 }
 
 TEST(ReportTest, AFigureThatIsNoNumberIsNull) {
   Report report;
   report.Add({.name = "a", .value = 1.0 / 0.0, .unit = "s", .floor = 0});
-  EXPECT_EQ(json::parse(report.Json()), json::parse(R"([{"name": "a", "value": null, "unit": "s", "floor": 0, "ratio": null}])"));
+  EXPECT_EQ(json::parse(report.Json()), json::parse(R"([{"name": "a", "value": null, "unit": "s", "floor": 0, "ratio": null, "revision": "unknown"}])"));
 }
 
 TEST(StatisticsTest, PercentilesAreValuesOfTheSample) {
