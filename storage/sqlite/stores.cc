@@ -61,6 +61,16 @@ absl::Status Lost(const std::string& path, absl::string_view what) {
   return absl::DataLossError(absl::StrCat(path, ": is damaged (it has lost its ", what, "); restore it from a backup"));
 }
 
+// A copy that the backup API made has no log. One that lies there all the same is of the original, and SQLite puts its pages over the copy's: nothing in either
+// file tells whose it is, so all that can be done is to say so.
+void WarnOfLog(const std::string& path) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path + "-wal", error);
+  if (error || bytes == 0) return;
+  Log(LogLevel::kWarn, "the restored store is taken together with the log beside it; if the copy did not bring that, put the copy there again without it",
+      {{"path", path}, {"log", path + "-wal"}, {"bytes", static_cast<int64_t>(bytes)}});
+}
+
 // The number of this opening and what else names the store, durable before anybody hears of it.
 absl::Status BeginEpoch(Database& database, Core& core, std::optional<std::string> id_of_restored) {
   const std::string& path = core.claim.path();
@@ -113,6 +123,7 @@ absl::StatusOr<Stores> OpenStores(const StoreOptions& options) {
   ASSIGN_OR_RETURN(FileClaim claim, FileClaim::Make(options.path));
   auto core = std::make_shared<Core>(std::move(claim), options.clock != nullptr ? *options.clock : system_clock);
   const std::string& path = core->claim.path();
+  if (options.restored) WarnOfLog(path);
   ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open({.path = path, .cache_bytes = kWriterCacheBytes, .vfs = options.vfs}));
   RETURN_IF_ERROR(MakeDurable(*database, path));
   RETURN_IF_ERROR(CheckFormat(*database, path));

@@ -146,5 +146,15 @@ TEST_F(RestoredServerTest, NothingIsMadeWhereARestoredStoreIsMissing) {
   EXPECT_FALSE(std::filesystem::exists(restored_.File("data/agentd.db")));
 }
 
+TEST_F(RestoredServerTest, ALogBesideTheCopyIsWarnedOf) {
+  ASSERT_NO_FATAL_FAILURE(server_.Start());
+  ASSERT_TRUE(Create(Stubs(server_.Connect()), Submit("add")).ok());
+  server_.Kill();
+  Copy();
+  ASSERT_TRUE(std::filesystem::exists(restored_.File("data/agentd.db-wal")));
+  ASSERT_NO_FATAL_FAILURE(restored_.Start({"--restored"}));
+  EXPECT_THAT(restored_.Log(), HasSubstr("if the copy did not bring that, put the copy there again without it"));
+}
+
 }  // namespace
 }  // namespace agentruntime::testing
