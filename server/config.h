@@ -25,6 +25,7 @@ struct LoadedConfig {
   Offer offer;                      // what agents can name
   Keys keys;                        // read from where the configuration says
   std::vector<v1::Agent> agents;    // of the files in config.agents
+  int outbound_requests = 1;        // at once, of all models and tools: OutboundRequests of this process
   bool restored = false;            // the command line says that the store is a restored copy: at this start
 };
 

@@ -1,5 +1,4 @@
 // agentd: flags, signals, exit codes. What it consists of is in wiring.cc.
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,11 +15,13 @@
 #include "proto/base/log.h"
 #include "proto/util/time.h"
 #include "server/config.h"
+#include "server/descriptors.h"
 #include "server/doctor.h"
 #include "server/drain_request.h"
 #include "server/exit_code.h"
 #include "server/exit_deadline.h"
 #include "server/flags.h"
+#include "server/outbound.h"
 #include "server/port.h"
 #include "server/port_file.h"
 #include "server/server.h"
@@ -47,14 +48,6 @@ void SetUpLog(const config::v1::LogConfig& log) {
   if (log.level() == config::v1::LOG_LEVEL_WARN) level = LogLevel::kWarn;
   if (log.level() == config::v1::LOG_LEVEL_ERROR) level = LogLevel::kError;
   ConfigureLog(level, log.format() == config::v1::LOG_FORMAT_JSON ? LogFormat::kJson : LogFormat::kLogfmt);
-}
-
-// Each connection is a descriptor: take as many as the system grants.
-void RaiseDescriptorLimit() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 rpc::Backend BackendOf(const LoadedConfig& loaded, Wiring& wiring, DrainRequest& drain) {
@@ -137,11 +130,6 @@ int Main(const std::vector<std::string>& arguments) {
   }
   auto loaded = LoadConfig(flags->config, {.listen = flags->listen, .store = flags->store});
   if (!loaded.ok()) return Fail(ExitCode::kBadConfig, loaded.status().message());
-  if (flags->action == Flags::Action::kCheckConfig) {
-    std::cout << PrintConfig(loaded->config);
-    return 0;
-  }
-  loaded->restored = flags->restored;
   SetUpLog(loaded->config.log());
   if (flags->action == Flags::Action::kDoctor) {
     const ExitCode code = ExamineStore(loaded->config.store().sqlite().path(), std::cout);
@@ -149,6 +137,16 @@ int Main(const std::vector<std::string>& arguments) {
     return static_cast<int>(code);
   }
   RaiseDescriptorLimit();
+  // Before the store is opened, which may renew its format and takes --restored at its word.
+  const auto outbound = OutboundRequests(loaded->config, DescriptorsMax());
+  if (!outbound.ok()) return Fail(ExitCode::kBadConfig, outbound.status().message());
+  if (flags->action == Flags::Action::kCheckConfig) {
+    FlushLog();
+    std::cout << PrintConfig(loaded->config);
+    return 0;
+  }
+  loaded->outbound_requests = *outbound;
+  loaded->restored = flags->restored;
   return Serve(*flags, *loaded, begin);
 }
 

@@ -1,13 +1,10 @@
 #include "server/wiring.h"
 
-#include <sys/resource.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <filesystem>
 #include <future>
-#include <limits>
 #include <map>
 #include <string>
 #include <utility>
@@ -23,7 +20,6 @@
 #include "runtime/timers.h"
 #include "server/make_models.h"
 #include "server/make_tools.h"
-#include "server/outbound.h"
 #include "storage/sqlite/stores.h"
 #include "storage/sqlite/text_index.h"
 
@@ -40,12 +36,6 @@ StartFailure StoreFailure(const absl::Status& status) { return {sqlite::IsInUse(
 
 // Beside the store: agentd.db's index is agentd.text.db. It can be built again at any time.
 std::string TextIndexPath(const std::string& store_path) { return std::filesystem::path(store_path).replace_extension(".text.db").string(); }
-
-// Files that this process may open.
-int64_t DescriptorsMax() {
-  rlimit limit = {};
-  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? static_cast<int64_t>(limit.rlim_cur) : std::numeric_limits<int32_t>::max();
-}
 
 RuntimeOptions OptionsOf(const config::v1::ServerConfig& config) {
   RuntimeOptions options;
@@ -122,9 +112,7 @@ std::optional<StartFailure> Wiring::Impl::Open(const LoadedConfig& loaded) {
 }
 
 std::optional<StartFailure> Wiring::Impl::MakeEnvironment(const LoadedConfig& loaded) {
-  const auto outbound = OutboundRequests(loaded.config, DescriptorsMax());
-  if (!outbound.ok()) return StartFailure{ExitCode::kBadConfig, std::string(outbound.status().message())};
-  http = std::make_unique<CurlClient>(NetworkOptions{.connections_max = *outbound});
+  http = std::make_unique<CurlClient>(NetworkOptions{.connections_max = loaded.outbound_requests});
   environment.pool = pool.get_executor();
   environment.blocking_pool = blocking_pool.get_executor();
   environment.clock = &clock;

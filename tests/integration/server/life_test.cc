@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "proto/util/time.h"
 #include "tests/integration/server/fixture.h"
+#include "tests/support/program.h"
 
 namespace agentruntime::testing {
 namespace {
@@ -83,6 +84,22 @@ TEST(LifeTest, CheckConfigRefusesWhatStartRefuses) {
   EXPECT_EQ(check.exit_code, 78);
   EXPECT_EQ(check.err, start.err);
   EXPECT_EQ(check.out, "");
+}
+
+TEST(LifeTest, RequestsThatNeverFitAreRefusedBeforeTheStoreIsOpened) {
+  const TestServer server;
+  server.Write("agentd.yaml", R"(listen: {grpc: "127.0.0.1:0"}
+store: {sqlite: {path: data/agentd.db}}
+models: [{name: gpt, openai: {base_url: "http://127.0.0.1:9/v1", model: m, connections_max: 10000}}]
+)");
+  for (const char* argument : {"--check-config", "--config"}) {
+    // Of a child alone: who lowers the limit cannot raise it again.
+    Program agentd("/bin/sh", {"-c", absl::StrCat("cd ", server.folder(), " && ulimit -n 4096 && exec ", AGENTD, " ", argument, " agentd.yaml")});
+    EXPECT_EQ(agentd.Wait(), 78) << argument;
+    EXPECT_THAT(agentd.err(), HasSubstr("models[0].openai.connections_max: 10000 requests at once do not fit")) << argument;
+    EXPECT_EQ(agentd.out(), "") << argument;
+    EXPECT_FALSE(std::filesystem::exists(server.File("data"))) << argument;
+  }
 }
 
 TEST(LifeTest, APortFileThatCannotBeWrittenIsRefusedBeforeAnythingElse) {

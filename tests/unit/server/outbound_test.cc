@@ -47,5 +47,14 @@ TEST(OutboundTest, WhatNoRequestCouldKeepIsRefused) {
   EXPECT_TRUE(OutboundRequests(config, 4'512).ok());
 }
 
+TEST(OutboundTest, WhereThereIsNoFieldTheProcessIsToOpenMoreFiles) {
+  config::v1::ServerConfig config;
+  config.add_tools()->mutable_http_get();
+  const auto refused = OutboundRequests(config, 600);
+  EXPECT_EQ(refused.status().message(),
+            "tools[0].http_get: 256 requests at once do not fit: this process may open 600 files, and 512 of them are for callers and the store; raise its "
+            "limit (ulimit -n, LimitNOFILE)");
+}
+
 }  // namespace
 }  // namespace agentruntime
