@@ -31,6 +31,24 @@ absl::Status Override(const ConfigOverrides& overrides, config::v1::ServerConfig
   return absl::OkStatus();
 }
 
+struct ConfigText {
+  config::v1::ServerConfig config;  // with its defaults
+  std::string text;                 // of the file
+};
+
+absl::StatusOr<ConfigText> Read(const std::string& file, const ConfigOverrides& overrides) {
+  ConfigText read;
+  std::string folder = std::filesystem::current_path().string();
+  if (!file.empty()) {
+    ASSIGN_OR_RETURN(read.text, ReadTextFile(file));
+    RETURN_IF_ERROR(ReadYaml(file, read.text, read.config));
+    folder = std::filesystem::absolute(file).parent_path().string();
+  }
+  RETURN_IF_ERROR(Override(overrides, read.config));
+  FillDefaults(folder, read.config);
+  return read;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
@@ -48,19 +66,17 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   return text.str();
 }
 
+absl::StatusOr<config::v1::ServerConfig> ReadConfig(const std::string& file, const ConfigOverrides& overrides) {
+  ASSIGN_OR_RETURN(ConfigText read, Read(file, overrides));
+  return std::move(read.config);
+}
+
 absl::StatusOr<LoadedConfig> LoadConfig(const std::string& file, const ConfigOverrides& overrides) {
   LoadedConfig loaded;
-  std::string text;
-  std::string folder = std::filesystem::current_path().string();
-  if (!file.empty()) {
-    ASSIGN_OR_RETURN(text, ReadTextFile(file));
-    RETURN_IF_ERROR(ReadYaml(file, text, loaded.config));
-    folder = std::filesystem::absolute(file).parent_path().string();
-  }
-  RETURN_IF_ERROR(Override(overrides, loaded.config));
-  FillDefaults(folder, loaded.config);
+  ASSIGN_OR_RETURN(ConfigText read, Read(file, overrides));
+  loaded.config = std::move(read.config);
   const std::string name = file.empty() ? "default configuration" : file;
-  ConfigFaults faults(name, text);
+  ConfigFaults faults(name, read.text);
   CheckConfig(loaded.config, faults);
   loaded.keys = ReadKeys(loaded.config, faults);
   loaded.offer = OfferOf(loaded.config);

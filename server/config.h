@@ -33,6 +33,9 @@ struct LoadedConfig {
 // to do`; NOT_FOUND if there is no such file.
 absl::StatusOr<LoadedConfig> LoadConfig(const std::string& file, const ConfigOverrides& overrides);
 
+// The same, unchecked but for its form: without keys, agents and other files that it names.
+absl::StatusOr<config::v1::ServerConfig> ReadConfig(const std::string& file, const ConfigOverrides& overrides);
+
 // The configuration as YAML that LoadConfig reads again. Holds no secret: keys stand elsewhere, only their place is named.
 std::string PrintConfig(const config::v1::ServerConfig& config);
 

@@ -17,7 +17,8 @@ usage: agentd [--config FILE] [--listen HOST:PORT] [--store FILE] [--port-file F
 
   --config FILE        configuration; without it: 127.0.0.1:7070, ./agentd.db, the extractive model, no tools
   --check-config FILE  checks a configuration, prints it with every default, and ends
-  --doctor             reads all of a store that no server has open, names each run and artifact that is damaged, and ends; repairs nothing
+  --doctor             reads all of a store that no server has open, names each run, artifact and agent that is damaged, and ends; writes
+                       nothing; of the configuration only the store counts
   --listen HOST:PORT   instead of listen.grpc; loopback only; port 0 takes a free one
   --store FILE         instead of store.sqlite.path
   --port-file FILE     written with HOST:PORT once the server serves
@@ -64,6 +65,10 @@ absl::StatusOr<Flags> ParseFlags(const std::vector<std::string>& arguments) {
   }
   if (flags.action == Flags::Action::kDoctor && flags.restored) {
     return absl::InvalidArgumentError("--doctor does not go with --restored: look at the copy first, then start it");
+  }
+  if (flags.action == Flags::Action::kDoctor && !check_config.empty()) {
+    return absl::InvalidArgumentError(
+        "--doctor does not go with --check-config: each looks at one thing and ends; for the store of a configuration give --config");
   }
   if (!check_config.empty() && flags.action == Flags::Action::kServe) {
     flags.action = Flags::Action::kCheckConfig;

@@ -116,6 +116,16 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
   return static_cast<int>(ExitCode::kDrained);
 }
 
+// What else is wrong with the configuration does not keep anybody from looking at the store.
+int Examine(const Flags& flags) {
+  const auto config = ReadConfig(flags.config, {.listen = "", .store = flags.store});
+  if (!config.ok()) return Fail(ExitCode::kBadConfig, config.status().message());
+  SetUpLog(config->log());
+  const ExitCode code = ExamineStore(config->store().sqlite().path(), std::cout);
+  FlushLog();
+  return static_cast<int>(code);
+}
+
 int Main(const std::vector<std::string>& arguments) {
   const absl::Time begin = absl::Now();
   signal(SIGPIPE, SIG_IGN);
@@ -128,14 +138,10 @@ int Main(const std::vector<std::string>& arguments) {
     case Flags::Action::kCheckConfig:
     case Flags::Action::kDoctor: break;
   }
+  if (flags->action == Flags::Action::kDoctor) return Examine(*flags);
   auto loaded = LoadConfig(flags->config, {.listen = flags->listen, .store = flags->store});
   if (!loaded.ok()) return Fail(ExitCode::kBadConfig, loaded.status().message());
   SetUpLog(loaded->config.log());
-  if (flags->action == Flags::Action::kDoctor) {
-    const ExitCode code = ExamineStore(loaded->config.store().sqlite().path(), std::cout);
-    FlushLog();
-    return static_cast<int>(code);
-  }
   RaiseDescriptorLimit();
   // Before the store is opened, which may renew its format and takes --restored at its word.
   const auto outbound = OutboundRequests(loaded->config, DescriptorsMax());

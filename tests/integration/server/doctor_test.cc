@@ -186,6 +186,19 @@ TEST_F(DoctorTest, ACutFileIsDamage) {
   EXPECT_THAT(ended.out, AllOf(HasSubstr("is damaged (it has "), HasSubstr("the file is damaged\n")));
 }
 
+TEST_F(DoctorTest, OfTheConfigurationOnlyTheStoreCounts) {
+  ASSERT_EQ(Work(1).size(), 1u);
+  Stop();
+  server_.Write("agentd.yaml", R"(store: {sqlite: {path: data/agentd.db}}
+models: [{name: gpt, openai: {base_url: "https://models.example.com/v1", model: m, api_key: {env: AGENTRUNTIME_TEST_NO_SUCH_KEY}}}]
+agents: [gone.yaml]
+)");
+  EXPECT_EQ(RunAgentd(server_.folder(), {"--check-config", "agentd.yaml"}).exit_code, 78);
+  const Ended ended = Doctor();
+  EXPECT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_EQ(ended.out, "1 run, 0 damaged; the file is whole\n");
+}
+
 TEST_F(DoctorTest, AStoreInUseAndNone) {
   Work(1);
   const Ended in_use = Doctor();

@@ -35,6 +35,8 @@ TEST(FlagsTest, ADoctorLooksAtAStore) {
   EXPECT_EQ(flags->store, "a.db");
   EXPECT_EQ(Refusal({"--doctor=a.db"}), "--doctor takes no value");
   EXPECT_EQ(Refusal({"--doctor", "--restored"}), "--doctor does not go with --restored: look at the copy first, then start it");
+  EXPECT_EQ(Refusal({"--doctor", "--check-config", "a.yaml"}),
+            "--doctor does not go with --check-config: each looks at one thing and ends; for the store of a configuration give --config");
 }
 
 TEST(FlagsTest, ARestoredStoreIsSaidOfOneStart) {
