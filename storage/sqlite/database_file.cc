@@ -1,9 +1,7 @@
 #include "storage/sqlite/database_file.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +17,7 @@
 #include "proto/base/log.h"
 #include "proto/base/status.h"
 #include "storage/sqlite/disk.h"
+#include "storage/sqlite/file_system.h"
 #include "storage/sqlite/log_check.h"
 #include "storage/sqlite/schema.h"
 
@@ -49,21 +48,6 @@ class Descriptor {
   int value_;
 };
 
-// File systems of which SQLite's locks and shared memory are known not to work between machines.
-bool IsNetworkFileSystem(int64_t type) {
-  constexpr int64_t kCifs = 0xFF534D42, kSmb2 = 0xFE534D42, kCeph = 0x00C36400;
-  switch (type) {
-    case NFS_SUPER_MAGIC:
-    case SMB_SUPER_MAGIC:
-    case kCifs:
-    case kSmb2:
-    case kCeph:
-    case AFS_SUPER_MAGIC:
-    case CODA_SUPER_MAGIC: return true;
-    default: return false;
-  }
-}
-
 absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::absolute(path, error).parent_path();
@@ -77,10 +61,11 @@ absl::StatusOr<std::string> Resolve(const std::string& path) {
   std::error_code error;
   const std::filesystem::path resolved = std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
   if (error) return absl::UnavailableError(absl::StrCat(path, ": its path cannot be resolved: ", error.message()));
-  struct statfs system;
-  if (statfs(resolved.parent_path().c_str(), &system) != 0) return Refused(path, "its file system cannot be asked");
-  if (IsNetworkFileSystem(static_cast<uint32_t>(system.f_type))) {
-    return absl::FailedPreconditionError(absl::StrCat(path, ": lies on a network file system, where locks cannot be relied on; put it on a local disk"));
+  const auto network = NetworkFileSystemOf(resolved.parent_path());
+  if (!network) return Refused(path, "its file system cannot be asked");
+  if (!network->empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": lies on a network file system (", *network, "), where locks cannot be relied on; put it on a local disk"));
   }
   return resolved.string();
 }
