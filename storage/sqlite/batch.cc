@@ -15,12 +15,6 @@ namespace {
 // How long the request id of a deleted run is remembered. Promised: at least 24 h.
 constexpr absl::Duration kTombstoneAge = absl::Hours(24);
 
-v1::RunState ParseState(absl::string_view text) {
-  v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
-  v1::RunState_Parse(absl::StrCat("RUN_STATE_", text), &state);
-  return state;
-}
-
 }  // namespace
 
 void Batch::Apply(Item& item) {
@@ -38,6 +32,7 @@ Batch::Run& Batch::Find(const RunId& id) {
   if (const auto cached = cache_.find(id); cached != cache_.end()) {
     static_cast<CachedRun&>(run) = cached->second;
     run.exists = true;
+    run.before = run.state;
     return run;
   }
   Statement& select = database_.Use("SELECT id, state, last_sequence, epoch, journal_bytes FROM runs WHERE run = ?1");
@@ -48,9 +43,16 @@ Batch::Run& Batch::Find(const RunId& id) {
     run.last_sequence = select.Integer(2);
     run.epoch = select.Integer(3);
     run.journal_bytes = select.Integer(4);
+    run.before = run.state;
   }
   select.Reset();
   return run;
+}
+
+void Batch::Clear(Run& run) {
+  const v1::RunState before = run.before;
+  run = Run();
+  run.before = before;
 }
 
 void Batch::InsertEvent(int64_t run_row, const EventRow& event) {
@@ -98,7 +100,7 @@ void Batch::Create(CreateItem& item) {
   }
   InsertEvent(row, item.event);
   Run& run = runs_[id];
-  run = Run();
+  Clear(run);
   run.exists = true;
   run.row = row;
   run.state = item.state.state;
@@ -182,7 +184,7 @@ void Batch::Delete(DeleteItem& item) {
   } else {
     BuryRun(item, run.row);
     deleted_bytes_ += run.journal_bytes;
-    run = Run();
+    Clear(run);
   }
 }
 
@@ -256,6 +258,13 @@ void Batch::Remember(RunCache& cache) const {
     } else {
       cache.erase(id);
     }
+  }
+}
+
+void Batch::Count(RunCounts& counts) const {
+  for (const auto& [id, run] : runs_) {
+    counts.Add(run.before, -1);
+    counts.Add(run.state, 1);
   }
 }
 

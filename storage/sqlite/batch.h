@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "storage/sqlite/database.h"
 #include "storage/sqlite/items.h"
+#include "storage/sqlite/run_counts.h"
 
 namespace agentruntime::sqlite {
 
@@ -41,10 +42,13 @@ class Batch {
   bool left_artifacts() const { return left_artifacts_; }
   // After the commit: brings the cache to what is durable now.
   void Remember(RunCache& cache) const;
+  // The same of the counts.
+  void Count(RunCounts& counts) const;
 
  private:
   // A run as it is within this transaction.
   struct Run : CachedRun {
+    v1::RunState before = v1::RUN_STATE_UNSPECIFIED;  // of the transaction; UNSPECIFIED: there was none
     bool exists = false;
     bool lost = false;
     bool state_changed = false;
@@ -60,6 +64,8 @@ class Batch {
   void Stage(const ChunkItem& item, uint64_t number);
   void Delete(DeleteItem& item);
   Run& Find(const RunId& id);
+  // There is no such run any more, or not yet.
+  static void Clear(Run& run);
   bool WriteState(const RunId& id, Run& run);
   // Brings the column `state` of every run to what it is within this transaction, so that statements can ask for it.
   void WriteStates();

@@ -109,7 +109,7 @@ std::string AgentNameOf(Statement& statement) {
 RunProjection ReadProjection(Statement& statement) {
   RunProjection projection;
   int column = kStateFirst;
-  v1::RunState_Parse(absl::StrCat("RUN_STATE_", statement.Bytes(column)), &projection.state);
+  projection.state = ParseState(statement.Bytes(column));
   column += 2;  // the stop reason is in `detail` too
   projection.usage.set_steps(static_cast<int32_t>(statement.Integer(column++)));
   projection.usage.set_tool_calls(static_cast<int32_t>(statement.Integer(column++)));
@@ -312,6 +312,12 @@ absl::StatusOr<EventPtr> ReadEvent(Statement& statement, const RunId& run) {
   event->set_step(static_cast<int32_t>(step));
   event->set_epoch(epoch);
   return EventPtr(std::move(event));
+}
+
+v1::RunState ParseState(absl::string_view text) {
+  v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
+  v1::RunState_Parse(absl::StrCat("RUN_STATE_", text), &state);
+  return state;
 }
 
 }  // namespace agentruntime::sqlite

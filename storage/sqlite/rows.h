@@ -91,4 +91,7 @@ absl::StatusOr<RunRecord> ReadRun(Statement& statement);
 // The row under a statement that selects sequence, time_us, active_us, step, epoch, body, crc. Same error.
 absl::StatusOr<EventPtr> ReadEvent(Statement& statement, const RunId& run);
 
+// Of the column; UNSPECIFIED if it holds no state.
+v1::RunState ParseState(absl::string_view text);
+
 }  // namespace agentruntime::sqlite

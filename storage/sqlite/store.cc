@@ -176,7 +176,6 @@ absl::StatusOr<std::vector<UnfinishedRun>> SqliteStore::UnfinishedRuns(std::opti
 }
 
 absl::StatusOr<StoreInfo> SqliteStore::Info() {
-  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
   StoreInfo info;
   info.kind = "sqlite";
   info.id = core_->id;
@@ -185,14 +184,10 @@ absl::StatusOr<StoreInfo> SqliteStore::Info() {
   const std::string& path = core_->claim.path();
   info.bytes = FileBytes(path) + FileBytes(path + "-wal");
   info.free_bytes = FreeBytes(path);
-  Statement& select = reader->Use("SELECT state, count(*) FROM runs WHERE state <> 'STOPPED' GROUP BY state");
-  while (select.Step()) {
-    const absl::string_view state = select.Bytes(0);
-    if (state == "QUEUED") info.queued = select.Integer(1);
-    if (state == "RUNNING") info.running = select.Integer(1);
-    if (state == "WAITING") info.waiting = select.Integer(1);
-  }
-  RETURN_IF_ERROR(reader->TakeError());
+  const RunCounts counts = core_->writer->counts();
+  info.queued = counts.queued;
+  info.running = counts.running;
+  info.waiting = counts.waiting;
   info.set_aside = core_->set_aside.count();
   return info;
 }

@@ -47,6 +47,7 @@ Writer::Writer(std::unique_ptr<Database> database, Epoch epoch, std::function<vo
       },
       this);
   sweeping_ = AnyUnnamedArtifacts(*database_, epoch_);
+  counts_ = CountRuns(*database_);
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -90,6 +91,11 @@ std::unique_ptr<Item> Writer::SweepItem() {
   item->what = TaskItem{.task = [this, more](Database& database) { *more = SweepArtifacts(database, epoch_); }, .done = [this, more] { sweeping_ = *more; }};
   item->bytes = kSweptChunksMax * kChunkBytes;
   return item;
+}
+
+RunCounts Writer::counts() {
+  MutexLock lock(mu_);
+  return counts_;
 }
 
 bool Writer::RunTask(absl::AnyInvocable<void(Database&)> task) {
@@ -189,6 +195,8 @@ size_t Writer::TryCommit(Items& items, size_t begin) {
   if (IsPlanted(Bug::kIgnoreFailedSync) && database_->error() == SQLITE_IOERR_FSYNC) database_->ClearError();
   if (database_->failed()) return begin;
   batch.Remember(cache_);
+  MutexLock lock(mu_);
+  batch.Count(counts_);
   return end;
 }
 

@@ -57,6 +57,9 @@ class Writer {
   // Commits what is queued, unless the disk is full, and ends the thread. Later items are dropped. Not on the writer's thread.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // As of the last commit.
+  RunCounts counts() ABSL_LOCKS_EXCLUDED(mu_);
+
   bool writable() const { return writable_.load(std::memory_order_acquire); }
   void SetWritableListener(absl::AnyInvocable<void(bool)> listener) ABSL_LOCKS_EXCLUDED(telling_mu_);
 
@@ -68,7 +71,7 @@ class Writer {
   // Commits items from `begin` on, as many as make one transaction, and returns the end of them; `begin` if it gave up because Stop was called while the
   // disk was full.
   size_t Commit(Items& items, size_t begin);
-  size_t TryCommit(Items& items, size_t begin);  // `begin`: see the database's error
+  size_t TryCommit(Items& items, size_t begin) ABSL_LOCKS_EXCLUDED(mu_);  // `begin`: see the database's error
   void Deliver(Items& items, size_t begin, size_t end);
   void RememberLost(const AppendItem& item) ABSL_LOCKS_EXCLUDED(mu_);
   void ForgetLost(uint64_t first_number);
@@ -108,6 +111,7 @@ class Writer {
   std::deque<std::unique_ptr<Item>> queue_ ABSL_GUARDED_BY(mu_);
   int64_t queue_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 0;
+  RunCounts counts_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 

@@ -226,6 +226,31 @@ TEST_P(ListSuite, InfoCountsRunsByState) {
   EXPECT_FALSE(info->kind.empty());
 }
 
+TEST_P(ListSuite, InfoCountsWhatCommitsChangedAndWhatAnOpeningFinds) {
+  const auto counted = [&] {
+    const StoreInfo info = *store().Info();
+    return std::vector<int64_t>{info.queued, info.running, info.waiting};
+  };
+  for (int number = 1; number <= 4; ++number) Create(number);
+  Move(1, TestProjection(2));
+  Move(2, TestProjection(2, v1::RUN_STATE_WAITING));
+  Move(3, StoppedProjection(2));
+  EXPECT_THAT(counted(), ElementsAre(1, 1, 1));
+  Reopen();
+  EXPECT_THAT(counted(), ElementsAre(1, 1, 1));
+  EXPECT_EQ(AppendNow(store(), TestAppend(TestRunId(4), store().epoch(), 7)), AppendResult::kLost);
+  EXPECT_TRUE(DeleteNow(store(), TestRunId(3)).ok());
+  EXPECT_THAT(counted(), ElementsAre(1, 1, 1)) << "neither was counted";
+  AppendNow(store(), TestAppend(TestRunId(2), store().epoch(), 2, 1, TestProjection(3)));
+  AppendNow(store(), TestAppend(TestRunId(1), store().epoch(), 2, 1, StoppedProjection(3)));
+  EXPECT_THAT(counted(), ElementsAre(1, 1, 0));
+  RunProjection resumed = StoppedProjection(4);
+  resumed.state = v1::RUN_STATE_QUEUED;
+  resumed.stop_time.reset();
+  AppendNow(store(), TestAppend(TestRunId(1), store().epoch(), 3, 1, resumed));
+  EXPECT_THAT(counted(), ElementsAre(2, 1, 0));
+}
+
 TEST_P(ListSuite, AStoreWithRoomIsWritable) { EXPECT_TRUE(store().writable()); }
 
 INSTANTIATE_TEST_SUITE_P(Stores, ListSuite, testing::ValuesIn(StoreKinds()), NameOfKind);
