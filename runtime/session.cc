@@ -221,12 +221,18 @@ asio::awaitable<void> Session::Run() {
     for (Inbox::Item& outcome : std::exchange(outcomes_, {})) outcome();
     if (attempts_.empty()) break;
     co_await inbox_.Ready(std::nullopt);
-    inbox_.TakeOne();
+    TakeLast();
   }
   while (!owner_.TryLeave(run_, WakeTime())) {
     co_await inbox_.Ready(std::nullopt);
-    inbox_.TakeOne();
+    TakeLast();
   }
+}
+
+// No turn follows that would append what a command records, and its reply waits for that.
+void Session::TakeLast() {
+  inbox_.TakeOne();
+  Flush();
 }
 
 std::optional<absl::Time> Session::WakeTime() const { return ProjectionOf(state_).wake_time; }

@@ -110,6 +110,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   boost::asio::awaitable<void> Run();
   [[gnu::noinline]] Turn TakeTurn(std::optional<absl::Duration>& wake);
+  // One item of the mail that comes when the loop has ended.
+  void TakeLast();
   void StartOnce(const Effect& effect);
   boost::asio::awaitable<void> RunModel(Effect effect, std::unique_ptr<ModelRequest> request, bool local);
   boost::asio::awaitable<void> RunCall(Effect effect, ToolRequest request, std::shared_ptr<Tool> tool, bool local);

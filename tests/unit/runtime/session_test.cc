@@ -1,0 +1,125 @@
+// One session by itself over a real store: what it says while it works, and how it leaves. Its strand is the test's own thread, so nothing happens between
+// two lines of a test but what the test waits for.
+#include "runtime/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proto/base/clock.h"
+#include "proto/base/random.h"
+#include "runtime/commands.h"
+#include "runtime/view.h"
+#include "storage/sqlite/stores.h"
+#include "tests/support/journal.h"
+#include "tests/support/temp_dir.h"
+
+namespace agentruntime {
+namespace {
+
+namespace asio = boost::asio;
+using ::testing::ElementsAre;
+using testing::FakeModel;
+
+// Everything that left.
+class Outside final : public Publisher {
+ public:
+  void Publish(const RunId&, std::vector<EventPtr> events, std::shared_ptr<const v1::Run>) override {
+    for (const EventPtr& event : events) stopped |= event->has_run_stopped();
+  }
+  void PublishDelta(const RunId&, v1::Delta delta) override { progress.push_back(delta.tool_progress().message()); }
+
+  bool stopped = false;
+  std::vector<std::string> progress;
+};
+
+// A session of its own, whose mail is counted as the scheduler counts it.
+class Owner final : public SessionOwner, public ChildRuns {
+ public:
+  bool TryLeave(const RunId&, std::optional<absl::Time>) override { return undelivered == 0; }
+  void OnEnded(const RunId&) override { ended = true; }
+  void OnProgress(const RunId&) override {}
+  void OnAwaiting(const RunId&, bool) override {}
+  ChildRuns& child_runs() override { return *this; }
+  asio::awaitable<ChildAnswer> Answer(std::shared_ptr<const ChildOrder>, std::string) override { co_return ChildAnswer{absl::NotFoundError("none"), false}; }
+  void Cancel(const RunId&, v1::Cancellation, absl::AnyInvocable<void()> done) override { done(); }
+
+  int undelivered = 0;
+  bool ended = false;
+};
+
+class SessionTest : public ::testing::Test {
+ protected:
+  SessionTest() {
+    stores_ = *sqlite::OpenStores({.path = dir_.File("test.db")});
+    environment_.pool = environment_.blocking_pool = context_.get_executor();
+    environment_.clock = &clock_;
+    environment_.timers = &timers_;
+    environment_.random = &random_;
+    environment_.store = stores_.store.get();
+    options_.cancel_grace = absl::Milliseconds(1);
+  }
+
+  // Of a run that was accepted just now.
+  std::shared_ptr<Session> MakeSession(std::shared_ptr<const RunPlan> plan) {
+    testing::Journal journal;
+    NewRun run;
+    run.id = journal.state.id;
+    run.created = journal.events[0];
+    run.projection = ProjectionOf(journal.state);
+    bool created = false;
+    stores_.store->Create(std::move(run), [this, &created](CreateOutcome) { asio::post(context_, [&created] { created = true; }); });
+    RunUntil(created);
+    return std::make_shared<Session>(environment_, options_, std::move(journal.state), std::move(plan), outside_, std::make_shared<StagingRoom>(1), owner_,
+                                     Session::Origin::kCreated);
+  }
+  void SendCancel(Session& session) {
+    ++owner_.undelivered;
+    session.Send([this](Session& target) {
+      --owner_.undelivered;
+      RequestCancel(target, {.cancellation = {}, .request_id = "", .request_hash = ""});
+      target.WhenDurable([this](bool durable) { replies_.push_back(durable); });
+    });
+  }
+  void RunUntil(const bool& is_so) {
+    while (!is_so) context_.run_one();
+  }
+  // The store finishes what it was given, and nothing comes any more.
+  void CloseStore() {
+    stores_.store.reset();
+    context_.poll();
+  }
+
+  TempDir dir_;
+  asio::io_context context_;
+  asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(context_);
+  SystemClock clock_;
+  SystemTimers timers_;
+  SystemRandom random_;
+  sqlite::Stores stores_;
+  Environment environment_;
+  RuntimeOptions options_;
+  Owner owner_;
+  std::shared_ptr<Outside> outside_ = std::make_shared<Outside>();
+  std::vector<bool> replies_;
+};
+
+// Mail of a run that is loaded while the server drains reaches a session that takes no turn any more.
+TEST_F(SessionTest, CommandsThatAParkingSessionTakesLastAreAnswered) {
+  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>()));
+  session->Park();
+  SendCancel(*session);
+  SendCancel(*session);
+  session->Start();
+  RunUntil(owner_.ended);
+  CloseStore();
+  EXPECT_THAT(replies_, ElementsAre(true, true));
+}
+
+}  // namespace
+}  // namespace agentruntime
