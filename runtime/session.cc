@@ -40,21 +40,27 @@ bool IsProgress(const v1::Event& event) {
 
 }  // namespace
 
-// What a model or tool says while it works, on its way through the gate.
+// What a model or tool says while it works, on its way through the gate. One that goes on in spite of its cancellation is not heard once its attempt was
+// settled without it: it would speak of an attempt that nobody has open.
 class Session::Deltas final : public DeltaSink, public ProgressSink {
  public:
-  // `gate` null: nobody is told. A summary is no answer.
-  Deltas(std::shared_ptr<Gate> gate, const Effect& effect, int32_t step) : gate_(std::move(gate)), effect_(effect), step_(step) {}
+  enum class Audience {
+    kWatchers,
+    kNobody,  // a summary is no answer
+  };
+  // `session` outlives it.
+  Deltas(const Session& session, Audience audience, const Effect& effect, int32_t step)
+      : session_(session), audience_(audience), effect_(effect), step_(step) {}
 
   void Text(absl::string_view text) override {
     v1::Delta delta = Next();
     delta.set_text(std::string(text));
-    if (gate_ != nullptr) gate_->AddDelta(std::move(delta));
+    Tell(std::move(delta));
   }
   void Reasoning(absl::string_view text) override {
     v1::Delta delta = Next();
     delta.set_reasoning(std::string(text));
-    if (gate_ != nullptr) gate_->AddDelta(std::move(delta));
+    Tell(std::move(delta));
   }
   void ToolCall(int32_t call_index, absl::string_view tool, absl::string_view arguments) override {
     v1::Delta delta = Next();
@@ -62,7 +68,7 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
     call->set_call_index(call_index);
     call->set_tool(std::string(tool));
     call->set_arguments(std::string(arguments));
-    if (gate_ != nullptr) gate_->AddDelta(std::move(delta));
+    Tell(std::move(delta));
   }
   void Progress(absl::string_view message, std::optional<double> fraction) override {
     v1::Delta delta = Next();
@@ -70,7 +76,7 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
     progress->set_call_id(effect_.call.ToString());
     progress->set_message(std::string(message));
     if (fraction) progress->set_fraction(*fraction);
-    if (gate_ != nullptr) gate_->AddDelta(std::move(delta));
+    Tell(std::move(delta));
   }
 
  private:
@@ -82,8 +88,13 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
     delta.set_index(index_++);
     return delta;
   }
+  void Tell(v1::Delta delta) {
+    if (audience_ == Audience::kNobody || !session_.IsHeard(effect_)) return;
+    session_.gate_->AddDelta(std::move(delta));
+  }
 
-  const std::shared_ptr<Gate> gate_;
+  const Session& session_;
+  const Audience audience_;
   const Effect effect_;
   const int32_t step_;
   int32_t index_ = 0;
@@ -310,7 +321,8 @@ asio::awaitable<void> Session::RunModel(Effect effect, std::unique_ptr<ModelRequ
     EndUnaskedModel(effect, local, began);
     co_return;
   }
-  Deltas deltas(request->purpose == v1::MODEL_PURPOSE_SUMMARIZE ? nullptr : gate_, effect, request->step);
+  const auto audience = request->purpose == v1::MODEL_PURPOSE_SUMMARIZE ? Deltas::Audience::kNobody : Deltas::Audience::kWatchers;
+  Deltas deltas(*this, audience, effect, request->step);
   std::string thrown;
   try {
     asio::awaitable<ModelOutcome> deciding = plan_->model->Decide(std::move(*request), deltas);
@@ -361,7 +373,7 @@ asio::awaitable<void> Session::RunCall(Effect effect, ToolRequest request, std::
     // An earlier attempt may have begun it: then its end is the call's.
     request.child = OnlyIfBegun(*request.child);
   }
-  Deltas progress(gate_, effect, effect.call.step);
+  Deltas progress(*this, Deltas::Audience::kWatchers, effect, effect.call.step);
   std::string thrown;
   try {
     asio::awaitable<ToolOutcome> calling = tool->Call(std::move(request), progress);
@@ -442,6 +454,11 @@ void Session::LimitTime(const Effect& effect, absl::Duration timeout) {
     });
     limited->signal.emit(asio::cancellation_type::terminal);
   });
+}
+
+bool Session::IsHeard(const Effect& effect) const {
+  const auto attempt = attempts_.find(effect.sequence);
+  return attempt != attempts_.end() && !attempt->second->dropped;
 }
 
 void Session::OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration) {

@@ -125,6 +125,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // A frame of its own, of the few that need it.
   boost::asio::awaitable<void> EndLargeCall(Effect effect, std::unique_ptr<CallEnd> end);
   void LimitTime(const Effect& effect, absl::Duration timeout);
+  // Whether the attempt is open: under way, and not settled without its outcome.
+  bool IsHeard(const Effect& effect) const;
   void OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration);
   void OnCallEnded(const Effect& effect, CallEnd end);
   void DropAttempts();

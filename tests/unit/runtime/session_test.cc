@@ -14,6 +14,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/random.h"
 #include "runtime/commands.h"
+#include "runtime/completion.h"
 #include "runtime/view.h"
 #include "storage/sqlite/stores.h"
 #include "tests/support/journal.h"
@@ -24,7 +25,10 @@ namespace {
 
 namespace asio = boost::asio;
 using ::testing::ElementsAre;
+using testing::Calls;
+using testing::Done;
 using testing::FakeModel;
+using testing::FakeTool;
 
 // Everything that left.
 class Outside final : public Publisher {
@@ -119,6 +123,43 @@ TEST_F(SessionTest, CommandsThatAParkingSessionTakesLastAreAnswered) {
   RunUntil(owner_.ended);
   CloseStore();
   EXPECT_THAT(replies_, ElementsAre(true, true));
+}
+
+// A tool that says something, then nothing until it is told to, whatever its cancellation says, and then something again.
+class DeafTool {
+ public:
+  std::shared_ptr<FakeTool> Make() {
+    return std::make_shared<FakeTool>("deaf", v1::SIDE_EFFECT_READ_ONLY, [this](ToolRequest, ProgressSink& progress) { return Call(progress); });
+  }
+  void GoOn() { go_on_->Complete(true); }
+
+  bool called = false;
+
+ private:
+  asio::awaitable<ToolOutcome> Call(ProgressSink& progress) {
+    progress.Progress("working", std::nullopt);
+    called = true;
+    co_await go_on_->Wait();
+    progress.Progress("still there", std::nullopt);
+    co_return Done("at last");
+  }
+
+  const std::shared_ptr<Completion<bool>> go_on_ = std::make_shared<Completion<bool>>();
+};
+
+asio::awaitable<ModelOutcome> AsksDeafTool(ModelRequest, DeltaSink&) { co_return Calls({{"deaf", "{}"}}); }
+
+TEST_F(SessionTest, AToolThatOutlivesTheStopIsNotHeardAnyMore) {
+  DeafTool deaf;
+  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksDeafTool), {deaf.Make()}));
+  session->Start();
+  RunUntil(deaf.called);
+  SendCancel(*session);
+  RunUntil(outside_->stopped);
+  deaf.GoOn();
+  RunUntil(owner_.ended);
+  CloseStore();
+  EXPECT_THAT(outside_->progress, ElementsAre("working"));
 }
 
 }  // namespace
