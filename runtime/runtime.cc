@@ -553,6 +553,7 @@ asio::awaitable<absl::StatusOr<RuntimeInfo>> Runtime::GetInfo() {
   }
   info.sessions = impl->scheduler_->sessions();
   info.watchers = impl->hub_->watchers();
+  info.late_results = impl->scheduler_->late_results();
   co_return info;
 }
 

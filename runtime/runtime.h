@@ -77,6 +77,7 @@ struct RuntimeInfo {
   bool draining = false;
   int32_t sessions = 0;
   int32_t watchers = 0;
+  int64_t late_results = 0;  // of attempts that the stop of their run had settled
 };
 
 // Thread-safe; coroutines may run on any executor. Statuses are those of proto/util/errors.h. A write returns OK when its events are durable; any other

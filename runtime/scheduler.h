@@ -1,8 +1,10 @@
 // Which runs have a session. The scheduler alone owns run -> session: it admits, queues, recovers, loads, parks and forgets.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -58,6 +60,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   void Send(const RunId& run, Session::Command command, Need need, Failed failed);
 
   int32_t sessions();
+  // Of attempts whose run had stopped when they came, so far.
+  int64_t late_results() const { return late_results_; }
   // Whether the run has a session that has not published since its start that the run stopped or waits for a person. Whoever subscribed before asking hears
   // of it when it does.
   bool IsAtWork(const RunId& run);
@@ -70,6 +74,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   void OnAwaiting(const RunId& run, bool children) override;
   bool TryLeave(const RunId& run, std::optional<absl::Time> wake) override;
   void OnEnded(const RunId& run) override;
+  void OnLateResult(const RunId&) override { ++late_results_; }
   void OnProgress(const RunId& run) override;
 
  private:
@@ -118,6 +123,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   const std::shared_ptr<Publisher> publisher_;
   const std::shared_ptr<StagingRoom> room_;  // of all sessions
   ChildRuns& child_runs_;
+  std::atomic<int64_t> late_results_ = 0;
 
   Mutex mu_;
   absl::flat_hash_map<RunId, Entry> entries_ ABSL_GUARDED_BY(mu_);  // looked up; walked to park only

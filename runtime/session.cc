@@ -461,13 +461,19 @@ bool Session::IsHeard(const Effect& effect) const {
   return attempt != attempts_.end() && !attempt->second->dropped;
 }
 
+void Session::NoteLateResult(const Effect& effect) {
+  if (state_.stopped != nullptr && state_.stopped->sequence() > effect.sequence) owner_.OnLateResult(run_);
+}
+
 void Session::OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration) {
+  if (outcome.decision) NoteLateResult(effect);
   const auto attempt = attempts_.find(effect.sequence);
   if (attempt == attempts_.end() || attempt->second->dropped || !state_.model.open || state_.model.attempts != effect.attempt) return;
   Record(FactsOfOutcome(state_, *plan_, std::move(outcome), duration, environment_.clock->Now(), environment_.random->NextDouble()));
 }
 
 void Session::OnCallEnded(const Effect& effect, CallEnd end) {
+  if (std::holds_alternative<ToolDone>(end.outcome)) NoteLateResult(effect);
   const auto attempt = attempts_.find(effect.sequence);
   if (attempt == attempts_.end() || attempt->second->dropped) return;
   attempt->second->timeout.reset();

@@ -39,6 +39,8 @@ class SessionOwner {
   virtual void OnEnded(const RunId& run) = 0;
   // The run made progress since it was taken up.
   virtual void OnProgress(const RunId& run) = 0;
+  // A result came of an attempt that the run's stop had settled without it.
+  virtual void OnLateResult(const RunId& run) = 0;
   // Whether the run waits for its children and for nothing else. Told at each change.
   virtual void OnAwaiting(const RunId& run, bool children) = 0;
   // Thread-safe; outlives the session.
@@ -125,6 +127,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // A frame of its own, of the few that need it.
   boost::asio::awaitable<void> EndLargeCall(Effect effect, std::unique_ptr<CallEnd> end);
   void LimitTime(const Effect& effect, absl::Duration timeout);
+  // Counts it if the run has stopped since the attempt began.
+  void NoteLateResult(const Effect& effect);
   // Whether the attempt is open: under way, and not settled without its outcome.
   bool IsHeard(const Effect& effect) const;
   void OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration);

@@ -78,6 +78,7 @@ Answer<v1::ServerInfo> GetServerInfo(const Backend& backend, v1::GetServerInfoRe
   *server.mutable_published_limits() = Published(backend);
   server.set_sessions(info.sessions);
   server.set_watchers(info.watchers);
+  server.set_late_results(info.late_results);
   co_return server;
 }
 

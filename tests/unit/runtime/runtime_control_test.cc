@@ -8,6 +8,7 @@
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
+#include "runtime/completion.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -16,6 +17,7 @@ namespace {
 namespace asio = boost::asio;
 using testing::Answer;
 using testing::Calls;
+using testing::Done;
 using testing::FakeTool;
 using testing::Forever;
 using testing::Immediately;
@@ -61,6 +63,31 @@ TEST_F(RuntimeTest, CancelAbortsTheRunningTool) {
   const auto finished = std::find_if(events.begin(), events.end(), [](const EventPtr& event) { return event->has_call_finished(); });
   ASSERT_NE(finished, events.end());
   EXPECT_EQ((*finished)->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN) << "nobody knows whether it took effect";
+}
+
+TEST_F(RuntimeTest, AResultThatComesAfterTheStopIsCounted) {
+  std::atomic<bool> running = false;
+  const auto go_on = std::make_shared<Completion<bool>>();  // whose wait no cancellation ends
+  auto config =
+      Config(Steps(1, "deaf"),
+             {std::make_shared<FakeTool>("deaf", v1::SIDE_EFFECT_UNSAFE, [&running, go_on](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> {
+               running = true;
+               running.notify_all();
+               co_await go_on->Wait();
+               co_return Done("it took effect");
+             })});
+  config.options.cancel_grace = absl::Milliseconds(1);
+  TestRuntime runtime(std::move(config));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  running.wait(false);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(run->name()), {.cause = ""}, Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(run->name()).stop().reason(), v1::STOP_REASON_CANCELLED);
+  EXPECT_EQ(runtime.Await(runtime->GetInfo())->late_results, 0);
+  go_on->Complete(true);
+  int64_t late = 0;
+  while (late == 0) late = runtime.Await(runtime->GetInfo())->late_results;
+  EXPECT_EQ(late, 1);
 }
 
 TEST_F(RuntimeTest, CancelOfAStoppedRunReturnsIt) {

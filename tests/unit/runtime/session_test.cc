@@ -48,12 +48,14 @@ class Owner final : public SessionOwner, public ChildRuns {
   bool TryLeave(const RunId&, std::optional<absl::Time>) override { return undelivered == 0; }
   void OnEnded(const RunId&) override { ended = true; }
   void OnProgress(const RunId&) override {}
+  void OnLateResult(const RunId&) override { ++late_results; }
   void OnAwaiting(const RunId&, bool) override {}
   ChildRuns& child_runs() override { return *this; }
   asio::awaitable<ChildAnswer> Answer(std::shared_ptr<const ChildOrder>, std::string) override { co_return ChildAnswer{absl::NotFoundError("none"), false}; }
   void Cancel(const RunId&, v1::Cancellation, absl::AnyInvocable<void()> done) override { done(); }
 
   int undelivered = 0;
+  int late_results = 0;
   bool ended = false;
 };
 
@@ -149,7 +151,7 @@ class DeafTool {
 
 asio::awaitable<ModelOutcome> AsksDeafTool(ModelRequest, DeltaSink&) { co_return Calls({{"deaf", "{}"}}); }
 
-TEST_F(SessionTest, AToolThatOutlivesTheStopIsNotHeardAnyMore) {
+TEST_F(SessionTest, AToolThatOutlivesTheStopIsCountedAndNotHeardAnyMore) {
   DeafTool deaf;
   const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksDeafTool), {deaf.Make()}));
   session->Start();
@@ -160,6 +162,7 @@ TEST_F(SessionTest, AToolThatOutlivesTheStopIsNotHeardAnyMore) {
   RunUntil(owner_.ended);
   CloseStore();
   EXPECT_THAT(outside_->progress, ElementsAre("working"));
+  EXPECT_EQ(owner_.late_results, 1);
 }
 
 }  // namespace
