@@ -49,6 +49,7 @@ CreateRequest Stage::NewRequest(int submitter, int number) {
   if (dice.Chance(0.2)) request.run.mutable_limits()->set_max_steps(static_cast<int32_t>(dice.Between(1, 4)));
   if (dice.Chance(0.3)) request.run.set_priority(static_cast<int32_t>(dice.Between(-10, 10)));
   if (dice.Chance(0.15)) *request.run.mutable_not_before_time() = ToProto(world_.wall(world_.now) + dice.Between(absl::Seconds(-5), absl::Seconds(20)));
+  if (dice.Chance(0.15)) *request.run.mutable_deadline() = ToProto(world_.wall(world_.now) + dice.Between(absl::Seconds(1), absl::Seconds(40)));
   if (dice.Chance(0.8)) {
     request.request_id = absl::StrCat("job-", submitter, "-", number);
     request.request_hash = absl::StrCat("hash-", number);
@@ -125,6 +126,7 @@ asio::awaitable<void> Stage::Resume(RunId run) {
   if (dice.Chance(0.3)) request.limits.set_max_cost_micros(dice.Between(1'000, 1'000'000));
   if (dice.Chance(0.3)) request.limits.set_max_repeats(static_cast<int32_t>(dice.Between(2, 12)));
   if (dice.Chance(0.5)) *request.limits.mutable_timeout() = ToProto(dice.Between(absl::Seconds(10), absl::Minutes(4)));
+  if (dice.Chance(0.2)) request.deadline = world_.wall(world_.now) + dice.Between(absl::Seconds(1), absl::Minutes(2));
   if (dice.Chance(0.3)) request.input.emplace_back().set_text("go on");
   if (dice.Chance(0.7)) {
     request.request_id = absl::StrCat("resume-", ++requests_);

@@ -114,7 +114,7 @@ std::string JournalRules::Kind(const v1::Event& event) {
     case v1::Event::kContextCompacted: return Compacted(event.context_compacted());
     case v1::Event::kInputReceived: return InputReceived();
     case v1::Event::kCancelRequested: return CancelRequested();
-    case v1::Event::kRunStopped: return Stopped(event.run_stopped());
+    case v1::Event::kRunStopped: return Stopped(event);
     case v1::Event::kRunResumed: return Resumed(event.run_resumed());
     default: return "an event of no known kind";
   }
@@ -129,7 +129,8 @@ std::string JournalRules::Created(const v1::Event& event) {
   if (event.run_created().input().empty()) return "there is no input";
   is_child_ = !event.run_created().parent_call().empty();
   if (is_child_ ? event.run_created().depth() < 1 || event.run_created().depth() > 8 : event.run_created().depth() != 0) return "the depth is wrong";
-  if (is_child_ && !event.run_created().has_deadline()) return "its call has no timeout";
+  if (event.run_created().has_deadline()) deadline_ = FromProto(event.run_created().deadline());
+  if (is_child_ && deadline_ == absl::InfiniteFuture()) return "its call has no timeout";
   return "";
 }
 
@@ -158,6 +159,7 @@ std::string JournalRules::Forked(const v1::Event& event) {
   is_child_ = false;
   grace_step_ = 0;
   not_before_ = absl::InfinitePast();
+  deadline_ = forked.has_deadline() ? FromProto(forked.deadline()) : absl::InfiniteFuture();
   held_ = false;
   cancelling_ = false;
   model_gave_up_ = false;
@@ -492,14 +494,14 @@ std::string JournalRules::CancelRequested() {
   return "";
 }
 
-std::string JournalRules::Stopped(const v1::RunStopped& stopped) {
-  const v1::Stop& stop = stopped.stop();
+std::string JournalRules::Stopped(const v1::Event& event) {
+  const v1::Stop& stop = event.run_stopped().stop();
   if (model_open_) return "an attempt of the model is open";
   if (!AllSettled()) return "a call is not settled";
   if (stop.reason() == v1::STOP_REASON_UNSPECIFIED || stop.detail().empty()) return "it does not say why";
   if (cancelling_ != (stop.reason() == v1::STOP_REASON_CANCELLED)) return "cancelled and stopped do not fit";
   const bool by_deadline = stop.limit().limit() == "deadline";
-  if (by_deadline && !is_child_) return "it has no deadline";  // of those that are submitted here
+  if (by_deadline && FromProto(event.time()) < deadline_) return "its deadline has not come";
   if (is_child_ && stop.resumable()) return "a child's stop is its parent's result";
   if (phase_ == Phase::kQueued && !cancelling_ && !by_deadline) return "it never ran";
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && (!answered_ || finish_reason_ != v1::FINISH_REASON_ANSWER)) return "there is no answer";
@@ -533,6 +535,8 @@ std::string JournalRules::Resumed(const v1::RunResumed& resumed) {
   if (raised.has_max_cost_micros()) limits_.set_max_cost_micros(raised.max_cost_micros());
   if (raised.has_max_repeats()) limits_.set_max_repeats(raised.max_repeats());
   if (raised.has_timeout()) *limits_.mutable_timeout() = raised.timeout();
+  if (resumed.has_deadline()) deadline_ = FromProto(resumed.deadline());
+  if (stop_.limit().limit() == "deadline" && absl::ToUnixMillis(deadline_) <= stop_.limit().count()) return "the deadline is not raised";
   if (stop_.reason() == v1::STOP_REASON_MAX_STEPS && limits_.max_steps() <= stop_.limit().count()) return "max_steps is not raised";
   if (stop_.reason() == v1::STOP_REASON_MAX_TOOL_CALLS && limits_.max_tool_calls() <= stop_.limit().count()) return "max_tool_calls is not raised";
   if (stop_.reason() == v1::STOP_REASON_TOKEN_BUDGET && limits_.max_tokens() <= stop_.limit().count()) return "max_tokens is not raised";

@@ -94,7 +94,7 @@ class JournalRules {
   std::string InputReceived();
   std::string CancelRequested();
   std::string Once(const v1::Event& event);
-  std::string Stopped(const v1::RunStopped& stopped);
+  std::string Stopped(const v1::Event& event);
   std::string Resumed(const v1::RunResumed& resumed);
   std::string Kind(const v1::Event& event);
   std::string Restored(const v1::Event& event, Epoch restored) const;
@@ -109,6 +109,7 @@ class JournalRules {
   Phase phase_ = Phase::kNone;
   v1::Limits limits_;
   absl::Time not_before_ = absl::InfinitePast();
+  absl::Time deadline_ = absl::InfiniteFuture();
   bool side_effects_ = true;  // calls may have some
   v1::Stop stop_;
   int32_t steps_ = 0;
