@@ -233,7 +233,11 @@ asio::awaitable<ChildAnswer> ServerChildRuns::Answer(std::shared_ptr<const Child
       if (co_await IsCancelled()) co_return ChildAnswer{absl::CancelledError("cancelled"), true};
       co_await (*mailbox)->Await(*environment_.timers, kRetryPause);
       (*mailbox)->Take();
-      if (IsUnwanted(order->run)) co_return ChildAnswer{absl::CancelledError("it was cancelled before it began"), order->attempt > 1};
+      if (!IsUnwanted(order->run)) continue;
+      if (order->attempt == 1) co_return ChildAnswer{absl::CancelledError("it was cancelled before it began"), false};
+      // An earlier attempt may have begun it, which cannot be read now. Its end is the call's: were the call settled before, its parent could stop while the
+      // cancel is not on disk, and a crash would leave a child that goes on.
+      break;
     }
   }
   co_return co_await Await(order->run, *std::move(mailbox));

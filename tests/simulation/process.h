@@ -63,6 +63,7 @@ class Process final : public Commits {
   void Durable(const DiskRun& run, size_t new_events) override { judge_.Durable(run, new_events); }
   void Lost(const AppendRequest& request) override { judge_.Lost(request); }
   void Deleted(const RunId& run) override { judge_.Deleted(run); }
+  bool ReadIsRefused() override { return alive_ && world_.faults && world_.dice.Chance(world_.settings.read_refused); }
   void ProcessEnds() override { Die("a commit failed", false); }
 
  private:

@@ -127,6 +127,7 @@ Settings::Settings(uint64_t seed) {
   full_every = Every(dice, 0.3, absl::Seconds(2), absl::Seconds(20));
   jump_every = Every(dice, 0.3, absl::Seconds(2), absl::Seconds(20));
   if (dice.Chance(0.15)) restored = 0.5 * dice.NextDouble();
+  read_refused = Rate(dice, 0.8);
 }
 
 }  // namespace agentruntime::simulation

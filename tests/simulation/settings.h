@@ -62,8 +62,9 @@ struct Settings {
   double crash_at_effect = 0;  // at each request that reaches a model or tool, each append and each commit
   int effect_crashes_max = 0;
   double commit_fails = 0;
-  double restored = 0;    // that a start is one of a restored copy
-  double leave_time = 0;  // that a timer is due while handlers are ready
+  double read_refused = 0;  // of those by request id
+  double restored = 0;      // that a start is one of a restored copy
+  double leave_time = 0;    // that a timer is due while handlers are ready
 
   // Mean pauses of what an operator and a bad day do; zero: never.
   absl::Duration crash_every;

@@ -87,6 +87,7 @@ absl::StatusOr<std::optional<CreateOutcome>> SimulatedStore::FindRequest(const s
                                                                          const std::string& request_hash) {
   MutexLock lock(core_->mu);
   if (!core_->connected) return Gone();
+  if (core_->commits.ReadIsRefused()) return absl::ResourceExhaustedError("other reads take too long");
   MutexLock disk_lock(core_->disk.mu);
   return KnownRequest(core_->disk, tenant, request_id, request_hash);
 }

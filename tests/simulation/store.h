@@ -16,7 +16,8 @@
 
 namespace agentruntime::simulation {
 
-// What is decided of commits, and who hears of them. Called on the store's thread, but for Queued. As it is: every commit succeeds at once.
+// What is decided of commits and reads, and who hears of them. Called on the store's thread, but for Queued and ReadIsRefused. As it is: every commit succeeds
+// at once.
 class Commits {
  public:
   enum class Fate {
@@ -36,6 +37,8 @@ class Commits {
   virtual void Durable(const DiskRun& /*run*/, size_t /*new_events*/) {}
   virtual void Lost(const AppendRequest&) {}
   virtual void Deleted(const RunId&) {}
+  // On the caller's thread: a read by request id is refused, as other reads take too long.
+  virtual bool ReadIsRefused() { return false; }
   // kFails, kTorn. Afterwards the store is disconnected.
   virtual void ProcessEnds() {}
 };
