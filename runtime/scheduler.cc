@@ -51,6 +51,10 @@ std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<
 // A run that only waits for its children makes room for them: with it they would wait for each other.
 bool Scheduler::HasRoom() const { return static_cast<int64_t>(entries_.size()) - awaiting_ < options_.running_max; }
 
+// Those that await children stay in memory, for as long as a child waits for a person: at most running_max of them, or nothing would bound them. Runs that
+// others wait for begin all the same, so each of those comes to its end.
+bool Scheduler::MayBegin() const { return HasRoom() && awaiting_ < options_.running_max; }
+
 absl::Status Scheduler::Admit() {
   MutexLock lock(mu_);
   if (draining_) return ServerDraining(std::nullopt);
@@ -88,7 +92,7 @@ void Scheduler::OnAwaiting(const RunId& run, bool children) {
     at->second.awaits_children = children;
     awaiting_ += children ? 1 : -1;
   }
-  if (children) StartMore();
+  StartMore();
 }
 
 void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
@@ -102,7 +106,7 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
     if (state.not_before > environment_.clock->Now()) return WakeAt(run, {state.not_before, priority, /*queued=*/true});
     if (!state.parent_call().empty()) {
       if (!HasRoom()) return awaited_.Push({run, priority, run.time()});
-    } else if (!HasRoom() || !waiting_.empty() || !awaited_.empty()) {
+    } else if (!MayBegin() || !waiting_.empty() || !awaited_.empty()) {
       return waiting_.Push({run, priority, run.time()});
     }
     const absl::Time not_before = state.not_before;
@@ -194,7 +198,8 @@ void Scheduler::WakeDue() {
     const absl::Time now = environment_.clock->Now();
     while (!asleep_.empty() && asleep_.begin()->first <= now) {
       const RunId run = asleep_.begin()->second;
-      waiting_.Push({run, sleepers_[run].priority, asleep_.begin()->first});
+      const Sleeper& due = sleepers_[run];
+      (due.queued ? waiting_ : awaited_).Push({run, due.priority, due.wake});  // another run may await one that has begun
       Awake(run);
     }
     alarm_time_ = absl::InfiniteFuture();
@@ -207,7 +212,7 @@ void Scheduler::WakeDue() {
 void Scheduler::StartMore() {
   MutexLock lock(mu_);
   if (draining_) return;
-  while ((!awaited_.empty() || !waiting_.empty()) && HasRoom() && loading_ < kLoadsMax) {
+  while (loading_ < kLoadsMax && (awaited_.empty() ? !waiting_.empty() && MayBegin() : HasRoom())) {
     const RunId run = (awaited_.empty() ? waiting_ : awaited_).Pop();
     if (!entries_.contains(run)) BeginLoad(run);
   }
@@ -275,8 +280,8 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
     mail = std::move(entries_[run].mail);
     entries_.erase(run);  // it has no session, so it awaits nobody
     if (!for_good && suspect_ == run) suspects_.push_back(run);
-    // Its priority is in its journal, which cannot be read now: it is tried again by its age.
-    if (!for_good && suspect_ != run) waiting_.Push({run, /*priority=*/0, run.time()});
+    // Its priority is in its journal, which cannot be read now, and whether another run awaits it: it is tried again by its age.
+    if (!for_good && suspect_ != run) awaited_.Push({run, /*priority=*/0, run.time()});
     ReleaseSuspect(run);
     drained = TakeDrained();
   }
@@ -307,7 +312,7 @@ void Scheduler::Send(const RunId& run, Session::Command command, Need need, Fail
     const auto at = entries_.find(run);
     if (draining_) {
       refused = ServerDraining(std::nullopt);
-    } else if (at == entries_.end() && need == Need::kRoom && !HasRoom()) {
+    } else if (at == entries_.end() && need == Need::kRoom && !MayBegin()) {
       refused = QueueFull("sessions", options_.running_max);
     } else if (at == entries_.end()) {
       BeginLoad(run);

@@ -113,6 +113,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // Takes waiting runs up while there is room.
   void StartMore() ABSL_LOCKS_EXCLUDED(mu_);
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Room for a run that nobody waits for.
+  bool MayBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Who waits for the drain, if it is over.
   std::vector<std::shared_ptr<Completion<bool>>> TakeDrained() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReleaseSuspect(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -129,7 +131,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   absl::flat_hash_map<RunId, Entry> entries_ ABSL_GUARDED_BY(mu_);  // looked up; walked to park only
   int64_t awaiting_ ABSL_GUARDED_BY(mu_) = 0;                       // of those: they only wait for runs that answer their calls
   RunQueue waiting_ ABSL_GUARDED_BY(mu_);                           // accepted, without a session
-  // The same, of runs that others wait for: these go first, so that no more parents begin to wait than children are at work.
+  // The same, of runs that others wait for or may wait for: these go first, so that no more parents begin to wait than children are at work, and also when no
+  // more parents may.
   RunQueue awaited_ ABSL_GUARDED_BY(mu_);
   std::deque<RunId> suspects_ ABSL_GUARDED_BY(mu_);               // the same, but one at a time: each may be what ends the server
   std::optional<RunId> suspect_ ABSL_GUARDED_BY(mu_);             // the one under way

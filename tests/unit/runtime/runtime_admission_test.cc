@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "absl/time/clock.h"
 #include "proto/util/errors.h"
 #include "proto/util/names.h"
@@ -12,6 +14,8 @@ namespace {
 
 using testing::Answer;
 using testing::DecidesAfter;
+using testing::FakeTool;
+using testing::Forever;
 using testing::Immediately;
 using testing::ModelError;
 using testing::NeverDecides;
@@ -69,6 +73,35 @@ TEST_F(RuntimeTest, RunsOverTheBoundWaitAndAreRefusedWhenTheQueueIsFull) {
     ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).ok());
     EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
   }
+}
+
+// A session that awaits another run stays in memory and gives its place away: without a bound of its own, runs whose children wait would fill the memory.
+TEST_F(RuntimeTest, NoMoreRunsThanTheBoundAwaitOthers) {
+  std::atomic<int> asked = 0;
+  auto ask = std::make_shared<FakeTool>("ask", v1::SIDE_EFFECT_IDEMPOTENT, [&asked](ToolRequest, ProgressSink&) -> boost::asio::awaitable<ToolOutcome> {
+    ++asked;
+    asked.notify_all();
+    co_await Forever();
+    co_return ToolUnknown{"cut off"};
+  });
+  ask->mutable_spec().child = ChildSpec{"agents/test", v1::Limits()};
+  ask->mutable_spec().local = false;  // so it is called behind what the session tells the scheduler
+  auto config = Config(Steps(1, "ask"), {ask});
+  config.options.running_max = 1;
+  config.options.queued_max = 1;
+  config.options.cancel_grace = absl::Milliseconds(1);
+  TestRuntime runtime(std::move(config));
+  const auto first = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(first.ok()) << first.status();
+  asked.wait(0);
+  const auto second = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(second.ok()) << second.status();
+  const auto third = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  EXPECT_EQ(ReasonOf(third.status()), v1::ERROR_REASON_QUEUE_FULL);
+  EXPECT_EQ(asked, 1);
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(first->name()), {.cause = ""}, Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(first->name()).stop().reason(), v1::STOP_REASON_CANCELLED);
+  asked.wait(1);
 }
 
 TEST_F(RuntimeTest, ResumeNeedsRoomAndCancelDoesNot) {
