@@ -19,7 +19,7 @@ class RestoredServerTest : public ::testing::Test {
       server->Write("agentd.yaml", absl::StrCat(R"(listen: {grpc: "127.0.0.1:0"}
 store: {sqlite: {path: data/agentd.db}}
 models: [{name: script, scripted: {file: script.json}}]
-agents: [tester.yaml]
+agents: [tester.yaml, worker.yaml]
 drain_grace: 1s
 tools:
   - name: charge
@@ -29,11 +29,14 @@ tools:
                                                 endpoint_.Url("/charge"), R"(
       description: Charges a customer's card.
       input_schema: '{"type":"object"}'
+  - {name: ask, sub_agent: {agent: agents/worker, description: Does one thing.}}
 )"));
-      server->Write("tester.yaml", "name: tester\nmodel: script\ntools: [charge]\n");
+      server->Write("tester.yaml", "name: tester\nmodel: script\ntools: [charge, ask]\n");
+      server->Write("worker.yaml", "name: worker\nmodel: script\n");
       server->Write("script.json", R"({"rules": [
         {"input_contains": "charge", "steps": [{"calls": [{"tool": "charge", "arguments": {}}]}, {"text": ["charged"]}]},
         {"input_contains": "hang", "steps": [{"delay": "30m", "text": ["late"]}]},
+        {"input_contains": "delegate", "steps": [{"calls": [{"tool": "ask", "arguments": {"input": "hang"}}]}, {"text": ["without it"]}]},
         {"input_contains": "", "steps": [{"text": ["It is 2."]}]}]})");
     }
   }
@@ -137,6 +140,39 @@ TEST_F(RestoredServerTest, ACopyHoldsWhatWasUnfinishedUntilItIsResumed) {
   const Stubs stubs(server_.Connect());
   EXPECT_EQ(StoreId(stubs), id);
   EXPECT_TRUE(List(stubs, token).ok());
+}
+
+// The copy does not know what either did since; the child answers its parent and nobody else, so it is not resumed.
+TEST_F(RestoredServerTest, AChildThatWasUnfinishedEndsAndItsParentIsHeld) {
+  ASSERT_NO_FATAL_FAILURE(server_.Start());
+  std::string parent;
+  v1::GetRunRequest child;
+  {
+    const Stubs stubs(server_.Connect());
+    parent = Create(stubs, Submit("delegate"))->name();
+    AwaitEvents(stubs, parent, 5);  // to the call_started
+    v1::GetStepRequest get;
+    get.set_name(absl::StrCat(parent, "/steps/1"));
+    child.set_name(Call(stubs.run, &v1::RunService::Stub::GetStep, get)->tool_calls(0).child_run());
+    while (!Call(stubs.run, &v1::RunService::Stub::GetRun, child).ok()) {
+    }
+    AwaitEvents(stubs, child.name(), 3);  // its model was asked
+  }
+  server_.Kill();
+  Copy();
+
+  ASSERT_NO_FATAL_FAILURE(restored_.Start({"--restored"}));
+  const Stubs stubs(restored_.Connect());
+  ExpectHeld(stubs, parent);
+  const auto ended = AwaitStop(stubs, child.name());
+  ASSERT_TRUE(ended.ok()) << ended.status();
+  EXPECT_EQ(ended->state(), v1::RUN_STATE_STOPPED);
+  EXPECT_FALSE(ended->stop().resumable());
+  ASSERT_TRUE(Resume(stubs, parent).ok());
+  const auto resumed = AwaitStop(stubs, parent);
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  EXPECT_EQ(resumed->answer(0).text(), "without it");
+  EXPECT_EQ(Call(stubs.run, &v1::RunService::Stub::GetRun, child)->last_sequence(), ended->last_sequence()) << "nothing of it goes on";
 }
 
 TEST_F(RestoredServerTest, NothingIsMadeWhereARestoredStoreIsMissing) {
