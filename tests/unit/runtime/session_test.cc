@@ -15,6 +15,8 @@
 #include "proto/base/random.h"
 #include "runtime/commands.h"
 #include "runtime/completion.h"
+#include "runtime/decide.h"
+#include "runtime/grant.h"
 #include "runtime/view.h"
 #include "storage/sqlite/stores.h"
 #include "tests/support/journal.h"
@@ -24,9 +26,9 @@ namespace agentruntime {
 namespace {
 
 namespace asio = boost::asio;
-using ::testing::ElementsAre;
 using testing::Calls;
 using testing::Done;
+using ::testing::ElementsAre;
 using testing::FakeModel;
 using testing::FakeTool;
 
@@ -52,37 +54,70 @@ class Owner final : public SessionOwner, public ChildRuns {
   void OnAwaiting(const RunId&, bool) override {}
   ChildRuns& child_runs() override { return *this; }
   asio::awaitable<ChildAnswer> Answer(std::shared_ptr<const ChildOrder>, std::string) override { co_return ChildAnswer{absl::NotFoundError("none"), false}; }
-  void Cancel(const RunId&, v1::Cancellation, absl::AnyInvocable<void()> done) override { done(); }
+  void Cancel(const RunId& child, v1::Cancellation, absl::AnyInvocable<void()> done) override {
+    cancelled.push_back(child);
+    done();
+  }
 
   int undelivered = 0;
   int late_results = 0;
   bool ended = false;
+  std::vector<RunId> cancelled;
 };
 
 class SessionTest : public ::testing::Test {
  protected:
   SessionTest() {
-    stores_ = *sqlite::OpenStores({.path = dir_.File("test.db")});
+    OpenStore();
     environment_.pool = environment_.blocking_pool = context_.get_executor();
     environment_.clock = &clock_;
     environment_.timers = &timers_;
     environment_.random = &random_;
-    environment_.store = stores_.store.get();
     options_.cancel_grace = absl::Milliseconds(1);
   }
 
   // Of a run that was accepted just now.
   std::shared_ptr<Session> MakeSession(std::shared_ptr<const RunPlan> plan) {
     testing::Journal journal;
+    Create(journal);
+    return MakeSession(std::move(journal), std::move(plan), Session::Origin::kCreated);
+  }
+  // Of a run that a server before left as `journal` says.
+  std::shared_ptr<Session> TakeUp(testing::Journal journal, std::shared_ptr<const RunPlan> plan) {
+    Create(journal);
+    AppendRequest rest;
+    rest.run = journal.state.id;
+    rest.epoch = stores_.store->epoch();
+    rest.expected_last_sequence = 1;
+    rest.events.assign(journal.events.begin() + 1, journal.events.end());
+    rest.projection = ProjectionOf(journal.state);
+    bool appended = false;
+    stores_.store->Append(std::move(rest), [this, &appended](AppendResult) { asio::post(context_, [&appended] { appended = true; }); });
+    RunUntil(appended);
+    CloseStore();
+    OpenStore();
+    return MakeSession(std::move(journal), std::move(plan), Session::Origin::kLoaded);
+  }
+  std::shared_ptr<Session> MakeSession(testing::Journal journal, std::shared_ptr<const RunPlan> plan, Session::Origin origin) {
+    return std::make_shared<Session>(environment_, options_, std::move(journal.state), std::move(plan), outside_, std::make_shared<StagingRoom>(1), owner_,
+                                     origin);
+  }
+  void Create(const testing::Journal& journal) {
+    RunState accepted;
+    accepted.id = journal.state.id;
+    Apply(accepted, journal.events[0]);
     NewRun run;
     run.id = journal.state.id;
     run.created = journal.events[0];
-    run.projection = ProjectionOf(journal.state);
+    run.projection = ProjectionOf(accepted);
     bool created = false;
     stores_.store->Create(std::move(run), [this, &created](CreateOutcome) { asio::post(context_, [&created] { created = true; }); });
     RunUntil(created);
-    return std::make_shared<Session>(environment_, options_, std::move(journal.state), std::move(plan), outside_, std::make_shared<StagingRoom>(1), owner_,
-                                     Session::Origin::kCreated);
+  }
+  // Again: with a new epoch.
+  void OpenStore() {
+    stores_ = *sqlite::OpenStores({.path = dir_.File("test.db")});
+    environment_.store = stores_.store.get();
   }
   void SendCancel(Session& session) {
     ++owner_.undelivered;
@@ -97,7 +132,7 @@ class SessionTest : public ::testing::Test {
   }
   // The store finishes what it was given, and nothing comes any more.
   void CloseStore() {
-    stores_.store.reset();
+    stores_ = {};
     context_.poll();
   }
 
@@ -125,6 +160,24 @@ TEST_F(SessionTest, CommandsThatAParkingSessionTakesLastAreAnswered) {
   RunUntil(owner_.ended);
   CloseStore();
   EXPECT_THAT(replies_, ElementsAre(true, true));
+}
+
+// An operator made another tool of it between two starts.
+TEST_F(SessionTest, AChildWhoseToolAsksNoOtherRunAnyMoreIsCancelled) {
+  auto ask = std::make_shared<FakeTool>("ask", v1::SIDE_EFFECT_IDEMPOTENT);
+  ask->mutable_spec().child = ChildSpec{"agents/worker", v1::Limits()};
+  auto model = std::make_shared<FakeModel>([](ModelRequest, DeltaSink&) -> asio::awaitable<ModelOutcome> { co_return testing::Answer("without it"); });
+  const auto plan = testing::MakePlan(model, {ask});
+  testing::Journal journal;
+  journal.Settle(*plan);
+  journal.AddAll(FactsOfOutcome(journal.state, *plan, Calls({{"ask", R"({"input":"do it"})"}}), absl::ZeroDuration(), journal.now, 0.5));
+  journal.Settle(*plan);
+  const RunId child = ChildOf(journal.state.last_step()->calls[0]);
+  ask->mutable_spec().child.reset();
+  TakeUp(journal, plan)->Start();
+  RunUntil(outside_->stopped);
+  RunUntil(owner_.ended);
+  EXPECT_THAT(owner_.cancelled, ElementsAre(child));
 }
 
 // A tool that says something, then nothing until it is told to, whatever its cancellation says, and then something again.
