@@ -14,13 +14,16 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/base/mutex.h"
 #include "server/exit_code.h"
 #include "tests/crash/effort.h"
+#include "tests/crash/load_server.h"
 #include "tests/crash/power_cut.h"
 #include "tests/support/calls.h"
+#include "tests/support/http_server.h"
 #include "tests/support/loop_disk.h"
 #include "tests/support/mount_namespace.h"
 #include "tests/support/test_server.h"
@@ -31,6 +34,7 @@ namespace {
 const ::testing::Environment* const kNamespace = ::testing::AddGlobalTestEnvironment(new MountNamespace);
 
 constexpr int64_t kDiskBytes = 64 << 20;
+constexpr int64_t kSmallDiskBytes = 16 << 20;
 constexpr int kAcceptedMin = 10;  // between two fills
 constexpr absl::Duration kRecoveryMax = absl::Seconds(5);
 constexpr absl::Duration kConditionMax = absl::Seconds(30);
@@ -220,6 +224,56 @@ TEST_F(DiskFullTest, OfMemory) {
   std::filesystem::create_directory(server_.File("data"));
   ASSERT_EQ(mount("tmpfs", server_.File("data").c_str(), "tmpfs", 0, absl::StrCat("size=", kDiskBytes).c_str()), 0) << strerror(errno);
   FillAndFree("a tmpfs");
+  server_.Kill();
+  umount2(server_.File("data").c_str(), MNT_DETACH);
+}
+
+// The model is outside: that its connection ends is what shows that the work was aborted, while the disk is still full.
+TEST_F(DiskFullTest, ACancelAbortsLiveWorkAtOnceAndIsAcknowledgedWhenDurable) {
+  constexpr char kHangs[] = "cancel-me";
+  std::atomic<int> asked = 0, left = 0;  // by the run that is cancelled
+  HttpServer provider([&](const ServedRequest& request, HttpServer::Connection& connection) {
+    const bool ours = absl::StrContains(request.body, kHangs);
+    if (ours) ++asked;
+    connection.WaitForClose();
+    if (ours) ++left;
+  });
+  WriteLoadConfig(server_, provider.Url("/v1"));
+  std::filesystem::create_directory(server_.File("data"));
+  ASSERT_EQ(mount("tmpfs", server_.File("data").c_str(), "tmpfs", 0, absl::StrCat("size=", kSmallDiskBytes).c_str()), 0) << strerror(errno);
+  server_.Start();
+  ASSERT_FALSE(HasFailure());
+  v1::CancelRunRequest cancel;
+  {
+    const Stubs stubs(server_.Connect());
+    const auto run = Create(stubs, Submit(kHangs));
+    ASSERT_TRUE(run.ok()) << run.status();
+    cancel.set_name(run->name());
+    ASSERT_TRUE(provider.AwaitRequests(1));
+    int others = 0;
+    ASSERT_TRUE(Await(
+        [&] {
+          Fill();
+          return !Create(stubs, Submit("another", absl::StrCat("another-", ++others))).ok();
+        },
+        kConditionMax))
+        << "a full disk is not noticed";
+    const auto refused = Call(stubs.run, &v1::RunService::Stub::CancelRun, cancel);
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable) << refused.status();
+    ASSERT_TRUE(Await([&] { return left == 1; }, kRecoveryMax)) << "the model is still being asked";
+    ASSERT_TRUE(std::filesystem::remove(Ballast()));
+    ASSERT_TRUE(Await([&] { return Call(stubs.run, &v1::RunService::Stub::CancelRun, cancel).ok(); }, kConditionMax)) << "the cancel is never acknowledged";
+  }
+  server_.Kill();
+  server_.Start();
+  ASSERT_FALSE(HasFailure());
+  {
+    const Stubs stubs(server_.Connect());
+    const auto stopped = AwaitStop(stubs, cancel.name());
+    ASSERT_TRUE(stopped.ok()) << stopped.status();
+    EXPECT_EQ(stopped->stop().reason(), v1::STOP_REASON_CANCELLED);
+    EXPECT_EQ(asked, 1) << "after a cancel the model is not asked again";
+  }
   server_.Kill();
   umount2(server_.File("data").c_str(), MNT_DETACH);
 }
