@@ -1,5 +1,6 @@
 #include "storage/sqlite/database.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
@@ -143,7 +144,9 @@ void Database::ClearError() {
 absl::Status Database::TakeError() {
   if (!failed()) return absl::OkStatus();
   const std::string why = absl::StrCat(error_text_, " (SQLite code ", error_, ")");
-  const bool damaged = IsDamage(error_);
+  // Statements of ours fit the schema that opening saw: where one does not, the text of the schema is damaged.
+  const bool of_schema = error_ == SQLITE_ERROR && (absl::StartsWith(error_text_, "no such ") || absl::StrContains(error_text_, " has no column named "));
+  const bool damaged = IsDamage(error_) || of_schema;
   ClearError();
   return damaged ? StoreDamaged(why) : InternalError(absl::StrCat("the store cannot be read: ", why));
 }

@@ -1,5 +1,5 @@
-// The wall clock jumps by an hour, forward and back, while runs are under way and while the server is down. A run's times never go back, its timeout counts the
-// time that it was active and nothing else, and it comes to the same end.
+// The wall clock jumps by about an hour, forward and back, while runs are under way and while the server is down; or it runs ten times as fast, or a tenth. A
+// run's times never go back, its timeout counts the time that it was active and nothing else, and it comes to the same end.
 #include "absl/time/clock.h"
 
 #include <fcntl.h>
@@ -15,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "proto/util/time.h"
 #include "tests/crash/effort.h"
+#include "tests/crash/power_cut.h"
+#include "tests/crash/shifted_clock.h"
 #include "tests/support/calls.h"
 #include "tests/support/test_server.h"
 
@@ -31,6 +33,7 @@ struct Case {
   absl::Duration jump;
   Moment moment;
   bool times_out;  // the run hangs and has a short timeout; else it answers after about two seconds
+  double rate = 1;
 };
 
 class ClockTest : public ::testing::TestWithParam<Case> {
@@ -41,11 +44,11 @@ class ClockTest : public ::testing::TestWithParam<Case> {
       {"input_contains": "", "steps": [{"repeat": 20, "delay": "100ms", "calls": [{"tool": "calculator", "arguments": {"expression": "{step}+1"}}]},
                                        {"text": ["done"]}]}]})");
     const int file = open(server_.File("shift").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    EXPECT_EQ(ftruncate(file, sizeof(std::atomic<int64_t>)), 0);
-    shift_ = new (mmap(nullptr, sizeof(std::atomic<int64_t>), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)) std::atomic<int64_t>(0);
+    EXPECT_EQ(ftruncate(file, sizeof(WallClock)), 0);
+    wall_ = new (mmap(nullptr, sizeof(WallClock), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)) WallClock();
     close(file);
   }
-  ~ClockTest() override { munmap(static_cast<void*>(shift_), sizeof(std::atomic<int64_t>)); }
+  ~ClockTest() override { munmap(static_cast<void*>(wall_), sizeof(WallClock)); }
 
   void Start() {
     // For the child only.
@@ -57,12 +60,16 @@ class ClockTest : public ::testing::TestWithParam<Case> {
   }
 
   TestServer server_;
-  std::atomic<int64_t>* shift_ = nullptr;
+  WallClock* wall_ = nullptr;
 };
 
 TEST_P(ClockTest, AJumpChangesNothing) {
   const Case& test = GetParam();
   Effort effort("case", 1, 1);
+  Random random(effort.seed());
+  const absl::Duration jump = test.jump * (0.5 + static_cast<double>(Below(random, 1000)) / 1000);
+  wall_->since_s = absl::ToUnixSeconds(absl::Now());
+  wall_->rate = test.rate;
   Start();
   ASSERT_FALSE(HasFailure());
   v1::CreateRunRequest request = Submit(test.times_out ? "hang" : "count");
@@ -78,7 +85,7 @@ TEST_P(ClockTest, AJumpChangesNothing) {
     AwaitEvents(stubs, name, test.times_out ? 3 : 12);
   }
   if (test.moment == Moment::kWhileDown) server_.Kill();
-  shift_->store(absl::ToInt64Seconds(test.jump));
+  wall_->shift_s = absl::ToInt64Seconds(jump);
   if (test.moment == Moment::kWhileDown) {
     Start();
     ASSERT_FALSE(HasFailure());
@@ -104,11 +111,12 @@ TEST_P(ClockTest, AJumpChangesNothing) {
   if (test.times_out) EXPECT_GE(took, test.moment == Moment::kMidRun ? kShortTimeout : absl::ZeroDuration());
   EXPECT_LT(took, absl::Seconds(30));
   // The server really saw the jump. Forward it shows between two events.
-  if (test.jump > absl::ZeroDuration()) EXPECT_GT(widest, kJump - absl::Minutes(1));
+  if (jump > absl::ZeroDuration()) EXPECT_GT(widest, jump - absl::Minutes(1));
   // Back it shows in times that stand still from then on, for half a second at least.
-  if (test.jump < absl::ZeroDuration()) {
-    EXPECT_LT(FromProto(events.back().time()) - FromProto(events.front().time()), end - submitted - absl::Seconds(0.5));
-  }
+  const absl::Duration shown = FromProto(events.back().time()) - FromProto(events.front().time());
+  if (jump < absl::ZeroDuration()) EXPECT_LT(shown, end - submitted - absl::Seconds(0.5));
+  if (test.rate > 1) EXPECT_GT(shown, (end - submitted) * (test.rate / 3));
+  if (test.rate < 1) EXPECT_LT(shown, (end - submitted) * (test.rate * 3));
   effort.Figure("seconds", absl::ToDoubleSeconds(took));
   effort.Figure("active seconds", static_cast<double>(events.back().active_us()) / 1e6);
 }
@@ -119,7 +127,11 @@ INSTANTIATE_TEST_SUITE_P(Jumps, ClockTest,
                                            Case{"ForwardBeforeATimeout", kJump, Moment::kMidRun, true},
                                            Case{"BackBeforeATimeout", -kJump, Moment::kMidRun, true},
                                            Case{"ForwardWhileDownBeforeATimeout", kJump, Moment::kWhileDown, true},
-                                           Case{"BackWhileDownBeforeATimeout", -kJump, Moment::kWhileDown, true}),
+                                           Case{"BackWhileDownBeforeATimeout", -kJump, Moment::kWhileDown, true},
+                                           Case{"TenTimesAsFast", absl::ZeroDuration(), Moment::kMidRun, false, 10},
+                                           Case{"ATenthAsFast", absl::ZeroDuration(), Moment::kMidRun, false, 0.1},
+                                           Case{"TenTimesAsFastBeforeATimeout", absl::ZeroDuration(), Moment::kMidRun, true, 10},
+                                           Case{"ATenthAsFastBeforeATimeout", absl::ZeroDuration(), Moment::kMidRun, true, 0.1}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -111,6 +111,15 @@ int Followers::open() {
   return open_;
 }
 
+std::set<std::string> Followers::open_names() {
+  MutexLock lock(mu_);
+  std::set<std::string> names;
+  for (const auto& [name, run] : runs_) {
+    if (!run.stopped) names.insert(name);
+  }
+  return names;
+}
+
 void Followers::AwaitChange(int64_t decisions, int open, absl::Duration most) {
   MutexLock lock(mu_);
   if (decisions_ <= decisions && open_ >= open) changed_.WaitFor(mu_, most);

@@ -31,6 +31,7 @@ class Followers {
 
   int64_t decisions() ABSL_LOCKS_EXCLUDED(mu_);  // acknowledged steps: decisions that were seen
   int open() ABSL_LOCKS_EXCLUDED(mu_);           // runs that have not stopped
+  std::set<std::string> open_names() ABSL_LOCKS_EXCLUDED(mu_);
   // Until more decisions than that were seen, or fewer runs than that are open, or the time is over.
   void AwaitChange(int64_t decisions, int open, absl::Duration most) ABSL_LOCKS_EXCLUDED(mu_);
   // The decision of that step was seen. `input` of Follow.

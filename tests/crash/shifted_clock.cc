@@ -1,5 +1,6 @@
-// Loaded into a server before the C library (LD_PRELOAD): wall time is shifted by the seconds that the file SHIFTED_CLOCK_FILE holds, which may change at any
-// moment. Monotonic time is left alone.
+// Loaded into a server before the C library (LD_PRELOAD): wall time is what the file SHIFTED_CLOCK_FILE makes of it. Monotonic time is left alone.
+#include "tests/crash/shifted_clock.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -13,17 +14,31 @@
 
 namespace {
 
-const std::atomic<int64_t>* Shift() {
-  static const std::atomic<int64_t>* const shift = []() -> const std::atomic<int64_t>* {
+using agentruntime::testing::WallClock;
+
+const WallClock& Wall() {
+  static const WallClock* const wall = [] {
     const char* const path = getenv("SHIFTED_CLOCK_FILE");
     const int file = path == nullptr ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) abort();
-    void* const memory = mmap(nullptr, sizeof(std::atomic<int64_t>), PROT_READ, MAP_SHARED, file, 0);
+    void* const memory = mmap(nullptr, sizeof(WallClock), PROT_READ, MAP_SHARED, file, 0);
     if (memory == MAP_FAILED) abort();
     close(file);
-    return static_cast<const std::atomic<int64_t>*>(memory);
+    return static_cast<const WallClock*>(memory);
   }();
-  return shift;
+  return *wall;
+}
+
+void Shift(timespec* time) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  if (const double rate = Wall().rate.load(); rate != 1) {
+    const int64_t since = Wall().since_s.load();
+    const auto passed = static_cast<double>((time->tv_sec - since) * kSecond + time->tv_nsec);
+    const auto shown = static_cast<int64_t>(passed * rate);
+    time->tv_sec = since + shown / kSecond;
+    time->tv_nsec = shown % kSecond;
+  }
+  time->tv_sec += Wall().shift_s.load();
 }
 
 }  // namespace
@@ -34,7 +49,7 @@ int clock_gettime(clockid_t clock, timespec* time) noexcept {
   using Function = int (*)(clockid_t, timespec*);
   static const auto original = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "clock_gettime"));
   const int result = original(clock, time);
-  if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) time->tv_sec += Shift()->load();
+  if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) Shift(time);
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "proto/base/mutex.h"
 #include "proto/base/status.h"
@@ -27,8 +28,6 @@ std::string Digest(const google::protobuf::Message& message) {
 
 std::string EventLine(const v1::Event& event) { return absl::StrCat(" ", event.sequence(), " ", Digest(event)); }
 
-std::string AgentText(const v1::Agent& agent) { return absl::StrCat(agent.revision(), " ", agent.instructions()); }
-
 std::string OutcomeText(const std::optional<CreateOutcome>& outcome) {
   return outcome ? absl::StrCat(static_cast<int>(outcome->kind), " ", outcome->run.ToString()) : "free";
 }
@@ -38,7 +37,7 @@ std::string ArtifactLine(int32_t number, const std::string& content) {
 }
 
 std::string RunText(const RunRecord& record, const std::vector<std::string>& journal, const std::vector<std::string>& artifacts) {
-  std::string text = absl::StrCat("run ", ToText(record), "\n");
+  std::string text = RunLine(record);
   for (const std::string& line : journal) absl::StrAppend(&text, line, "\n");
   for (const std::string& line : artifacts) absl::StrAppend(&text, line, "\n");
   return text;
@@ -59,6 +58,10 @@ absl::StatusOr<std::string> RunTextIn(Store& store, const RunRecord& record) {
 }
 
 }  // namespace
+
+std::string RunLine(const RunRecord& record) { return absl::StrCat("run ", ToText(record), "\n"); }
+
+std::string AgentText(const v1::Agent& agent) { return absl::StrCat(agent.revision(), " ", agent.instructions()); }
 
 std::map<RunId, std::string> StoreModel::RunTexts() const {
   std::map<RunId, std::string> texts;
@@ -95,6 +98,16 @@ absl::StatusOr<std::string> ObserveRun(Store& store, const RunId& run) {
   return RunTextIn(store, record);
 }
 
+absl::StatusOr<std::string> ObserveAgent(sqlite::Stores& stores, const std::string& name) {
+  ASSIGN_OR_RETURN(const v1::Agent agent, stores.agents->Get(absl::StripPrefix(name, "agents/"), 0));
+  return AgentText(agent);
+}
+
+absl::StatusOr<std::string> ObserveRequest(Store& store, const std::string& id) {
+  ASSIGN_OR_RETURN(const std::optional<CreateOutcome> outcome, store.FindRequest("", id, kHash));
+  return OutcomeText(outcome);
+}
+
 absl::StatusOr<std::string> Observe(sqlite::Stores& stores, const std::vector<std::string>& request_ids) {
   std::string text;
   std::optional<RunId> after;
@@ -110,8 +123,8 @@ absl::StatusOr<std::string> Observe(sqlite::Stores& stores, const std::vector<st
   ASSIGN_OR_RETURN(const std::vector<v1::Agent> agents, stores.agents->List("", 1000));
   for (const v1::Agent& agent : agents) absl::StrAppend(&text, "agent ", agent.name(), " ", AgentText(agent), "\n");
   for (const std::string& id : request_ids) {
-    ASSIGN_OR_RETURN(const std::optional<CreateOutcome> outcome, stores.store->FindRequest("", id, kHash));
-    if (outcome) absl::StrAppend(&text, "request ", id, " ", OutcomeText(outcome), "\n");
+    ASSIGN_OR_RETURN(const std::string outcome, ObserveRequest(*stores.store, id));
+    if (outcome != "free") absl::StrAppend(&text, "request ", id, " ", outcome, "\n");
   }
   return text;
 }

@@ -20,8 +20,11 @@ class StoreModel {
  public:
   std::string Text() const;
   std::vector<std::string> request_ids() const;
-  // By id, a run's part of Text.
+  // By id, a run's part of Text; its first line is what a list says of it.
   std::map<RunId, std::string> RunTexts() const;
+  // By name or request id, the others.
+  const std::map<std::string, std::string>& agents() const { return agents_; }
+  const std::map<std::string, std::string>& requests() const { return requests_; }
 
  private:
   friend class StoryMaker;
@@ -41,8 +44,13 @@ class StoreModel {
 // The same of a real store; `request_ids` are those to ask for.
 absl::StatusOr<std::string> Observe(sqlite::Stores& stores, const std::vector<std::string>& request_ids);
 
-// One run's part of it.
+// One run's part of it, one agent's, and one request's ("free" if nothing is known of it), without what they are called.
 absl::StatusOr<std::string> ObserveRun(Store& store, const RunId& run);
+absl::StatusOr<std::string> ObserveAgent(sqlite::Stores& stores, const std::string& name);
+absl::StatusOr<std::string> ObserveRequest(Store& store, const std::string& id);
+// The line that a run's part begins with, and an agent's text.
+std::string RunLine(const RunRecord& record);
+std::string AgentText(const v1::Agent& agent);
 
 struct StoryItem {
   enum class Kind { kCreate, kRetry, kAppend, kLostAppend, kDelete, kAgent };
