@@ -78,21 +78,21 @@ TEST_P(CheckTest, Table) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, CheckTest,
-    ::testing::Values(Text{R"({"query":"x"})", ""}, Text{R"({"query":"x","limit":50,"mode":"slow","tags":["a"],"where":{"zip":"12345"}})", ""},
-                      Text{"{}", "arguments: Missing required property 'query'"}, Text{"[]", "arguments: Value type not permitted"},
-                      Text{R"({"query":""})", "/query: "}, Text{R"({"query":"12345678901"})", R"("maxLength":10)"},
-                      Text{R"({"query":1})",
-                           R"(/query: Value type not permitted by 'type' constraint (expected {"maxLength":10,"minLength":1,"type":"string"}))"},
-                      Text{R"({"query":"x","limit":"5"})", R"(/limit: )"}, Text{R"({"query":"x","limit":51})", R"("maximum":50)"},
-                      Text{R"({"query":"x","limit":1.5})", "/limit: "}, Text{R"({"query":"x","mode":"medium"})", R"((expected {"enum":["fast","slow"]}))"},
-                      Text{R"({"query":"x","tags":["a",2]})", R"(/tags/1: )"}, Text{R"({"query":"x","tags":["a","b","c"]})", "/tags: "},
-                      Text{R"({"query":"x","where":{"zip":"abc"}})", "/where/zip: "},
-                      Text{R"({"query":"x","where":{}})", "/where: Missing required property 'zip'"},
-                      Text{R"({"query":"x","qeury":1})", "arguments: unknown property 'qeury'"},
-                      Text{R"({"query":"x","where":{"zip":")" + std::string(5000, '1') + "\"}}", "too many to be checked against a pattern"},
-                      Text{R"({"query":"x","query":"y"})", "stands twice"}, Text{"{\"query\":\"\xff\"}", "not valid JSON"}, Text{"", "not valid JSON"},
-                      Text{R"({"query":"x",)" + std::string(200'000, ' ') + "\"a\":1}", "unknown property 'a'"},
-                      Text{"{\"query\":\"x\",\"" + std::string(200'000, 'k') + "\":1}", "too long to be checked"}));
+    ::testing::Values(
+        Text{R"({"query":"x"})", ""}, Text{R"({"query":"x","limit":50,"mode":"slow","tags":["a"],"where":{"zip":"12345"}})", ""},
+        Text{"{}", "arguments: Missing required property 'query'"}, Text{"[]", "arguments: Value type not permitted"}, Text{R"({"query":""})", "/query: "},
+        Text{R"({"query":"12345678901"})", R"("maxLength":10)"},
+        Text{R"({"query":1})", R"(/query: Value type not permitted by 'type' constraint (expected {"maxLength":10,"minLength":1,"type":"string"}))"},
+        Text{R"({"query":"x","limit":"5"})", R"(/limit: )"}, Text{R"({"query":"x","limit":51})", R"("maximum":50)"},
+        Text{R"({"query":"x","limit":1.5})", "/limit: "}, Text{R"({"query":"x","mode":"medium"})", R"((expected {"enum":["fast","slow"]}))"},
+        Text{R"({"query":"x","tags":["a",2]})", R"(/tags/1: )"}, Text{R"({"query":"x","tags":["a","b","c"]})", "/tags: "},
+        Text{R"({"query":"x","where":{"zip":"abc"}})", "/where/zip: "}, Text{R"({"query":"x","where":{}})", "/where: Missing required property 'zip'"},
+        Text{R"({"query":"x","qeury":1})", "arguments: unknown property 'qeury'"},
+        Text{R"({"query":"x","where":{"zip":")" + std::string(5000, '1') + "\"}}", "too many to be checked against a pattern"},
+        Text{R"({"query":"\u00001234567890123"})", "U+0000"}, Text{R"({"query":"x","tags":["\u0000"]})", "U+0000"},
+        Text{R"({"query":"x","a\u0000":1})", "U+0000"}, Text{R"({"query":"x","query":"y"})", "stands twice"}, Text{"{\"query\":\"\xff\"}", "not valid JSON"},
+        Text{"", "not valid JSON"}, Text{R"({"query":"x",)" + std::string(200'000, ' ') + "\"a\":1}", "unknown property 'a'"},
+        Text{"{\"query\":\"x\",\"" + std::string(200'000, 'k') + "\":1}", "too long to be checked"}));
 
 struct BadSchema {
   std::string schema;
