@@ -17,6 +17,7 @@ namespace {
 
 constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 constexpr int kAgentsMax = 1'000;  // among which a nearest name is looked for
+constexpr int kLastPageSize = 20;
 
 }  // namespace
 
@@ -40,12 +41,20 @@ std::unique_ptr<Session> Connect(const Output& output, const std::string& addres
 
 absl::StatusOr<std::string> ResolveRun(Session& session, const std::string& run) {
   if (run == "last") {
+    // The one that somebody submitted: newer ones may answer its calls. A list does not say which do.
     v1::ListRunsRequest request;
-    request.set_page_size(1);
-    const auto newest = session.runs.List(request);
-    if (!newest.ok()) return newest.status();
-    if (newest->runs().empty()) return absl::NotFoundError(absl::StrCat("there is no run yet; make one with: ", session.output.program, " run AGENT \"...\""));
-    return newest->runs(0).name();
+    request.set_page_size(kLastPageSize);
+    do {
+      const auto newest = session.runs.List(request);
+      if (!newest.ok()) return newest.status();
+      for (const v1::Run& listed : newest->runs()) {
+        const auto run = session.runs.Get(listed.name());
+        if (!run.ok() && !absl::IsNotFound(run.status())) return run.status();
+        if (run.ok() && run->parent_call().empty()) return run->name();
+      }
+      request.set_page_token(newest->next_page_token());
+    } while (!request.page_token().empty());
+    return absl::NotFoundError(absl::StrCat("there is no run yet; make one with: ", session.output.program, " run AGENT \"...\""));
   }
   std::string name = absl::StartsWith(run, "runs/") ? run : absl::StrCat("runs/", run);
   if (!ParseRunName(name)) {

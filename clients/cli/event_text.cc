@@ -78,7 +78,7 @@ std::string Raw(const v1::Event& event) {
           "context made shorter up to event ", event.context_compacted().up_to_sequence(), ": ",
           event.context_compacted().strategy() == v1::COMPACTION_STRATEGY_SUMMARIZE ? event.context_compacted().summary() : "results of old steps are cleared");
     case v1::Event::kCallWaiting:
-      return absl::StrCat("call ", event.call_waiting().call_id(), " waits for a person until ", FormatClock(FromProto(event.call_waiting().expire_time())),
+      return absl::StrCat("call ", event.call_waiting().call_id(), " waits for a person until ", FormatInstant(FromProto(event.call_waiting().expire_time())),
                           ": ", event.call_waiting().text());
     case v1::Event::kCallResolved: return absl::StrCat("call ", event.call_resolved().call_id(), " ", AnswerText(event.call_resolved()));
     case v1::Event::kCallFinished: {

@@ -45,6 +45,8 @@ std::string FormatLimit(absl::Duration duration) {
   return text;
 }
 
+std::string FormatInstant(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone()); }
+
 std::string FormatClock(absl::Time time) { return absl::FormatTime("%H:%M:%S", time, absl::LocalTimeZone()); }
 
 }  // namespace agentruntime::cli

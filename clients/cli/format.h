@@ -15,5 +15,6 @@ std::string FormatBytes(int64_t bytes);                           // 412 MiB
 std::string FormatElapsed(absl::Duration duration);               // 0 ms, 31 ms, 2.4 s, 6m 12s, 3h 02m, 3 d 2 h
 std::string FormatLimit(absl::Duration duration);                 // 10m, 1h30m, 250ms: as it is written in a command
 std::string FormatClock(absl::Time time);                         // 09:14:45, local time
+std::string FormatInstant(absl::Time time);                       // 2026-03-01 09:14:45, local time
 
 }  // namespace agentruntime::cli

@@ -240,6 +240,7 @@ std::string HowToResume(const v1::Run& run, absl::string_view program) {
   if (hit.limit() == "max_tokens") absl::StrAppend(&command, " --max-tokens ", more);
   if (hit.limit() == "max_cost_micros") absl::StrAppend(&command, " --max-cost ", FormatMicros(more));
   if (hit.limit() == "max_repeats") absl::StrAppend(&command, " --max-repeats ", more);
+  if (hit.limit() == "deadline") absl::StrAppend(&command, " --deadline 2h");
   if (hit.limit() == "timeout") absl::StrAppend(&command, " --timeout ", FormatLimit(absl::Milliseconds(more)));
   return command;
 }
@@ -247,7 +248,7 @@ std::string HowToResume(const v1::Run& run, absl::string_view program) {
 std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program) {
   std::vector<std::string> lines;
   for (const v1::WaitingCall& call : run.waiting_calls()) {
-    lines.push_back(absl::StrCat("call ", PrintableLine(call.call_id()), " waits for a person until ", FormatClock(FromProto(call.expire_time())), ": ",
+    lines.push_back(absl::StrCat("call ", PrintableLine(call.call_id()), " waits for a person until ", FormatInstant(FromProto(call.expire_time())), ": ",
                                  PrintableLine(call.text(), 1000)));
     const std::string which = absl::StrCat(" ", BareRun(run.name()), " ", PrintableLine(call.call_id()));
     switch (call.kind()) {

@@ -1,6 +1,7 @@
 // Runs that answer calls of other runs, through a real agentd, where people or money come between: a child that waits for a person, a child that a person has
 // to allow, and the share of a budget that one gets.
 #include "tests/integration/server/fixture.h"
+#include "tests/support/program.h"
 
 namespace agentruntime::testing {
 namespace {
@@ -127,6 +128,15 @@ TEST_F(ChildPeopleTest, AChildHasItsShareOfTheMoneyAndWhatItUsedIsItsParents) {
   EXPECT_EQ(child->limits().max_cost_micros(), (10'000 - 100) / 2);
   EXPECT_EQ(child->usage().cost_micros(), 10);
   EXPECT_EQ(Get(run)->usage().cost_micros(), 100 + 10 + 100);
+}
+
+// A child is newer than the run that somebody submitted.
+TEST_F(ChildPeopleTest, LastIsTheRunThatSomebodySubmitted) {
+  const v1::Run run = Created(Submit("do it"));
+  Settled(run.name(), v1::RUN_STATE_STOPPED);
+  Program program(AGENTCTL, {"show", "last"}, {.variables = {{"AGENTRUNTIME_SERVER", server_.address()}}});
+  EXPECT_EQ(program.Wait(), 0) << program.err();
+  EXPECT_EQ(program.out().substr(0, run.name().size()), run.name());
 }
 
 }  // namespace

@@ -115,6 +115,7 @@ TEST(PlainDisplayTest, NamesTheLimitToRaise) {
   EXPECT_EQ(how(R"(limit: "max_tokens" value: 100 count: 130)"), "agentctl resume x --max-tokens 260");
   EXPECT_EQ(how(R"(limit: "max_cost_micros" value: 1000000 count: 1250000)"), "agentctl resume x --max-cost 2.50");
   EXPECT_EQ(how(R"(limit: "max_repeats" value: 10 count: 10)"), "agentctl resume x --max-repeats 20");
+  EXPECT_EQ(how(R"(limit: "deadline" value: 1800000000000 count: 1800000000010)"), "agentctl resume x --deadline 2h");
   EXPECT_EQ(how(R"(limit: "timeout" value: 60000 count: 60010)"), "agentctl resume x --timeout 2m0.02s");
 }
 
