@@ -29,8 +29,8 @@ class JsonSchema {
   JsonSchema& operator=(JsonSchema&&) noexcept;
   ~JsonSchema();
 
-  // INVALID_ARGUMENT unless `text` passes CheckJson, has no character U+0000, and fits. The message is for the model that wrote it: for each of the first few faults the JSON pointer
-  // of the value, what is wrong, and what the schema asks for there; at most 2 KiB.
+  // INVALID_ARGUMENT unless `text` passes CheckJson, has no character U+0000, and fits. The message is for the model that wrote it: for each of the first few
+  // faults the JSON pointer of the value, what is wrong, and what the schema asks for there; at most 2 KiB.
   absl::Status Check(absl::string_view text) const;
 
  private:
