@@ -26,6 +26,7 @@ const std::map<std::string, Bug> kNames = {
     {"book_nothing", Bug::kBookNothing},
     {"skip_approval", Bug::kSkipApproval},
     {"forget_child_usage", Bug::kForgetChildUsage},
+    {"orphan_children", Bug::kOrphanChildren},
     {"ignore_restored", Bug::kIgnoreRestored},
 };
 

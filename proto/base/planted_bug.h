@@ -21,6 +21,7 @@ enum class Bug {
   kBookNothing,           // an attempt of the model without reported usage costs nothing
   kSkipApproval,          // a call that needs a person's word is made without it
   kForgetChildUsage,      // what a child run used costs its parent nothing
+  kOrphanChildren,        // a parent stops without a word to its children
   kIgnoreRestored,        // a restored store's unfinished runs go on
 };
 

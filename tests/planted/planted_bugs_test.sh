@@ -54,6 +54,7 @@ sees book_nothing stop_test StopTest.UnreportedUsageIsBookedAtItsReservation
 sees skip_approval approval_test ApprovalTest.ACallWaitsBeforeItsFirstAttempt
 sees forget_child_usage grant_test GrantTest.WhatAChildUsedIsBookedAndTheRestOfItsGrantIsFree
 sees ignore_restored restored_run_test RestoredTest.CallsUnderWayAreSettledAndNotRepeated
+sees orphan_children child_run_test ChildRunTest.AKillBehindTheCancelLeavesNoChildThatGoesOn
 # The judge of the simulation is not blind to what the runtime itself may do wrong.
 for bug in publish_before_durable call_before_durable forget_unsafe_intent repeat_step lose_stop_reason repeat_event book_nothing command_before_start skip_approval; do
   sees "$bug" simulation_test SimulationTest.TheFixedSeedsKeepEveryPromise
