@@ -111,9 +111,11 @@ class SystemWait final : public Timers::Wait {
 
 SystemTimers::SystemTimers() : waits_(std::make_shared<Waits>()), thread_([waits = waits_] { waits->HandOver(); }) {}
 
-SystemTimers::~SystemTimers() {
+SystemTimers::~SystemTimers() { Stop(); }
+
+void SystemTimers::Stop() {
   waits_->Stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 std::unique_ptr<Timers::Wait> SystemTimers::After(absl::Duration delay, asio::any_io_executor executor, absl::AnyInvocable<void()> then) {

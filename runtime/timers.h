@@ -32,7 +32,10 @@ class Timers {
 class SystemTimers final : public Timers {
  public:
   SystemTimers();
-  ~SystemTimers() override;  // what is not due yet never will be
+  ~SystemTimers() override;  // as Stop
+  // What is not due yet never will be, and the thread has ended. Before the executors of waits do: the thread may still be on its way out of the post that
+  // ended one. Not from two threads at once.
+  void Stop();
   std::unique_ptr<Wait> After(absl::Duration delay, boost::asio::any_io_executor executor, absl::AnyInvocable<void()> then) override;
 
  private:

@@ -63,7 +63,9 @@ struct Wiring::Impl {
     blocking_pool.join();
     tool_pool.stop();
     tool_pool.join();
-    http.reset();  // its thread posts to the pools until it has ended
+    // Their threads post to the pools until they have ended.
+    timers.Stop();
+    http.reset();
     stores = {};
   }
 

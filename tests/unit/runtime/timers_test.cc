@@ -95,6 +95,14 @@ TEST_F(SystemTimersTest, AWaitOutlivesItsTimers) {
   EXPECT_FALSE(called);
 }
 
+// A server stops them before its pools end.
+TEST_F(SystemTimersTest, OnceStoppedNothingComesDue) {
+  timers_.Stop();
+  const auto wait = timers_.After(absl::ZeroDuration(), context_.get_executor(), [] { ADD_FAILURE() << "it came due"; });
+  EXPECT_EQ(context_.poll(), 0u);
+  timers_.Stop();
+}
+
 TEST_F(SystemTimersTest, TheLongestDelayIsNoOverflow) {
   bool called = false;
   bool done = false;
