@@ -53,7 +53,7 @@ void TestRuntime::Stop(absl::Duration grace) {
   asio::co_spawn(pool_, runtime_->Drain(grace), asio::use_future).get();
   blocking_.join();
   pool_.join();
-  timers_.Stop();  // its thread may be on its way out of a post to the pool
+  timers_.Stop();         // its thread may be on its way out of a post to the pool
   stores_.store.reset();  // its last completions still find the runtime
   stores_.agents.reset();
   runtime_.reset();
