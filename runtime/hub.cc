@@ -48,7 +48,8 @@ EncodedResponse EncodeDelta(const v1::Delta& delta) { return EncodeField(v1::Wat
 bool Mailbox::HasRoom(const std::vector<PublishedEvent>& events, size_t bytes) const {
   if (IsPlanted(Bug::kUnboundedWatcher)) return true;
   if (mail_.events.size() + events.size() > static_cast<size_t>(kWatchBufferEventsMax)) return false;
-  return mail_.events.empty() || event_bytes_ + bytes <= kWatchBufferBytesMax;
+  // One event is always held, however large it is.
+  return (mail_.events.empty() && events.size() == 1) || event_bytes_ + bytes <= kWatchBufferBytesMax;
 }
 
 void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& settled) {
@@ -57,6 +58,7 @@ void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_p
   {
     MutexLock lock(mu_);
     mail_.deltas.clear();  // void, or at least told again by the events
+    delta_bytes_ = 0;
     mail_.settled = settled;
     if (!mail_.overflowed && !HasRoom(events, bytes)) {
       mail_.overflowed = true;
@@ -83,6 +85,9 @@ void Mailbox::PutDelta(PublishedDelta delta) {
   {
     MutexLock lock(mu_);
     if (mail_.overflowed || mail_.deltas.size() >= static_cast<size_t>(kWatchBufferDeltasMax)) return;
+    const size_t bytes = delta.encoded->size();
+    if (delta_bytes_ + bytes > kWatchBufferBytesMax) return;
+    delta_bytes_ += bytes;
     mail_.deltas.push_back(std::move(delta));
   }
   Notify();
@@ -119,6 +124,7 @@ Mailbox::Mail Mailbox::Take() {
   Mail mail = std::move(mail_);
   mail_ = Mail();
   event_bytes_ = 0;
+  delta_bytes_ = 0;
   mail_.draining = mail.draining;
   mail_.closed = mail.closed;
   return mail;

@@ -89,6 +89,7 @@ class Mailbox {
   Mutex mu_;
   Mail mail_ ABSL_GUARDED_BY(mu_);
   size_t event_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of the mail
+  size_t delta_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // the same
   std::shared_ptr<Wake> waiting_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -47,6 +47,28 @@ TEST_F(MailboxTest, LargeEventsFillItSooner) {
   EXPECT_EQ(mailbox.Take().events.size(), 1u) << "one is always held";
 }
 
+// What was appended at once is published at once: results of parallel calls, of 64 KiB each.
+TEST_F(MailboxTest, ManyLargeEventsAtOnceAreTooMuchForAnEmptyOne) {
+  Mailbox mailbox(Mailbox::Interest::kEvents);
+  const auto large = std::make_shared<const std::string>(kWatchBufferBytesMax / 2 + 1, 'x');
+  mailbox.Put({{1, false, large}, {2, false, large}}, nullptr);
+  EXPECT_TRUE(mailbox.Take().overflowed);
+}
+
+TEST_F(MailboxTest, LargeDeltasFillItSooner) {
+  Mailbox mailbox(Mailbox::Interest::kEventsAndDeltas);
+  const auto large = std::make_shared<const std::string>(kWatchBufferBytesMax / 2, 'x');
+  const auto put = [&](int count) {
+    for (int i = 0; i < count; ++i) mailbox.PutDelta({.after = 1, .is_text = true, .encoded = large});
+  };
+  put(5);
+  EXPECT_EQ(mailbox.Take().deltas.size(), 2u);
+  put(2);
+  Put(mailbox, 2, 1);
+  put(1);
+  EXPECT_EQ(mailbox.Take().deltas.size(), 1u) << "an event makes room: what was said before it is void";
+}
+
 TEST_F(MailboxTest, DeltasAreBoundedToo) {
   Mailbox mailbox(Mailbox::Interest::kEventsAndDeltas);
   for (int i = 0; i < 10'000; ++i) mailbox.PutDelta({.after = 1, .is_text = true, .encoded = std::make_shared<const std::string>("x")});
