@@ -84,10 +84,11 @@ v1::Stop ErrorStop(v1::RunError error, bool resumable) {
   return stop;
 }
 
-v1::Stop ErrorStop(absl::string_view reason, std::string message, bool resumable) {
+// `remedy` is for people who go on with the run. Nobody goes on with one that answers a call: its stop is told to the model of its parent.
+v1::Stop ErrorStop(const RunState& state, absl::string_view reason, std::string cause, absl::string_view remedy, bool resumable = true) {
   v1::RunError error;
   error.set_reason(std::string(reason));
-  error.set_message(std::move(message));
+  error.set_message(state.parent_call().empty() ? absl::StrCat(cause, "; ", remedy) : std::move(cause));
   return ErrorStop(std::move(error), resumable);
 }
 
@@ -124,11 +125,10 @@ std::optional<v1::Stop> DecidedStop(const RunState& state, const RunPlan& plan) 
     case v1::FINISH_REASON_ANSWER:
       return MakeStop(v1::STOP_REASON_FINAL_ANSWER, absl::StrCat("the model answered at step ", step->number), /*resumable=*/false);
     case v1::FINISH_REASON_LENGTH:
-      return ErrorStop("MODEL_OUTPUT_TRUNCATED", "the model's answer was cut at its output limit; raise model_settings.max_output_tokens", /*resumable=*/true);
+      return ErrorStop(state, "MODEL_OUTPUT_TRUNCATED", "the model's answer was cut at its output limit", "raise model_settings.max_output_tokens");
     case v1::FINISH_REASON_FILTERED:
-      return ErrorStop("MODEL_FILTERED",
-                       "the provider withheld the model's answer; change what it was asked (ForkRun with other input), or resume to ask again",
-                       /*resumable=*/true);
+      return ErrorStop(state, "MODEL_FILTERED", "the provider withheld the model's answer",
+                       "change what it was asked (ForkRun with other input), or resume to ask again");
     case v1::FINISH_REASON_TOOL_CALLS:
     case v1::FINISH_REASON_UNSPECIFIED:
     default: return std::nullopt;
@@ -139,24 +139,20 @@ std::optional<v1::Stop> DecidedStop(const RunState& state, const RunPlan& plan) 
 std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan& plan) {
   if (state.model.gave_up) return ErrorStop(*state.model.last_error, /*resumable=*/true);
   if (state.call_uncertain && plan.agent->on_uncertain_call() == v1::UNCERTAIN_CALL_ACTION_STOP) {
-    return ErrorStop("CALL_UNCERTAIN", "nobody knows whether a call took effect, and the agent stops then; check it, then resume", /*resumable=*/true);
+    return ErrorStop(state, "CALL_UNCERTAIN", "nobody knows whether a call took effect, and the agent stops then", "check it, then resume");
   }
   if (state.invalid_decisions >= kInvalidDecisionsMax) {
-    return ErrorStop(
-        "MODEL_INVALID_CALLS",
-        absl::StrCat("the model made ", kInvalidDecisionsMax,
-                     " decisions in a row with invalid calls only; fork the run with a corrected agent, or resume it with input that says what is wrong"),
-        /*resumable=*/true);
+    return ErrorStop(state, "MODEL_INVALID_CALLS", absl::StrCat("the model made ", kInvalidDecisionsMax, " decisions in a row with invalid calls only"),
+                     "fork the run with a corrected agent, or resume it with input that says what is wrong");
   }
   if (plan.model == nullptr) {
-    return ErrorStop("MODEL_MISSING", absl::StrCat("model \"", plan.agent->model(), "\" is not configured on this server any more; configure it, then resume"),
-                     /*resumable=*/true);
+    return ErrorStop(state, "MODEL_MISSING", absl::StrCat("model \"", plan.agent->model(), "\" is not configured on this server any more"),
+                     "configure it, then resume");
   }
   if (LacksPrice(state.limits, plan)) {
-    return ErrorStop(
-        "MODEL_UNPRICED",
-        absl::StrCat("the run has a budget of money, and model \"", plan.agent->model(), "\" has no price on this server any more; configure one, then resume"),
-        /*resumable=*/true);
+    return ErrorStop(state, "MODEL_UNPRICED",
+                     absl::StrCat("the run has a budget of money, and model \"", plan.agent->model(), "\" has no price on this server any more"),
+                     "configure one, then resume");
   }
   return std::nullopt;
 }
@@ -164,9 +160,11 @@ std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan
 // Bounds of ours, behind those that the caller chose.
 std::optional<v1::Stop> JournalBound(const RunState& state) {
   if (state.last_sequence + kEventsReserve <= kEventsMax && state.journal_bytes + kJournalBytesReserve <= kJournalBytesMax) return std::nullopt;
-  return ErrorStop("JOURNAL_FULL",
+  return ErrorStop(state, "JOURNAL_FULL",
                    absl::StrCat("the journal holds ", state.last_sequence, " events and ", state.journal_bytes, " bytes; at most ", kEventsMax, " events and ",
-                                kJournalBytesMax, " bytes are kept; fork the run from an earlier step, or submit a new one of its conversation"),
+                                kJournalBytesMax, " bytes are kept"),
+                   state.created->run_created().conversation().empty() ? "fork the run from an earlier step"
+                                                                       : "fork the run from an earlier step, or submit a new one of its conversation",
                    /*resumable=*/false);
 }
 
@@ -175,12 +173,11 @@ std::optional<v1::Stop> WindowBound(const RunState& state, const RunPlan& plan) 
   const int64_t prompt = EstimatePromptTokens(state, plan);
   if (prompt < plan.model->info().context_tokens) return std::nullopt;
   return ErrorStop(
-      "CONTEXT_TOO_LARGE",
+      state, "CONTEXT_TOO_LARGE",
       absl::StrCat(
           "the conversation is about ", prompt, " tokens, the window of model \"", plan.agent->model(), "\" holds ", plan.model->info().context_tokens,
-          plan.earlier.empty() ? "" : absl::StrCat("; earlier runs, which are kept whole, and what is always there take ", EstimateStandingTokens(plan)),
-          "; fork the run from an earlier step, or resume it once its model has a larger context_tokens"),
-      /*resumable=*/true);
+          plan.earlier.empty() ? "" : absl::StrCat("; earlier runs, which are kept whole, and what is always there take ", EstimateStandingTokens(plan))),
+      "fork the run from an earlier step, or resume it once its model has a larger context_tokens");
 }
 
 v1::Event ModelCalled(const RunState& state, const RunPlan& plan, const Reservation& reservation) {
@@ -333,17 +330,17 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     return next;
   }
   if (state.held) {
-    next.facts = StopFacts(state, ErrorStop("RESTORED",
+    next.facts = StopFacts(state, ErrorStop(state, "RESTORED",
                                             "the store is a restored copy, and the run was unfinished in it; what it did since the copy was made is not known "
-                                            "here. Check that it does not go on elsewhere, then resume it",
-                                            /*resumable=*/true));
+                                            "here",
+                                            "check that it does not go on elsewhere, then resume it"));
     return next;
   }
   if (state.barren_starts > kBarrenStartsMax) {
-    next.facts = StopFacts(state, ErrorStop("RECOVERY_LIMIT",
-                                            absl::StrCat("the run was taken up ", state.barren_starts,
-                                                         " times without progress; it may be what ends the server: look at its log, then resume the run"),
-                                            /*resumable=*/true));
+    next.facts =
+        StopFacts(state, ErrorStop(state, "RECOVERY_LIMIT",
+                                   absl::StrCat("the run was taken up ", state.barren_starts, " times without progress; it may be what ends the server"),
+                                   "look at its log, then resume the run"));
     return next;
   }
   if (auto stop = DecidedStop(state, plan)) {

@@ -256,5 +256,25 @@ TEST_F(GrantTest, TheStopOfAChildIsFinal) {
   EXPECT_THAT(std::string(CheckResume(journal.state, v1::Limits(), std::nullopt).message()), HasSubstr("answers runs/x/calls/1.1"));
 }
 
+// What a person could do about it is no business of the model that gets it as a result.
+TEST_F(GrantTest, TheStopOfAChildAsksNobodyToResumeIt) {
+  for (const bool child : {false, true}) {
+    Journal journal;
+    auto created = std::make_shared<v1::Event>(*journal.events[0]);
+    if (child) created->mutable_run_created()->set_parent_call("runs/x/calls/1.1");
+    journal.state = RunState();
+    journal.state.id = RunId::New(journal.now, 1, 2);
+    Apply(journal.state, created);
+    RunPlan without = *plan;
+    without.model = nullptr;
+    journal.Settle(without);
+    const v1::Stop& stop = journal.state.stopped->run_stopped().stop();
+    EXPECT_EQ(stop.error().reason(), "MODEL_MISSING");
+    EXPECT_EQ(stop.resumable(), !child);
+    EXPECT_THAT(stop.detail(), HasSubstr("is not configured on this server any more"));
+    EXPECT_EQ(stop.detail().find("resume") != std::string::npos, !child) << stop.detail();
+  }
+}
+
 }  // namespace
 }  // namespace agentruntime
