@@ -30,7 +30,10 @@ std::string RequestIdOf(const ChildOrder& order) { return absl::StrCat("\n", For
 
 constexpr absl::Duration kRetryPause = absl::Seconds(1);  // before what failed for a reason that passes is tried again
 
-bool IsRefusal(const absl::Status& status) { return absl::IsNotFound(status) || absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status); }
+// Asking again would end the same, or wait for what waits for this call.
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status);
+}
 
 // What the child may use: as its agent and the tool say, within the grant.
 absl::StatusOr<v1::Limits> LimitsOf(const ChildOrder& order, const RunPlan& plan, const RuntimeOptions& options) {
@@ -140,7 +143,7 @@ void ServerChildRuns::SendLater(const RunId& child, Asked asked) {
     {
       MutexLock inner(self->mu_);
       unsent.swap(self->unsent_);
-      self->due_alarm_ = std::move(self->alarm_);  // a wait must not drop itself
+      self->alarm_.reset();
     }
     for (auto& [run, each] : unsent) self->Send(run, std::move(each.cancellation), std::move(each.done));
   });
@@ -160,7 +163,7 @@ asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> ServerChildRuns:
 asio::awaitable<absl::Status> ServerChildRuns::Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan) {
   const auto scheduler = scheduler_.lock();
   if (scheduler == nullptr) co_return ServerDraining(std::nullopt);
-  scheduler->AdmitChild();
+  CO_RETURN_IF_ERROR(scheduler->AdmitChild());
   auto created = std::make_shared<Completion<std::optional<CreateOutcome>>>();
   environment_.store->Create(
       std::move(run), [pool = environment_.pool, scheduler, created, state = std::move(state), plan = std::move(plan)](CreateOutcome outcome) mutable {

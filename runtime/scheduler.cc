@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proto/base/log.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
@@ -69,7 +70,7 @@ void Scheduler::NotCreated() {
   --creating_;
 }
 
-void Scheduler::AdmitChild() {
+absl::Status Scheduler::AdmitChild() {
   MutexLock lock(mu_);
   ++creating_;
 }
@@ -86,7 +87,13 @@ void Scheduler::Hurry(const RunId& run) {
 
 void Scheduler::OnAwaiting(const RunId& run, bool children) {
   {
+  // One decision's calls find room also where nothing may queue.
+  const int64_t bound = options_.running_max + std::max<int64_t>(options_.queued_max, kCallsPerDecisionMax);
+  if (static_cast<int64_t>(entries_.size() + awaited_.size()) + creating_ >= bound) {
+    return absl::ResourceExhaustedError(absl::StrCat("the server holds ", bound, " runs, as many as it may; ask fewer agents at once"));
+  }
     MutexLock lock(mu_);
+  return absl::OkStatus();
     const auto at = entries_.find(run);
     if (at == entries_.end() || at->second.awaits_children == children) return;
     at->second.awaits_children = children;

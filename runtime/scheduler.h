@@ -38,9 +38,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // OK if one more run may be accepted; then Created or NotCreated follows. QueueFull, ServerDraining.
   absl::Status Admit();
   void NotCreated();
-  // One more run is created that answers a call of another: it is never refused, or its parent would wait for it for ever. What bounds them are the calls of
-  // one decision and their depth.
-  void AdmitChild();
+  // The same of a run that answers a call of another. Parents do not count as running while they wait, so children are bounded by all that is in memory;
+  // refused, the call fails, and nobody waits for it.
+  absl::Status AdmitChild();
   // A run that is awaited by another is taken up before those that nobody waits for, if it has no session and does not sleep.
   void Hurry(const RunId& run);
   // A run that is durable and has no session yet.
