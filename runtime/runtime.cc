@@ -109,6 +109,7 @@ void Runtime::Impl::OnWritable(bool writable) {
   creates_.SetWritable(writable);
   commands_.SetWritable(writable);
   deletes_.SetWritable(writable);
+  if (writable) scheduler_->OnWritable();
   TellServing();
 }
 
@@ -255,7 +256,10 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   created->set_principal(caller.principal);
   created->set_traceparent(caller.traceparent);
   created->set_request_id(request.request_id);
-  CO_RETURN_IF_ERROR(CheckEventSize(*event));
+  if (absl::Status fits = CheckEventSize(*event); !fits.ok()) {
+    scheduler_->NotCreated();
+    co_return fits;
+  }
 
   RunState state;
   state.id = id;
@@ -286,7 +290,10 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::SubmitF
   run.forked_from = ForkPoint{request.source, accepted->base.state.last_sequence};
   run.created = std::make_shared<const v1::Event>(ForkedEvent(accepted->base, request, accepted->plan->agent->revision(), std::move(accepted->limits),
                                                               caller.principal, environment_.clock->Now(), environment_.store->epoch()));
-  CO_RETURN_IF_ERROR(CheckEventSize(*run.created));
+  if (absl::Status fits = CheckEventSize(*run.created); !fits.ok()) {
+    scheduler_->NotCreated();
+    co_return fits;
+  }
   RunState state = std::move(accepted->base.state);
   state.id = run.id;
   Apply(state, run.created);

@@ -357,6 +357,15 @@ bool Scheduler::TryLeave(const RunId& run, std::optional<absl::Time> wake) {
   // No wait of a person ends before the run may begin.
   if (wake) WakeAt(run, {*wake, at->second.priority, /*queued=*/*wake <= at->second.not_before});
   if (at->second.awaits_children) --awaiting_;
+void Scheduler::OnWritable() {
+  std::vector<std::shared_ptr<Session>> sessions;
+  {
+    MutexLock lock(mu_);
+    sessions = SessionsIn(entries_);
+  }
+  for (const auto& session : sessions) session->Nudge();
+}
+
   entries_.erase(at);
   ReleaseSuspect(run);
   return true;

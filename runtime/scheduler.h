@@ -58,6 +58,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     kRoom,     // it begins work: QueueFull where a session would have to be made over running_max
   };
   void Send(const RunId& run, Session::Command command, Need need, Failed failed);
+  // The store takes writes again: sessions that waited for it go on.
+  void OnWritable();
+
 
   int32_t sessions();
   // Of attempts whose run had stopped when they came, so far.

@@ -160,8 +160,13 @@ Instant Session::Now() const {
 
 bool Session::MustWaitForDisk() const {
   if (ahead() == 0) return false;
-  // A full disk is a slow disk: nobody runs ahead of it.
-  return ahead() > kHeldEventsMax || !environment_.store->writable() || (origin_ == Origin::kLoaded && !progressed_);
+  // A full disk is a slow disk: nobody runs ahead of it, not by one event, or many runs would fill what may wait for it. The owner nudges when it is over.
+  if (!environment_.store->writable()) return true;
+  return ahead() > kHeldEventsMax || (origin_ == Origin::kLoaded && !progressed_);
+}
+
+void Session::Nudge() {
+  asio::post(strand_, [self = shared_from_this()] { self->inbox_.Push([] {}); });
 }
 
 void Session::WakeWhenDurable() {
@@ -184,7 +189,7 @@ Session::Turn Session::TakeTurn(std::optional<absl::Duration>& wake) {
   if (!inbox_.empty() && (parking_ || IsPlanted(Bug::kCommandBeforeStart) || !IsToBeTakenUp(state_, StoreEpochs()))) {
     // Taken behind this: what callers ask comes before what is next, but not before the attempts of the server before are settled.
   } else if (MustWaitForDisk()) {
-    WakeWhenDurable();
+    if (ahead() > 0) WakeWhenDurable();
   } else if (!outcomes_.empty()) {
     Inbox::Item outcome = std::move(outcomes_.front());
     outcomes_.pop_front();

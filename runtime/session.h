@@ -77,6 +77,11 @@ class Session : public std::enable_shared_from_this<Session> {
   void Abandon();
 
   // For commands, on the strand:
+  // Whether it takes commands: a live run has to say first that this server has it. A session that parks before that never does. On the strand.
+  bool IsTakenUp() const { return !IsToBeTakenUp(state_, StoreEpochs()) || IsPlanted(Bug::kCommandBeforeStart); }
+  // Looks at its run again. Thread-safe.
+  void Nudge();
+
   const RunState& state() const { return state_; }
   const RunPlan& plan() const { return *plan_; }
   // Applies facts, and appends them: together with what else is recorded before the session next waits for something. `artifacts`: those that they name for

@@ -75,7 +75,7 @@ void Writer::Push(std::unique_ptr<Item> item) {
 
 void Writer::Push(std::vector<std::unique_ptr<Item>> items) {
   MutexLock lock(mu_);
-  while (queue_bytes_ > kQueueBytesMax && !stopping_) room_.Wait(mu_);
+  while (queue_bytes_ > kQueueBytesMax && writable() && !stopping_) room_.Wait(mu_);
   if (stopped_) return;
   if (queue_.empty()) work_.NotifyOne();
   for (std::unique_ptr<Item>& item : items) {
@@ -273,6 +273,7 @@ void Writer::SetWritable(bool writable, absl::string_view why) {
   {
     MutexLock lock(mu_);
     moved_.NotifyAll();
+    room_.NotifyAll();
   }
   MutexLock order(telling_mu_);
   Tell();

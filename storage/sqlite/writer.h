@@ -25,7 +25,8 @@ namespace agentruntime::sqlite {
 // One transaction.
 inline constexpr int64_t kBatchBytesMax = 4 << 20;
 inline constexpr size_t kBatchItemsMax = 1000;
-// All that may wait for the disk. Sessions wait for room long before; who comes after that blocks in Push until there is room.
+// All that may wait for a slow disk: who comes after that blocks in Push until there is room. Nobody blocks for a full one, which may stay full for hours: then
+// sessions record nothing but cancels, and callers are refused.
 inline constexpr int64_t kQueueBytesMax = 256 << 20;
 // The log is copied into the database above this size: the least and the most, between them an eighth of the disk.
 inline constexpr int64_t kCheckpointBytesMin = 1 << 20;

@@ -19,6 +19,7 @@
 #include "runtime/grant.h"
 #include "runtime/view.h"
 #include "storage/sqlite/stores.h"
+#include "tests/support/forwarding_store.h"
 #include "tests/support/journal.h"
 #include "tests/support/temp_dir.h"
 
@@ -31,6 +32,20 @@ using testing::Done;
 using ::testing::ElementsAre;
 using testing::FakeModel;
 using testing::FakeTool;
+
+// Whose disk is full when a test says so.
+class FullStore final : public testing::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  bool writable() const override { return !full; }
+  void Append(AppendRequest request, AppendDone done) override {
+    for (const EventPtr& event : request.events) appended.push_back(event->kind_case());
+    ForwardingStore::Append(std::move(request), std::move(done));
+  }
+
+  bool full = false;
+  std::vector<v1::Event::KindCase> appended;
+};
 
 // Everything that left.
 class Outside final : public Publisher {
@@ -47,7 +62,7 @@ class Outside final : public Publisher {
 // A session of its own, whose mail is counted as the scheduler counts it.
 class Owner final : public SessionOwner, public ChildRuns {
  public:
-  bool TryLeave(const RunId&, std::optional<absl::Time>) override { return undelivered == 0; }
+  bool TryLeave(const RunId&, const Leaving&) override { return undelivered == 0; }
   void OnEnded(const RunId&) override { ended = true; }
   void OnProgress(const RunId&) override {}
   void OnLateResult(const RunId&) override { ++late_results; }
@@ -117,7 +132,9 @@ class SessionTest : public ::testing::Test {
   // Again: with a new epoch.
   void OpenStore() {
     stores_ = *sqlite::OpenStores({.path = dir_.File("test.db")});
-    environment_.store = stores_.store.get();
+    auto store = std::make_unique<FullStore>(std::move(stores_.store));
+    environment_.store = store_ = store.get();
+    stores_.store = std::move(store);
   }
   void SendCancel(Session& session) {
     ++owner_.undelivered;
@@ -143,6 +160,7 @@ class SessionTest : public ::testing::Test {
   SystemTimers timers_;
   SystemRandom random_;
   sqlite::Stores stores_;
+  FullStore* store_ = nullptr;  // of those
   Environment environment_;
   RuntimeOptions options_;
   Owner owner_;
@@ -216,6 +234,34 @@ TEST_F(SessionTest, AToolThatOutlivesTheStopIsCountedAndNotHeardAnyMore) {
   CloseStore();
   EXPECT_THAT(outside_->progress, ElementsAre("working"));
   EXPECT_EQ(owner_.late_results, 1);
+}
+
+// Thousands of runs that each record one more step fill what may wait for the disk, and a disk may stay full for hours.
+TEST_F(SessionTest, OnAFullDiskASessionRecordsCancelsAndNothingElse) {
+  DeafTool deaf;
+  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksDeafTool), {deaf.Make()}));
+  session->Start();
+  RunUntil(deaf.called);
+  bool started = false;
+  session->Send([&started](Session& target) { target.WhenDurable([&started](bool) { started = true; }); });
+  RunUntil(started);
+  store_->full = true;
+  store_->appended.clear();
+  deaf.GoOn();
+  bool looked = false;
+  session->Send([&looked](Session&) { looked = true; });
+  RunUntil(looked);
+  context_.poll();
+  EXPECT_THAT(store_->appended, ElementsAre()) << "the result waits";
+  SendCancel(*session);
+  while (replies_.empty()) context_.run_one();
+  EXPECT_THAT(store_->appended, ElementsAre(v1::Event::kCancelRequested));
+  EXPECT_FALSE(outside_->stopped);
+  store_->full = false;
+  session->Nudge();
+  RunUntil(outside_->stopped);
+  EXPECT_THAT(store_->appended, ElementsAre(v1::Event::kCancelRequested, v1::Event::kCallFinished, v1::Event::kRunStopped));
+  RunUntil(owner_.ended);
 }
 
 }  // namespace
