@@ -57,7 +57,6 @@ class ServerChildRuns final : public ChildRuns, public std::enable_shared_from_t
   absl::flat_hash_map<RunId, std::vector<Asked>> beginning_ ABSL_GUARDED_BY(mu_);
   std::vector<std::pair<RunId, Asked>> unsent_ ABSL_GUARDED_BY(mu_);  // cancels that were refused; the same bound
   std::unique_ptr<Timers::Wait> alarm_ ABSL_GUARDED_BY(mu_);          // to send them again
-  std::unique_ptr<Timers::Wait> due_alarm_ ABSL_GUARDED_BY(mu_);      // the one before, whose call may still be under way
 };
 
 }  // namespace agentruntime

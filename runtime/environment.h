@@ -36,6 +36,9 @@ struct Environment {
   std::map<std::string, std::shared_ptr<Tool>> tools;    // by name
 };
 
+// How long a run stays in memory for its next try: one that waits longer leaves, and comes back by folding.
+inline constexpr absl::Duration kStayMax = absl::Seconds(10);
+
 struct RuntimeOptions {
   std::string node = "agentd";
   int64_t running_max = kRunningRunsMaxDefault;
@@ -43,6 +46,7 @@ struct RuntimeOptions {
   v1::Limits default_limits;  // every field set, but max_cost_micros where nothing bounds it
   v1::Limits maximum_limits;  // every field set
   absl::Duration cancel_grace = kCancelGrace;
+  absl::Duration stay_max = kStayMax;
   ResultBounds result;
   int64_t artifact_bytes_in_flight_max = kArtifactBytesInFlightMax;
 };

@@ -9,6 +9,7 @@
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
+#include "runtime/backoff.h"
 #include "runtime/conversation.h"
 #include "runtime/load.h"
 
@@ -34,6 +35,19 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
   return sessions;
 }
 
+// What the run waits for out of memory, as its row says; nothing if it is due.
+std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
+  if (!run.wake_time || *run.wake_time <= now) return std::nullopt;
+  switch (run.state) {
+    case v1::RUN_STATE_QUEUED: return Sleeper{Sleeper::Until::kStart, *run.wake_time, run.priority};
+    case v1::RUN_STATE_WAITING: return Sleeper{Sleeper::Until::kPerson, *run.wake_time, run.priority};
+    default: break;
+  }
+  // One that may be what ends the server is looked at first.
+  if (run.barren_starts >= kBarrenStartsSuspect || IsRetryDue(*run.wake_time, now)) return std::nullopt;
+  return Sleeper{Sleeper::Until::kRetry, *run.wake_time, run.priority};
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher,
@@ -45,8 +59,9 @@ Scheduler::Scheduler(const Environment& environment, const RuntimeOptions& optio
       room_(std::make_shared<StagingRoom>(options.artifact_bytes_in_flight_max)),
       child_runs_(child_runs) {}
 
-std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin) {
-  return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, room_, *this, origin);
+std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin,
+                                                std::optional<absl::Duration> active_since) {
+  return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, room_, *this, origin, active_since);
 }
 
 // A run that only waits for its children makes room for them: with it they would wait for each other.
@@ -59,7 +74,7 @@ bool Scheduler::MayBegin() const { return HasRoom() && awaiting_ < options_.runn
 absl::Status Scheduler::Admit() {
   MutexLock lock(mu_);
   if (draining_) return ServerDraining(std::nullopt);
-  const auto queued = static_cast<int64_t>(waiting_.size() + suspects_.size()) + sleepers_queued_ + creating_;
+  const auto queued = static_cast<int64_t>(waiting_.size() + suspects_.size()) + sleepers_.queued() + creating_;
   if (queued >= options_.queued_max) return QueueFull("queued runs", options_.queued_max);
   ++creating_;
   return absl::OkStatus();
@@ -72,7 +87,13 @@ void Scheduler::NotCreated() {
 
 absl::Status Scheduler::AdmitChild() {
   MutexLock lock(mu_);
+  // One decision's calls find room also where nothing may queue.
+  const int64_t bound = options_.running_max + std::max<int64_t>(options_.queued_max, kCallsPerDecisionMax);
+  if (static_cast<int64_t>(entries_.size() + awaited_.size()) + creating_ >= bound) {
+    return absl::ResourceExhaustedError(absl::StrCat("the server holds ", bound, " runs, as many as it may; ask fewer agents at once"));
+  }
   ++creating_;
+  return absl::OkStatus();
 }
 
 void Scheduler::Hurry(const RunId& run) {
@@ -87,13 +108,7 @@ void Scheduler::Hurry(const RunId& run) {
 
 void Scheduler::OnAwaiting(const RunId& run, bool children) {
   {
-  // One decision's calls find room also where nothing may queue.
-  const int64_t bound = options_.running_max + std::max<int64_t>(options_.queued_max, kCallsPerDecisionMax);
-  if (static_cast<int64_t>(entries_.size() + awaited_.size()) + creating_ >= bound) {
-    return absl::ResourceExhaustedError(absl::StrCat("the server holds ", bound, " runs, as many as it may; ask fewer agents at once"));
-  }
     MutexLock lock(mu_);
-  return absl::OkStatus();
     const auto at = entries_.find(run);
     if (at == entries_.end() || at->second.awaits_children == children) return;
     at->second.awaits_children = children;
@@ -110,7 +125,7 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
     if (draining_ || entries_.contains(state.id)) return;  // durable: the next start, or the command that came first, takes it up
     const RunId run = state.id;
     const int32_t priority = state.priority();
-    if (state.not_before > environment_.clock->Now()) return WakeAt(run, {state.not_before, priority, /*queued=*/true});
+    if (state.not_before > environment_.clock->Now()) return Sleep(run, {Sleeper::Until::kStart, state.not_before, priority});
     if (!state.parent_call().empty()) {
       if (!HasRoom()) return awaited_.Push({run, priority, run.time()});
     } else if (!MayBegin() || !waiting_.empty() || !awaited_.empty()) {
@@ -135,7 +150,11 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
     }
     if (!page.ok()) {
       Log(LogLevel::kWarn, "unfinished runs cannot be read now; trying again", {{"reason", std::string(page.status().message())}});
-      return Later([self = shared_from_this(), after, found] { self->RecoverAfter(after, found); });
+      MutexLock lock(mu_);
+      if (draining_) return;
+      recovery_ =
+          environment_.timers->After(kRetryPause, environment_.blocking_pool, [self = shared_from_this(), after, found] { self->RecoverAfter(after, found); });
+      return;
     }
     if (page->empty()) break;
     int64_t asleep = 0;
@@ -144,13 +163,15 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
       for (const UnfinishedRun& unfinished : *page) {
         if (unfinished.epoch < restored) {
           waiting_.Push({unfinished.id, unfinished.priority, unfinished.id.time()});  // to be stopped, whatever it waits for
-        } else if (unfinished.wake_time && *unfinished.wake_time > environment_.clock->Now()) {
-          WakeAt(unfinished.id, {*unfinished.wake_time, unfinished.priority, unfinished.state == v1::RUN_STATE_QUEUED});
+        } else if (const auto sleeper = SleeperOf(unfinished, environment_.clock->Now())) {
+          Sleep(unfinished.id, *sleeper);
           ++asleep;
         } else if (unfinished.barren_starts >= kBarrenStartsSuspect) {
           suspects_.push_back(unfinished.id);
         } else {
-          waiting_.Push({unfinished.id, unfinished.priority, unfinished.wake_time.value_or(unfinished.id.time())});
+          // One that is under way has waited since it was accepted, whatever it was to try again.
+          const absl::Time accepted = unfinished.id.time();
+          waiting_.Push({unfinished.id, unfinished.priority, unfinished.state == v1::RUN_STATE_RUNNING ? accepted : unfinished.wake_time.value_or(accepted)});
         }
       }
     }
@@ -167,33 +188,14 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
   if (found > 0) Log(LogLevel::kInfo, "unfinished runs are taken up", {{"runs", found}});
 }
 
-void Scheduler::Later(absl::AnyInvocable<void()> then) {
-  MutexLock lock(mu_);
-  if (draining_) return;
-  // Those that are over are dropped here: a wait must not drop itself.
-  if (pauses_.size() > 2 * static_cast<size_t>(kLoadsMax)) pauses_.erase(pauses_.begin(), pauses_.begin() + kLoadsMax);
-  pauses_.push_back(environment_.timers->After(kRetryPause, environment_.blocking_pool, std::move(then)));
-}
-
-void Scheduler::WakeAt(const RunId& run, const Sleeper& sleeper) {
-  Awake(run);
-  asleep_.emplace(sleeper.wake, run);
-  sleepers_[run] = sleeper;
-  if (sleeper.queued) ++sleepers_queued_;
+void Scheduler::Sleep(const RunId& run, const Sleeper& sleeper) {
+  sleepers_.Add(run, sleeper);
   if (sleeper.wake < alarm_time_) SetAlarm();
 }
 
-void Scheduler::Awake(const RunId& run) {
-  const auto at = sleepers_.find(run);
-  if (at == sleepers_.end()) return;
-  if (at->second.queued) --sleepers_queued_;
-  asleep_.erase({at->second.wake, run});
-  sleepers_.erase(at);
-}
-
 void Scheduler::SetAlarm() {
-  if (draining_ || asleep_.empty()) return;
-  alarm_time_ = asleep_.begin()->first;
+  if (draining_ || sleepers_.empty()) return;
+  alarm_time_ = sleepers_.first();
   const absl::Duration delay = std::clamp(alarm_time_ - environment_.clock->Now(), absl::ZeroDuration(), kAlarmMax);
   alarm_ = environment_.timers->After(delay, environment_.blocking_pool, [self = shared_from_this()] { self->WakeDue(); });
 }
@@ -203,14 +205,12 @@ void Scheduler::WakeDue() {
     MutexLock lock(mu_);
     if (draining_) return;
     const absl::Time now = environment_.clock->Now();
-    while (!asleep_.empty() && asleep_.begin()->first <= now) {
-      const RunId run = asleep_.begin()->second;
-      const Sleeper& due = sleepers_[run];
-      (due.queued ? waiting_ : awaited_).Push({run, due.priority, due.wake});  // another run may await one that has begun
-      Awake(run);
+    while (const auto due = sleepers_.TakeDue(now)) {
+      const auto& [run, sleeper] = *due;
+      // Another run may await one that has begun.
+      (sleeper.until == Sleeper::Until::kStart ? waiting_ : awaited_).Push({run, sleeper.priority, sleeper.wake});
     }
     alarm_time_ = absl::InfiniteFuture();
-    due_alarm_ = std::move(alarm_);  // a wait must not drop itself
     SetAlarm();
   }
   StartMore();
@@ -236,7 +236,7 @@ void Scheduler::StartMore() {
 
 void Scheduler::BeginLoad(const RunId& run) {
   entries_[run];
-  Awake(run);
+  sleepers_.Remove(run);
   ++loading_;
   asio::post(environment_.blocking_pool, [self = shared_from_this(), run] { self->Load(run); });
 }
@@ -256,10 +256,13 @@ void Scheduler::Load(RunId run) {
 
 void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
   const RunId run = state.id;
-  std::shared_ptr<Session> session = MakeSession(std::move(state), std::move(plan), Session::Origin::kLoaded);
+  std::shared_ptr<Session> session;
   {
     MutexLock lock(mu_);
     --loading_;
+    std::optional<absl::Duration> active_since;
+    if (const auto node = active_since_.extract(run)) active_since = node.mapped();
+    session = MakeSession(std::move(state), std::move(plan), Session::Origin::kLoaded, active_since);
     Entry& entry = entries_[run];
     entry.session = session;
     entry.priority = session->state().priority();
@@ -286,29 +289,45 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
     --loading_;
     mail = std::move(entries_[run].mail);
     entries_.erase(run);  // it has no session, so it awaits nobody
-    if (!for_good && suspect_ == run) suspects_.push_back(run);
-    // Its priority is in its journal, which cannot be read now, and whether another run awaits it: it is tried again by its age.
-    if (!for_good && suspect_ != run) awaited_.Push({run, /*priority=*/0, run.time()});
+    if (for_good) active_since_.erase(run);
+    if (!for_good) TryAgainLater(run);
     ReleaseSuspect(run);
     drained = TakeDrained();
   }
   for (Mail& each : mail) each.failed(CloneStatus(status));
   for (const auto& completion : drained) completion->Complete(true);
-  if (for_good) {
-    StartMore();
-  } else {
-    Later([self = shared_from_this()] { self->StartMore(); });
-  }
+  StartMore();
+}
+
+void Scheduler::TryAgainLater(const RunId& run) {
+  unread_.push_back({run, suspect_ == run});
+  if (draining_ || unread_.size() > 1) return;  // the others wait for the same pause
+  reload_ = environment_.timers->After(kRetryPause, environment_.blocking_pool, [self = shared_from_this()] {
+    {
+      MutexLock lock(self->mu_);
+      for (const Unread& unread : std::exchange(self->unread_, {})) {
+        if (self->entries_.contains(unread.run)) continue;
+        // Its priority is in its journal, which could not be read, and whether another run awaits it: it is tried again by its age.
+        if (unread.suspect) {
+          self->suspects_.push_back(unread.run);
+        } else {
+          self->awaited_.Push({unread.run, /*priority=*/0, unread.run.time()});
+        }
+      }
+    }
+    self->StartMore();
+  });
 }
 
 void Scheduler::Deliver(const RunId& run, Session& session, Mail mail) {
   ++entries_[run].undelivered;
-  session.Send([self = shared_from_this(), run, command = std::move(mail.command)](Session& target) mutable {
+  session.Send([self = shared_from_this(), run, mail = std::move(mail)](Session& target) mutable {
     {
       MutexLock lock(self->mu_);
       --self->entries_[run].undelivered;
     }
-    command(target);
+    if (target.IsTakenUp()) return mail.command(target);
+    mail.failed(ServerDraining(std::nullopt));  // it parks: the next start takes the run up
   });
 }
 
@@ -338,6 +357,15 @@ void Scheduler::Send(const RunId& run, Session::Command command, Need need, Fail
   failed(std::move(refused));
 }
 
+void Scheduler::OnWritable() {
+  std::vector<std::shared_ptr<Session>> sessions;
+  {
+    MutexLock lock(mu_);
+    sessions = SessionsIn(entries_);
+  }
+  for (const auto& session : sessions) session->Nudge();
+}
+
 int32_t Scheduler::sessions() {
   MutexLock lock(mu_);
   return alive_;
@@ -350,22 +378,19 @@ bool Scheduler::IsAtWork(const RunId& run) {
 }
 
 // Leaving and delivering mail are one critical section, so no command reaches a session that is gone.
-bool Scheduler::TryLeave(const RunId& run, std::optional<absl::Time> wake) {
+bool Scheduler::TryLeave(const RunId& run, const Leaving& leaving) {
   MutexLock lock(mu_);
   const auto at = entries_.find(run);
   if (at->second.undelivered > 0) return false;
-  // No wait of a person ends before the run may begin.
-  if (wake) WakeAt(run, {*wake, at->second.priority, /*queued=*/*wake <= at->second.not_before});
-  if (at->second.awaits_children) --awaiting_;
-void Scheduler::OnWritable() {
-  std::vector<std::shared_ptr<Session>> sessions;
-  {
-    MutexLock lock(mu_);
-    sessions = SessionsIn(entries_);
+  if (leaving.wake) {
+    // Nothing else that a run waits for ends before it may begin.
+    const auto until = *leaving.wake <= at->second.not_before ? Sleeper::Until::kStart
+                       : leaving.active_since                 ? Sleeper::Until::kRetry
+                                                              : Sleeper::Until::kPerson;
+    Sleep(run, {until, *leaving.wake, at->second.priority});
+    if (leaving.active_since) active_since_[run] = *leaving.active_since;
   }
-  for (const auto& session : sessions) session->Nudge();
-}
-
+  if (at->second.awaits_children) --awaiting_;
   entries_.erase(at);
   ReleaseSuspect(run);
   return true;
@@ -407,10 +432,10 @@ asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
   {
     MutexLock lock(mu_);
     draining_ = true;
-    pauses_.clear();
-    probation_.reset();
+    recovery_.reset();
+    reload_.reset();
     alarm_.reset();
-    due_alarm_.reset();
+    probation_.reset();
     sessions = SessionsIn(entries_);
     idle = alive_ == 0 && loading_ == 0;
     if (!idle) drained_.push_back(drained);

@@ -8,8 +8,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <set>
-#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -24,6 +22,7 @@
 #include "runtime/gate.h"
 #include "runtime/run_queue.h"
 #include "runtime/session.h"
+#include "runtime/sleepers.h"
 
 namespace agentruntime {
 
@@ -58,9 +57,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     kRoom,     // it begins work: QueueFull where a session would have to be made over running_max
   };
   void Send(const RunId& run, Session::Command command, Need need, Failed failed);
+
   // The store takes writes again: sessions that waited for it go on.
   void OnWritable();
-
 
   int32_t sessions();
   // Of attempts whose run had stopped when they came, so far.
@@ -75,7 +74,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // SessionOwner.
   ChildRuns& child_runs() override { return child_runs_; }
   void OnAwaiting(const RunId& run, bool children) override;
-  bool TryLeave(const RunId& run, std::optional<absl::Time> wake) override;
+  bool TryLeave(const RunId& run, const Leaving& leaving) override;
   void OnEnded(const RunId& run) override;
   void OnLateResult(const RunId&) override { ++late_results_; }
   void OnProgress(const RunId& run) override;
@@ -94,24 +93,25 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     bool awaits_children = false;                  // and nothing else: its place is theirs
   };
 
-  std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin);
+  // A run that could not be read.
+  struct Unread {
+    RunId run;
+    bool suspect = false;
+  };
+
+  std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin,
+                                       std::optional<absl::Duration> active_since = std::nullopt);
   void Deliver(const RunId& run, Session& session, Mail mail) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void BeginLoad(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Load(RunId run);  // on the blocking pool
   void Loaded(RunState state, std::shared_ptr<const RunPlan> plan);
   void LoadFailed(const RunId& run, absl::Status status);
   void RecoverAfter(std::optional<RunId> after, int64_t found);
-  // Calls `then` on the blocking pool after a pause, unless the server drains.
-  void Later(absl::AnyInvocable<void()> then) ABSL_LOCKS_EXCLUDED(mu_);
+  // What could not be loaded now is, after a pause.
+  void TryAgainLater(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes up those that sleep and are due; then waits for the next.
   void WakeDue() ABSL_LOCKS_EXCLUDED(mu_);
-  struct Sleeper {
-    absl::Time wake;
-    int32_t priority = 0;
-    bool queued = false;  // it has not begun
-  };
-  void WakeAt(const RunId& run, const Sleeper& sleeper) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Awake(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Sleep(const RunId& run, const Sleeper& sleeper) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetAlarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes waiting runs up while there is room.
   void StartMore() ABSL_LOCKS_EXCLUDED(mu_);
@@ -144,14 +144,14 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
-  // Runs out of memory that wait for a person or for their time, by when they are due; as many as the store holds of them, about 150 bytes each.
-  std::set<std::pair<absl::Time, RunId>> asleep_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<RunId, Sleeper> sleepers_ ABSL_GUARDED_BY(mu_);  // of those; looked up only
-  int64_t sleepers_queued_ ABSL_GUARDED_BY(mu_) = 0;                   // of those: they count against queued_max
-  std::unique_ptr<Timers::Wait> alarm_ ABSL_GUARDED_BY(mu_);
-  std::unique_ptr<Timers::Wait> due_alarm_ ABSL_GUARDED_BY(mu_);  // the one before, whose call may still be under way
+  Sleepers sleepers_ ABSL_GUARDED_BY(mu_);
+  // Of runs that left memory while their active time passes (Leaving::active_since), until they are loaded again. Looked up only.
+  absl::flat_hash_map<RunId, absl::Duration> active_since_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<Timers::Wait> alarm_ ABSL_GUARDED_BY(mu_);  // of the sleepers
   absl::Time alarm_time_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
-  std::vector<std::unique_ptr<Timers::Wait>> pauses_ ABSL_GUARDED_BY(mu_);  // of Later; at most one for each load under way
+  std::unique_ptr<Timers::Wait> recovery_ ABSL_GUARDED_BY(mu_);  // before unfinished runs are looked for again
+  std::unique_ptr<Timers::Wait> reload_ ABSL_GUARDED_BY(mu_);    // of `unread_`
+  std::vector<Unread> unread_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<Completion<bool>>> drained_ ABSL_GUARDED_BY(mu_);
 };
 

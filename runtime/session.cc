@@ -101,7 +101,8 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
 };
 
 Session::Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
-                 std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin)
+                 std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin,
+                 std::optional<absl::Duration> active_since)
     : environment_(environment),
       options_(options),
       strand_(Strand::On(environment.pool)),
@@ -113,7 +114,7 @@ Session::Session(const Environment& environment, const RuntimeOptions& options, 
       origin_(origin),
       state_(std::move(state)),
       artifacts_known_(state_.own_artifacts == 0),
-      active_since_(environment.clock->Monotonic()),
+      active_since_(active_since.value_or(environment.clock->Monotonic())),
       inbox_(*environment.timers, strand_) {}
 
 void Session::Start() {
@@ -159,9 +160,9 @@ Instant Session::Now() const {
 }
 
 bool Session::MustWaitForDisk() const {
-  if (ahead() == 0) return false;
   // A full disk is a slow disk: nobody runs ahead of it, not by one event, or many runs would fill what may wait for it. The owner nudges when it is over.
   if (!environment_.store->writable()) return true;
+  if (ahead() == 0) return false;
   return ahead() > kHeldEventsMax || (origin_ == Origin::kLoaded && !progressed_);
 }
 
@@ -186,7 +187,7 @@ void Session::PushOutcome(Inbox::Item outcome) {
 
 // The order of effects is written here and nowhere else: commands, outcomes, facts, stop, effects, one at a time.
 Session::Turn Session::TakeTurn(std::optional<absl::Duration>& wake) {
-  if (!inbox_.empty() && (parking_ || IsPlanted(Bug::kCommandBeforeStart) || !IsToBeTakenUp(state_, StoreEpochs()))) {
+  if (!inbox_.empty() && (parking_ || IsTakenUp())) {
     // Taken behind this: what callers ask comes before what is next, but not before the attempts of the server before are settled.
   } else if (MustWaitForDisk()) {
     if (ahead() > 0) WakeWhenDurable();
@@ -196,18 +197,18 @@ Session::Turn Session::TakeTurn(std::optional<absl::Duration>& wake) {
     outcome();
     return Turn::kAgain;
   } else if (!parking_) {
-    Next next = WhatNext(state_, *plan_, StoreEpochs(), Now());
+    const Instant now = Now();
+    Next next = WhatNext(state_, *plan_, StoreEpochs(), now);
     if (!next.facts.empty() && !MustAskChildren(next.facts)) {
       Record(std::move(next.facts));
       if (state_.is_stopped()) DropAttempts();
       return Turn::kAgain;
     }
-    // QUEUED and nothing to record: its time has not come.
-    if ((state_.is_stopped() || state_.is_waiting() || state_.phase == v1::RUN_STATE_QUEUED) && attempts_.empty()) {
+    if (attempts_.empty() && IsToLeave(next)) {
       // Whoever loads the run next must find its stop, or what it waits for, in the store.
       if (ahead() > 0) {
         WakeWhenDurable();
-      } else if (owner_.TryLeave(run_, WakeTime())) {
+      } else if (owner_.TryLeave(run_, LeavingUntil(next.wake ? std::optional(now.wall + *next.wake) : std::nullopt))) {
         return Turn::kLeft;
       }
     }
@@ -239,7 +240,7 @@ asio::awaitable<void> Session::Run() {
     co_await inbox_.Ready(std::nullopt);
     TakeLast();
   }
-  while (!owner_.TryLeave(run_, WakeTime())) {
+  while (!owner_.TryLeave(run_, LeavingUntil(ProjectionOf(state_).wake_time))) {
     co_await inbox_.Ready(std::nullopt);
     TakeLast();
   }
@@ -251,7 +252,14 @@ void Session::TakeLast() {
   Flush();
 }
 
-std::optional<absl::Time> Session::WakeTime() const { return ProjectionOf(state_).wake_time; }
+bool Session::IsToLeave(const Next& next) const {
+  if (!next.facts.empty() || !next.effects.empty()) return false;
+  // QUEUED and nothing to record: its time has not come.
+  if (state_.is_stopped() || state_.is_waiting() || state_.phase == v1::RUN_STATE_QUEUED) return true;
+  return next.wake && *next.wake > options_.stay_max;
+}
+
+Leaving Session::LeavingUntil(std::optional<absl::Time> wake) const { return {wake, state_.is_active() ? std::optional(active_since_) : std::nullopt}; }
 
 void Session::Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> artifacts) {
   const Instant now = Now();

@@ -11,6 +11,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "proto/base/planted_bug.h"
 #include "runtime/act.h"
 #include "runtime/children.h"
 #include "runtime/context.h"
@@ -29,12 +30,19 @@ namespace agentruntime {
 
 class Session;
 
+// What the owner of a session that leaves is told of its run.
+struct Leaving {
+  std::optional<absl::Time> wake;  // to be looked at again; none: it has nothing to wait for
+  // Monotonic instant since which its active time passes, which goes on out of memory. None: its active time stands still.
+  std::optional<absl::Duration> active_since;
+};
+
 // Who owns sessions. Called on the session's strand.
 class SessionOwner {
  public:
   virtual ~SessionOwner() = default;
-  // The session has nothing to do, before `wake` if the run waits. True: it is forgotten, and no mail will come. False: mail is on its way.
-  virtual bool TryLeave(const RunId& run, std::optional<absl::Time> wake) = 0;
+  // The session has nothing to do for now. True: it is forgotten, and no mail will come. False: mail is on its way.
+  virtual bool TryLeave(const RunId& run, const Leaving& leaving) = 0;
   // The session's coroutine has ended.
   virtual void OnEnded(const RunId& run) = 0;
   // The run made progress since it was taken up.
@@ -56,9 +64,11 @@ class Session : public std::enable_shared_from_this<Session> {
                // start can count this one
   };
 
-  // `environment`, `owner` outlive the session. `state` is durable as a whole.
+  // `environment`, `owner` outlive the session. `state` is durable as a whole. `active_since`: as the run's session before said when it left; the default is
+  // now.
   Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
-          std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin);
+          std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin,
+          std::optional<absl::Duration> active_since = std::nullopt);
 
   const RunId& run() const { return run_; }
   // Whether it began with a run that had stopped or waited for a person, or has published that since. Thread-safe.
@@ -66,6 +76,11 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Starts the coroutine. Once.
   void Start();
+
+  // Whether it takes commands: a live run has to say first that this server has it. A session that parks before that never does. On the strand.
+  bool IsTakenUp() const { return !IsToBeTakenUp(state_, StoreEpochs()) || IsPlanted(Bug::kCommandBeforeStart); }
+  // Looks at its run again. Thread-safe.
+  void Nudge();
 
   // A command from outside, run on the strand between two steps of the loop. Thread-safe.
   using Command = absl::AnyInvocable<void(Session&)>;
@@ -77,11 +92,6 @@ class Session : public std::enable_shared_from_this<Session> {
   void Abandon();
 
   // For commands, on the strand:
-  // Whether it takes commands: a live run has to say first that this server has it. A session that parks before that never does. On the strand.
-  bool IsTakenUp() const { return !IsToBeTakenUp(state_, StoreEpochs()) || IsPlanted(Bug::kCommandBeforeStart); }
-  // Looks at its run again. Thread-safe.
-  void Nudge();
-
   const RunState& state() const { return state_; }
   const RunPlan& plan() const { return *plan_; }
   // Applies facts, and appends them: together with what else is recorded before the session next waits for something. `artifacts`: those that they name for
@@ -158,8 +168,10 @@ class Session : public std::enable_shared_from_this<Session> {
   // Looks again when everything recorded so far is durable.
   void WakeWhenDurable();
   Instant Now() const;
+  // Whether a run for which nothing is under way is to leave memory until `next`.
+  bool IsToLeave(const Next& next) const;
+  Leaving LeavingUntil(std::optional<absl::Time> wake) const;
   Epochs StoreEpochs() const { return {environment_.store->epoch(), environment_.store->restored_epoch()}; }
-  std::optional<absl::Time> WakeTime() const;
 
   const Environment& environment_;
   const RuntimeOptions& options_;

@@ -11,6 +11,7 @@
 #include "proto/util/time.h"
 #include "runtime/act.h"
 #include "runtime/ask.h"
+#include "runtime/backoff.h"
 #include "runtime/budget.h"
 #include "runtime/compaction.h"
 #include "runtime/context.h"
@@ -23,11 +24,6 @@ namespace {
 // Arguments of a person are in the answer and in each attempt.
 constexpr int64_t kJournalBytesReserve = kEventBytesMax + kCallsPerDecisionMax * (kResultBytesMax + 8192) + kAllowedArgumentsBytesMax * (1 + kToolAttemptsMax);
 constexpr int64_t kEventsReserve = 2 + kCallsPerDecisionMax * (2 * kToolAttemptsMax + 5) + 2 * kModelAttemptsMax;
-
-// Waits end by wall time, which may jump back: one that would last longer than any that is ever asked for has ended.
-constexpr absl::Duration kWaitMaxSane = absl::Minutes(15);
-
-bool IsDue(absl::Time at, absl::Time now) { return at <= now || at - now > kWaitMaxSane; }
 
 v1::Event FactOfRun(const RunState& state) {
   v1::Event fact;
@@ -238,7 +234,7 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
         if (call.attempts == 0 && call.ordinal > state.limits.max_tool_calls()) {
           next.facts.push_back(
               Finished(call, v1::CALL_OUTCOME_NOT_RUN, absl::StrCat("not run: the run's limit of ", state.limits.max_tool_calls(), " tool calls is reached")));
-        } else if (!IsDue(call.retry_time, now.wall)) {
+        } else if (!IsRetryDue(call.retry_time, now.wall)) {
           WakeAt(next, call.retry_time - now.wall);
         } else {
           next.facts.push_back(StartOfCall(state, plan, *step, call, now.wall));
@@ -371,7 +367,7 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     WakeAt(next, timeout - now.active);
     return next;
   }
-  if (!state.model.gave_up && !IsDue(state.model.retry_time, now.wall)) {
+  if (!state.model.gave_up && !IsRetryDue(state.model.retry_time, now.wall)) {
     WakeAt(next, state.model.retry_time - now.wall);
     WakeAt(next, timeout - now.active);
     return next;

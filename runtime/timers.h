@@ -15,6 +15,7 @@ namespace agentruntime {
 class Timers {
  public:
   // One wait under way; dropping it cancels the wait: afterwards the function is not called, if it is dropped on the executor that it runs on.
+  // The function may drop its own wait.
   class Wait {
    public:
     virtual ~Wait() = default;

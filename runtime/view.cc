@@ -74,12 +74,25 @@ std::optional<v1::Activity> ActivityOf(const RunState& state) {
   return CallActivity(*step, *waiting);
 }
 
-absl::Time FirstExpiry(const StepState& step) {
-  absl::Time first = absl::InfiniteFuture();
-  for (const CallState& call : step.calls) {
-    if (call.phase == CallPhase::kWaiting) first = std::min(first, ExpiryOf(call));
+// When the run does something by itself again. None: at once, or when an attempt under way ends, or never.
+std::optional<absl::Time> WakeTimeOf(const RunState& state) {
+  if (state.phase == v1::RUN_STATE_QUEUED) return state.not_before > absl::InfinitePast() ? std::optional(state.not_before) : std::nullopt;
+  if (!state.is_live() || state.is_cancelling() || state.model.open) return std::nullopt;
+  absl::Time wake = absl::InfiniteFuture();
+  if (const StepState* const step = state.last_step()) {
+    for (const CallState& call : step->calls) {
+      switch (call.phase) {
+        case CallPhase::kSettled: break;
+        case CallPhase::kWaiting: wake = std::min(wake, ExpiryOf(call)); break;
+        case CallPhase::kReady: wake = std::min(wake, call.retry_time); break;  // the infinite past: it is to be started
+        case CallPhase::kOpen:
+        case CallPhase::kUncertain: return std::nullopt;
+      }
+    }
   }
-  return first;
+  if (wake == absl::InfiniteFuture()) wake = state.model.retry_time;
+  if (wake == absl::InfinitePast()) return std::nullopt;
+  return std::min(wake, state.deadline);
 }
 
 void SetCommon(v1::Run& run, const RunProjection& projection) {
@@ -108,10 +121,9 @@ RunProjection ProjectionOf(const RunState& state) {
   projection.limits = state.limits;
   projection.activity = ActivityOf(state);
   projection.waiting_calls = WaitingCallsOf(state);
-  if (state.is_waiting()) projection.wake_time = std::min(FirstExpiry(*state.last_step()), state.deadline);
+  projection.wake_time = WakeTimeOf(state);
   projection.priority = state.priority();
   if (state.not_before > absl::InfinitePast()) projection.not_before = state.not_before;
-  if (state.phase == v1::RUN_STATE_QUEUED) projection.wake_time = projection.not_before;
   if (state.deadline < absl::InfiniteFuture()) projection.deadline = state.deadline;
   projection.last_sequence = state.last_sequence;
   projection.answer_sequence = state.answer_sequence;

@@ -128,6 +128,7 @@ Settings::Settings(uint64_t seed) {
   jump_every = Every(dice, 0.3, absl::Seconds(2), absl::Seconds(20));
   if (dice.Chance(0.15)) restored = 0.5 * dice.NextDouble();
   read_refused = Rate(dice, 0.8);
+  options.stay_max = dice.Pick<absl::Duration>({kStayMax, kStayMax, absl::ZeroDuration(), absl::Milliseconds(300), absl::Seconds(2)});
 }
 
 }  // namespace agentruntime::simulation

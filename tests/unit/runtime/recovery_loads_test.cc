@@ -1,12 +1,17 @@
-// A start with many unfinished runs takes them up without a stampede.
+// Runs whose journals are being read: a start with many takes them up without a stampede, a drain meanwhile leaves them as they are.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <memory>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "proto/base/mutex.h"
+#include "proto/util/errors.h"
+#include "proto/util/names.h"
 #include "runtime/scheduler.h"
+#include "tests/support/counter.h"
 #include "tests/support/forwarding_store.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
@@ -85,6 +90,53 @@ TEST_F(RuntimeTest, AStartLoadsABoundedNumberOfRunsAtOnce) {
   loads.AwaitDone(kRuns);
   MutexLock lock(loads.mu);
   EXPECT_EQ(loads.most, kLoadsMax);
+}
+
+// Its last event would be of this start, and the next one could not tell any more that the run is of the copy.
+TEST_F(RuntimeTest, ADrainThatMeetsARunBeforeItIsTakenUpRefusesItsCommands) {
+  const auto never = [](ModelRequest, DeltaSink&) { return NeverDecides(); };
+  std::string name;
+  size_t events = 0;
+  {
+    TestRuntime runtime(Config(never));
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok()) << run.status();
+    name = run->name();
+    while ((events = runtime.Events(name).size()) < 3) {  // nothing says that the model is asked but the journal
+    }
+  }
+  {
+    Loads loads;
+    TestRuntime::Config config = Config(never);
+    config.wrap_store = [&loads](std::unique_ptr<Store> store) { return std::make_unique<HeldStore>(std::move(store), loads); };
+    TestRuntime runtime(std::move(config));
+    loads.AwaitUnderWay(1);
+    // More than may wait for one session: once one is refused for that, the others wait for it.
+    testing::Counter refused;
+    std::vector<v1::ErrorReason> replies(65);
+    std::vector<std::thread> senders;
+    for (v1::ErrorReason& reply : replies) {
+      senders.emplace_back([&] {
+        InputRequest more;
+        more.input.emplace_back().set_text("more");
+        reply = ReasonOf(runtime.Await(runtime->SendInput(*ParseRunName(name), more, Caller())).status());
+        if (reply == v1::ERROR_REASON_QUEUE_FULL) refused.Add();
+      });
+    }
+    ASSERT_TRUE(refused.Await(1));
+    std::thread stop([&] { runtime.Stop(absl::ZeroDuration()); });
+    while (!runtime.Await(runtime->GetInfo())->draining) {
+    }
+    loads.Release();
+    for (std::thread& sender : senders) sender.join();
+    stop.join();
+    EXPECT_EQ(std::count(replies.begin(), replies.end(), v1::ERROR_REASON_SERVER_DRAINING), 64);
+  }
+  TestRuntime runtime(Config(never));
+  std::vector<EventPtr> journal;
+  do journal = runtime.Events(name);
+  while (journal.size() <= events);
+  EXPECT_EQ(journal[events]->kind_case(), v1::Event::kRunStarted) << "nothing was recorded of it in between";
 }
 
 }  // namespace

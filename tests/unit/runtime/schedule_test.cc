@@ -23,6 +23,8 @@ using testing::Journal;
 using testing::RuntimeTest;
 using testing::TestRuntime;
 
+v1::Run Get(TestRuntime& runtime, const std::string& name) { return *runtime.Await(runtime->GetRun(*ParseRunName(name), absl::ZeroDuration())); }
+
 // A run that may not begin before `not_before`.
 Journal Sleeping(absl::Time not_before) {
   Journal journal;
@@ -46,6 +48,26 @@ TEST_F(SleepTest, ARunStaysQueuedUntilItsTime) {
   EXPECT_EQ(next.wake, absl::Minutes(5));
   EXPECT_EQ(ProjectionOf(journal.state).wake_time, journal.now + absl::Minutes(5)) << "whoever has it out of memory knows when";
   journal.now += absl::Minutes(5);
+  journal.Settle(*plan);
+  EXPECT_TRUE(journal.state.model.open);
+  EXPECT_EQ(ProjectionOf(journal.state).wake_time, std::nullopt);
+}
+
+TEST_F(SleepTest, WhatFailedWaitsForItsNextTry) {
+  Journal journal;
+  journal.Settle(*plan);
+  ASSERT_TRUE(journal.state.model.open);
+  EXPECT_EQ(ProjectionOf(journal.state).wake_time, std::nullopt) << "an attempt is under way";
+  const absl::Time retry = journal.now + absl::Minutes(2);
+  v1::Event failed;
+  failed.set_step(1);
+  failed.mutable_model_failed()->set_attempt(1);
+  failed.mutable_model_failed()->mutable_error()->set_reason("MODEL_UNAVAILABLE");
+  *failed.mutable_model_failed()->mutable_retry_time() = ToProto(retry);
+  journal.Add(std::move(failed));
+  EXPECT_EQ(ProjectionOf(journal.state).wake_time, retry);
+  EXPECT_EQ(journal.WhatNext(*plan).wake, absl::Minutes(2));
+  journal.now = retry;
   journal.Settle(*plan);
   EXPECT_TRUE(journal.state.model.open);
   EXPECT_EQ(ProjectionOf(journal.state).wake_time, std::nullopt);
@@ -84,7 +106,6 @@ class ScheduleTest : public RuntimeTest {
     EXPECT_TRUE(run.ok()) << run.status();
     return run.ok() ? run->name() : "";
   }
-  static v1::Run Get(TestRuntime& runtime, const std::string& name) { return *runtime.Await(runtime->GetRun(*ParseRunName(name), absl::ZeroDuration())); }
   std::vector<std::string> order() {
     MutexLock lock(mu_);
     return order_;
@@ -176,6 +197,79 @@ TEST_F(ScheduleTest, ARunThatSleepsTakesInputAndACancel) {
   ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).ok());
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
   EXPECT_TRUE(order().empty());
+}
+
+// A model that fails once, and asks to be left alone for `retry_after`.
+FakeModel::Behaviour FailsOnce(absl::Duration retry_after) {
+  return [retry_after](ModelRequest request, DeltaSink&) {
+    ModelOutcome failed = testing::ModelError("MODEL_UNAVAILABLE", /*retryable=*/true);
+    failed.retry_after = retry_after;
+    return testing::Immediately(request.attempt == 1 ? std::move(failed) : Answer("done"));
+  };
+}
+
+TEST_F(RuntimeTest, ARunWaitsForItsNextTryOutOfMemory) {
+  TestRuntime::Config config = Config(FailsOnce(absl::Milliseconds(300)));
+  config.options.stay_max = absl::ZeroDuration();
+  TestRuntime runtime(std::move(config));
+  const auto created = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(created.ok()) << created.status();
+  ASSERT_EQ(runtime.WaitForStop(created->name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  const std::vector<EventPtr> events = runtime.Events(created->name());
+  EXPECT_THAT(Kinds(events), ::testing::ElementsAre(v1::Event::kRunCreated, v1::Event::kRunStarted, v1::Event::kModelCalled, v1::Event::kModelFailed,
+                                                    v1::Event::kModelCalled, v1::Event::kDecisionMade, v1::Event::kRunStopped));
+  const v1::Event& failed = *events[3];
+  EXPECT_GE(FromProto(events[4]->time()), FromProto(failed.model_failed().retry_time()));
+  // Out of memory or not: it is under way all the while.
+  EXPECT_GE(events[4]->active_us() - failed.active_us(), absl::ToInt64Microseconds(absl::Milliseconds(300)));
+}
+
+TEST_F(RuntimeTest, ARunThatIsToTryAgainHasNoSession) {
+  TestRuntime runtime(Config(FailsOnce(absl::Minutes(5))));
+  const auto created = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(created.ok()) << created.status();
+  const auto failed = [&] {
+    const auto kinds = Kinds(runtime.Events(created->name()));
+    return !kinds.empty() && kinds.back() == v1::Event::kModelFailed;
+  };
+  while (!failed()) absl::SleepFor(absl::Milliseconds(1));  // nothing says that it has failed but its journal
+  runtime.AwaitNoSession();
+  const v1::Run waiting = Get(runtime, created->name());
+  EXPECT_EQ(waiting.state(), v1::RUN_STATE_RUNNING);
+  EXPECT_TRUE(waiting.activity().has_next_try_time());
+  InputRequest more;
+  more.input.emplace_back().set_text("more");
+  ASSERT_TRUE(runtime.Await(runtime->SendInput(IdOf(*created), more, Caller())).ok());
+  runtime.AwaitNoSession();
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(IdOf(*created), {.cause = ""}, Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(created->name()).stop().reason(), v1::STOP_REASON_CANCELLED);
+}
+
+TEST_F(RuntimeTest, TheTimeoutGoesOnOutOfMemory) {
+  TestRuntime::Config config = Config(FailsOnce(absl::Minutes(5)));
+  config.options.stay_max = absl::ZeroDuration();
+  TestRuntime runtime(std::move(config));
+  CreateRequest request = runtime.Request();
+  *request.run.mutable_limits()->mutable_timeout() = ToProto(absl::Milliseconds(200));
+  EXPECT_EQ(runtime.RunToStop(std::move(request)).stop().reason(), v1::STOP_REASON_TIMEOUT);
+}
+
+TEST_F(RuntimeTest, ARestartKeepsTheTimeOfTheNextTry) {
+  const absl::Duration after = absl::Milliseconds(600);
+  std::string name;
+  {
+    TestRuntime runtime(Config(FailsOnce(after)));
+    const auto created = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(created.ok()) << created.status();
+    name = created->name();
+    const auto failed = [&] { return Kinds(runtime.Events(name)).back() == v1::Event::kModelFailed; };
+    while (!failed()) absl::SleepFor(absl::Milliseconds(1));
+  }
+  TestRuntime runtime(Config(FailsOnce(after)));
+  EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  const std::vector<EventPtr> events = runtime.Events(name);
+  ASSERT_EQ(events[4]->kind_case(), v1::Event::kRunStarted);
+  EXPECT_GE(FromProto(events[4]->time()), FromProto(events[3]->model_failed().retry_time())) << "there was nothing to do before";
 }
 
 TEST_F(ScheduleTest, RunsThatSleepCountAgainstTheQueue) {
