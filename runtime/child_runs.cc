@@ -30,10 +30,7 @@ std::string RequestIdOf(const ChildOrder& order) { return absl::StrCat("\n", For
 
 constexpr absl::Duration kRetryPause = absl::Seconds(1);  // before what failed for a reason that passes is tried again
 
-// Asking again would end the same, or wait for what waits for this call.
-bool IsRefusal(const absl::Status& status) {
-  return absl::IsNotFound(status) || absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status);
-}
+bool IsRefusal(const absl::Status& status) { return absl::IsNotFound(status) || absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status); }
 
 // What the child may use: as its agent and the tool say, within the grant.
 absl::StatusOr<v1::Limits> LimitsOf(const ChildOrder& order, const RunPlan& plan, const RuntimeOptions& options) {
@@ -160,10 +157,10 @@ asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> ServerChildRuns:
   co_return plan;
 }
 
-asio::awaitable<absl::Status> ServerChildRuns::Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan) {
+asio::awaitable<absl::Status> ServerChildRuns::Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan, bool again) {
   const auto scheduler = scheduler_.lock();
   if (scheduler == nullptr) co_return ServerDraining(std::nullopt);
-  CO_RETURN_IF_ERROR(scheduler->AdmitChild());
+  CO_RETURN_IF_ERROR(scheduler->AdmitChild(again ? Scheduler::Need::kNothing : Scheduler::Need::kRoom));
   auto created = std::make_shared<Completion<std::optional<CreateOutcome>>>();
   environment_.store->Create(
       std::move(run), [pool = environment_.pool, scheduler, created, state = std::move(state), plan = std::move(plan)](CreateOutcome outcome) mutable {
@@ -217,7 +214,7 @@ asio::awaitable<absl::Status> ServerChildRuns::Begin(std::shared_ptr<const Child
   Apply(state, run.created);
   run.title = TitleOf(run.created->run_created());
   run.projection = ProjectionOf(state);
-  co_return co_await Create(std::move(run), std::move(state), std::move(plan));
+  co_return co_await Create(std::move(run), std::move(state), std::move(plan), /*again=*/order->attempt > 1);
 }
 
 asio::awaitable<ChildAnswer> ServerChildRuns::Answer(std::shared_ptr<const ChildOrder> order, std::string input) {

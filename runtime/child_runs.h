@@ -40,7 +40,7 @@ class ServerChildRuns final : public ChildRuns, public std::enable_shared_from_t
   // OK: it is there now. NOT_FOUND, FAILED_PRECONDITION, INVALID_ARGUMENT: there is none, and none can be begun. Any other: nobody knows, try again.
   boost::asio::awaitable<absl::Status> Begin(std::shared_ptr<const ChildOrder> order, std::string input);
   boost::asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> PlanOf(std::string agent);
-  boost::asio::awaitable<absl::Status> Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan);
+  boost::asio::awaitable<absl::Status> Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan, bool again);
   boost::asio::awaitable<ChildAnswer> Await(RunId child, std::shared_ptr<Mailbox> mailbox);
   bool IsUnwanted(const RunId& child);
   void Send(const RunId& child, v1::Cancellation cancellation, absl::AnyInvocable<void()> done);

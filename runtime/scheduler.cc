@@ -85,12 +85,13 @@ void Scheduler::NotCreated() {
   --creating_;
 }
 
-absl::Status Scheduler::AdmitChild() {
+absl::Status Scheduler::AdmitChild(Need need) {
   MutexLock lock(mu_);
   // One decision's calls find room also where nothing may queue.
   const int64_t bound = options_.running_max + std::max<int64_t>(options_.queued_max, kCallsPerDecisionMax);
-  if (static_cast<int64_t>(entries_.size() + awaited_.size()) + creating_ >= bound) {
-    return absl::ResourceExhaustedError(absl::StrCat("the server holds ", bound, " runs, as many as it may; ask fewer agents at once"));
+  if (need == Need::kRoom && static_cast<int64_t>(entries_.size() + awaited_.size()) + creating_ >= bound) {
+    // Not a code that says 'later': what would make room may wait for this call.
+    return absl::FailedPreconditionError(absl::StrCat("the server holds ", bound, " runs, as many as it may; ask fewer agents at once"));
   }
   ++creating_;
   return absl::OkStatus();

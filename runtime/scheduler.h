@@ -34,12 +34,17 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // Borrowed; they outlive the scheduler.
   Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher, ChildRuns& child_runs);
 
+  enum class Need {
+    kNothing,  // it ends work, or answers what a run that exists waits for
+    kRoom,     // it begins work: refused where there is none
+  };
+
   // OK if one more run may be accepted; then Created or NotCreated follows. QueueFull, ServerDraining.
   absl::Status Admit();
   void NotCreated();
   // The same of a run that answers a call of another. Parents do not count as running while they wait, so children are bounded by all that is in memory;
-  // refused, the call fails, and nobody waits for it.
-  absl::Status AdmitChild();
+  // refused, the call fails, and nobody waits for it. kNothing: an earlier attempt may have begun it, and nobody may say that it did not.
+  absl::Status AdmitChild(Need need);
   // A run that is awaited by another is taken up before those that nobody waits for, if it has no session and does not sleep.
   void Hurry(const RunId& run);
   // A run that is durable and has no session yet.
@@ -50,12 +55,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   void Recover() { RecoverAfter(std::nullopt, 0); }
 
   // A command for a run, executed by its session; the session is made if there is none. `failed` is called instead, on some thread, where the run cannot
-  // be loaded (NOT_FOUND, DATA_LOSS), has too many commands waiting, or the server drains.
+  // be loaded (NOT_FOUND, DATA_LOSS), has too many commands waiting, or the server drains; with kRoom QueueFull where a session would have to be made over
+  // running_max.
   using Failed = absl::AnyInvocable<void(absl::Status)>;
-  enum class Need {
-    kNothing,  // it ends work, or answers what a run that exists waits for
-    kRoom,     // it begins work: QueueFull where a session would have to be made over running_max
-  };
   void Send(const RunId& run, Session::Command command, Need need, Failed failed);
 
   // The store takes writes again: sessions that waited for it go on.
