@@ -77,7 +77,7 @@ std::optional<v1::Activity> ActivityOf(const RunState& state) {
 // When the run does something by itself again. None: at once, or when an attempt under way ends, or never.
 std::optional<absl::Time> WakeTimeOf(const RunState& state) {
   if (state.phase == v1::RUN_STATE_QUEUED) return state.not_before > absl::InfinitePast() ? std::optional(state.not_before) : std::nullopt;
-  if (!state.is_live() || state.is_cancelling() || state.model.open) return std::nullopt;
+  if (!state.is_live() || state.held || state.is_cancelling() || state.model.open) return std::nullopt;
   absl::Time wake = absl::InfiniteFuture();
   if (const StepState* const step = state.last_step()) {
     for (const CallState& call : step->calls) {
