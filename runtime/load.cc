@@ -6,10 +6,23 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
+#include "proto/util/serialize.h"
 #include "proto/util/time.h"
 #include "runtime/view.h"
 
 namespace agentruntime {
+namespace {
+
+bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b) { return SerializeDeterministically(a) == SerializeDeterministically(b); }
+
+// Of what lists and queries say of a run, what its journal alone decides in every version. Others (what it does now, when it wakes) were told otherwise before.
+bool Agree(const RunProjection& folded, const RunProjection& kept) {
+  return folded.state == kept.state && folded.last_step == kept.last_step && folded.answer_sequence == kept.answer_sequence &&
+         folded.barren_starts == kept.barren_starts && folded.stop.has_value() == kept.stop.has_value() && (!kept.stop || Same(*folded.stop, *kept.stop)) &&
+         Same(folded.usage, kept.usage) && Same(folded.limits, kept.limits);
+}
+
+}  // namespace
 
 absl::StatusOr<RunState> LoadState(RunReader& store, const RunId& run) {
   ASSIGN_OR_RETURN(const RunRecord record, store.GetRun(run));
@@ -25,11 +38,7 @@ absl::StatusOr<RunState> LoadState(RunReader& store, const RunId& run) {
   }
   // A batch may have been committed between the two reads: then the fold is ahead of the columns that were read, and there is nothing to compare.
   if (state.last_sequence == record.projection.last_sequence) {
-    const RunProjection folded = ProjectionOf(state);
-    if (folded.state != record.projection.state || folded.last_step != record.projection.last_step ||
-        folded.answer_sequence != record.projection.answer_sequence) {
-      return RunDamaged(run, "its journal and its columns differ");
-    }
+    if (!Agree(ProjectionOf(state), record.projection)) return RunDamaged(run, "its journal and its columns differ");
   }
   return state;
 }
