@@ -135,6 +135,25 @@ TEST_F(SqliteSmallDiskTest, ItGoesOnWhenAForeignFileGoes) {
   EXPECT_EQ(ReadAll(store(), run)->size(), static_cast<size_t>(kEvents));
 }
 
+// It may stay full for hours, and who waits for room holds a thread that everybody else needs.
+TEST_F(SqliteSmallDiskTest, NobodyBlocksForAFullDisk) {
+  Open();
+  const RunId run = TestRunId(1);
+  CreateNow(store(), TestRun(run));
+  Fill(0);
+  constexpr int kEventBytes = 900'000;
+  Sequence last = 1;
+  const auto append = [&] {
+    AppendRequest request = TestAppend(run, store().epoch(), last);
+    request.events = {TestEvent(++last, store().epoch(), kEventBytes)};
+    store().Append(std::move(request), [](AppendResult) {});
+  };
+  append();
+  ASSERT_TRUE(stalls_.Await(1));
+  while (last * int64_t{kEventBytes} < kQueueBytesMax + 10 * int64_t{kEventBytes}) append();
+  EXPECT_EQ(ReadAll(store(), run)->size(), 1u);
+}
+
 TEST_F(SqliteSmallDiskTest, TheLogLeavesSpaceForItsOwnCopy) {
   Open();
   CreateNow(store(), TestRun(TestRunId(1)));
