@@ -13,6 +13,7 @@
 #include "proto/util/time.h"
 #include "runtime/ask.h"
 #include "runtime/backoff.h"
+#include "runtime/finished.h"
 #include "runtime/grant.h"
 #include "runtime/idempotency.h"
 
@@ -21,16 +22,6 @@ namespace {
 
 // For the model.
 constexpr char kDeniedToFork[] = "denied: this run is a fork that may call read-only tools only, and this tool changes something; go on without it";
-
-v1::Event FinishedWithText(const CallId& id, v1::CallOutcome outcome, std::string text) {
-  v1::Event fact;
-  fact.set_step(id.step);
-  v1::CallFinished* const finished = fact.mutable_call_finished();
-  finished->set_call_id(id.ToString());
-  finished->set_outcome(outcome);
-  finished->add_result()->set_text(std::move(text));
-  return fact;
-}
 
 std::string NoSuchTool(const RunPlan& plan, absl::string_view name) {
   std::vector<std::string> names;

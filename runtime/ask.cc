@@ -10,6 +10,7 @@
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
+#include "runtime/finished.h"
 #include "runtime/idempotency.h"
 
 namespace agentruntime {
@@ -44,16 +45,6 @@ std::string QuestionIn(absl::string_view arguments) {
 std::string CallLine(const v1::ToolCall& asked) { return absl::StrCat(OneLine(asked.tool(), 64), " ", OneLine(asked.arguments(), kWaitTextBytesMax)); }
 
 v1::WaitKind KindOf(const CallState& call) { return call.waiting->call_waiting().kind(); }
-
-v1::Event FinishedWithText(const CallState& call, v1::CallOutcome outcome, std::string text) {
-  v1::Event fact;
-  fact.set_step(call.id.step);
-  v1::CallFinished* const finished = fact.mutable_call_finished();
-  finished->set_call_id(call.id.ToString());
-  finished->set_outcome(outcome);
-  finished->add_result()->set_text(std::move(text));
-  return fact;
-}
 
 // What the model reads when a person refused the call.
 std::string Denied(const v1::Deny& deny, bool expired) {
@@ -119,16 +110,6 @@ std::string GivenUp(const v1::GiveUp& given_up, bool expired) {
 
 }  // namespace
 
-v1::Event FinishedUncertain(const CallId& call, const std::string& text) {
-  v1::Event fact;
-  fact.set_step(call.step);
-  v1::CallFinished* const finished = fact.mutable_call_finished();
-  finished->set_call_id(call.ToString());
-  finished->set_outcome(v1::CALL_OUTCOME_UNCERTAIN);
-  finished->add_result()->set_text(text);
-  return fact;
-}
-
 v1::Event QuestionAboutUncertain(const RunPlan& plan, const StepState& step, const CallState& call, absl::Time now) {
   return Waiting(plan, call, v1::WAIT_KIND_UNCERTAIN,
                  absl::StrCat("did this call take effect? Its attempt ", call.attempts,
@@ -181,7 +162,9 @@ std::vector<v1::Event> FactsOfAnswer(const CallState& call, Resolution resolutio
   switch (resolution.answer.kind_case()) {
     case v1::CallAnswer::kRunAgain:
     case v1::CallAnswer::kAllow: break;
-    case v1::CallAnswer::kDeny: facts.push_back(FinishedWithText(call, v1::CALL_OUTCOME_DENIED, Denied(resolution.answer.deny(), resolution.expired))); break;
+    case v1::CallAnswer::kDeny:
+      facts.push_back(FinishedWithText(call.id, v1::CALL_OUTCOME_DENIED, Denied(resolution.answer.deny(), resolution.expired)));
+      break;
     case v1::CallAnswer::kResult: {
       v1::Event finished;
       finished.set_step(call.id.step);
@@ -194,7 +177,7 @@ std::vector<v1::Event> FactsOfAnswer(const CallState& call, Resolution resolutio
     case v1::CallAnswer::kGiveUp:
     case v1::CallAnswer::KIND_NOT_SET:
       if (KindOf(call) == v1::WAIT_KIND_QUESTION) {
-        facts.push_back(FinishedWithText(call, v1::CALL_OUTCOME_ERROR, Unanswered(resolution.answer.give_up(), resolution.expired)));
+        facts.push_back(FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, Unanswered(resolution.answer.give_up(), resolution.expired)));
       } else {
         facts.push_back(FinishedUncertain(call.id, GivenUp(resolution.answer.give_up(), resolution.expired)));
       }

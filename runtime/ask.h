@@ -51,9 +51,6 @@ Resolution DefaultAnswer(const CallState& call);
 // When the wait of `call`, which waits, expires.
 absl::Time ExpiryOf(const CallState& call);
 
-// `call_finished` of a call that nobody knows the outcome of, with what is known.
-v1::Event FinishedUncertain(const CallId& call, const std::string& text);
-
 // The calls of a run that wait, as callers see them.
 std::vector<v1::WaitingCall> WaitingCallsOf(const RunState& state);
 

@@ -15,6 +15,7 @@
 #include "runtime/budget.h"
 #include "runtime/compaction.h"
 #include "runtime/context.h"
+#include "runtime/finished.h"
 #include "runtime/grant.h"
 
 namespace agentruntime {
@@ -37,29 +38,19 @@ v1::Event Started(const RunState& state, v1::StartCause cause) {
   return fact;
 }
 
-v1::Event Finished(const CallState& call, v1::CallOutcome outcome, absl::string_view text) {
-  v1::Event fact;
-  fact.set_step(call.id.step);
-  v1::CallFinished* const finished = fact.mutable_call_finished();
-  finished->set_call_id(call.id.ToString());
-  finished->set_outcome(outcome);
-  finished->add_result()->set_text(std::string(text));
-  return fact;
-}
-
 v1::Event SettledByStop(const CallState& call) {
   const bool unsafe = call.side_effect != v1::SIDE_EFFECT_READ_ONLY && call.side_effect != v1::SIDE_EFFECT_IDEMPOTENT;
   switch (call.phase) {
     case CallPhase::kReady:
-      if (call.attempts == 0) return Finished(call, v1::CALL_OUTCOME_NOT_RUN, "not run: the run stopped first");
-      return Finished(call, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped before it was tried again");
+      if (call.attempts == 0) return FinishedWithText(call.id, v1::CALL_OUTCOME_NOT_RUN, "not run: the run stopped first");
+      return FinishedWithText(call.id, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped before it was tried again");
     case CallPhase::kOpen:
-      if (!unsafe) return Finished(call, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped while it was under way");
+      if (!unsafe) return FinishedWithText(call.id, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped while it was under way");
       [[fallthrough]];
     case CallPhase::kUncertain:
     case CallPhase::kWaiting:
       // What waits for a person's word before its first attempt has certainly taken no effect.
-      if (call.attempts == 0) return Finished(call, v1::CALL_OUTCOME_NOT_RUN, "not run: the run stopped while it waited for a person");
+      if (call.attempts == 0) return FinishedWithText(call.id, v1::CALL_OUTCOME_NOT_RUN, "not run: the run stopped while it waited for a person");
       return FinishedUncertain(call.id, "uncertain: it was started, and nobody knows whether it took effect");
     case CallPhase::kSettled: break;
   }
@@ -232,8 +223,8 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
       case CallPhase::kOpen: next.effects.push_back(Effect{call.id, call.attempts, call.open_sequence}); break;
       case CallPhase::kReady:
         if (call.attempts == 0 && call.ordinal > state.limits.max_tool_calls()) {
-          next.facts.push_back(
-              Finished(call, v1::CALL_OUTCOME_NOT_RUN, absl::StrCat("not run: the run's limit of ", state.limits.max_tool_calls(), " tool calls is reached")));
+          next.facts.push_back(FinishedWithText(call.id, v1::CALL_OUTCOME_NOT_RUN,
+                                                absl::StrCat("not run: the run's limit of ", state.limits.max_tool_calls(), " tool calls is reached")));
         } else if (!IsRetryDue(call.retry_time, now.wall)) {
           WakeAt(next, call.retry_time - now.wall);
         } else {
