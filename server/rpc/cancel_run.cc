@@ -18,9 +18,7 @@ Answer<v1::Run> CancelRun(const Backend& backend, v1::CancelRunRequest request, 
   CheckRequestId(checks, "request_id", request.request_id());
   CO_RETURN_IF_ERROR(checks.status());
   CancelRequest cancel;
-  cancel.request_id = std::move(*request.mutable_request_id());
-  request.clear_request_id();
-  cancel.request_hash = RequestHash(request);
+  TakeRequestId(request, cancel);
   cancel.cause = std::move(*request.mutable_cause());
   co_return co_await backend.runtime->CancelRun(run, std::move(cancel), std::move(caller));
 }

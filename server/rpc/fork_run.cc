@@ -20,9 +20,7 @@ Answer<v1::Run> ForkRun(const Backend& backend, v1::ForkRunRequest request, Call
   if (request.has_deadline()) fork.deadline = CheckTime(checks, "deadline", request.deadline());
   CheckRequestId(checks, "request_id", request.request_id());
   CO_RETURN_IF_ERROR(checks.status());
-  fork.request_id = std::move(*request.mutable_request_id());
-  request.clear_request_id();
-  fork.request_hash = RequestHash(request);
+  TakeRequestId(request, fork);
   fork.step = request.step();
   fork.agent = std::move(*request.mutable_agent());
   fork.limits = std::move(*request.mutable_limits());

@@ -44,9 +44,7 @@ Answer<v1::Run> ResolveCall(const Backend& backend, v1::ResolveCallRequest reque
   CO_RETURN_IF_ERROR(checks.status());
   ResolveRequest resolve;
   resolve.call = *call;
-  resolve.request_id = std::move(*request.mutable_request_id());
-  request.clear_request_id();
-  resolve.request_hash = RequestHash(request);
+  TakeRequestId(request, resolve);
   resolve.answer = std::move(*request.mutable_answer());
   co_return co_await backend.runtime->ResolveCall(run, std::move(resolve), std::move(caller));
 }

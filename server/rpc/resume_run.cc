@@ -18,9 +18,7 @@ Answer<v1::Run> ResumeRun(const Backend& backend, v1::ResumeRunRequest request, 
   CheckRequestId(checks, "request_id", request.request_id());
   CO_RETURN_IF_ERROR(checks.status());
   ResumeRequest resume;
-  resume.request_id = std::move(*request.mutable_request_id());
-  request.clear_request_id();
-  resume.request_hash = RequestHash(request);
+  TakeRequestId(request, resume);
   resume.deadline = deadline;
   resume.limits = std::move(*request.mutable_limits());
   resume.input.assign(std::make_move_iterator(request.mutable_input()->begin()), std::make_move_iterator(request.mutable_input()->end()));

@@ -14,9 +14,7 @@ Answer<v1::Run> SendInput(const Backend& backend, v1::SendInputRequest request, 
   CheckRequestId(checks, "request_id", request.request_id());
   CO_RETURN_IF_ERROR(checks.status());
   InputRequest input;
-  input.request_id = std::move(*request.mutable_request_id());
-  request.clear_request_id();
-  input.request_hash = RequestHash(request);
+  TakeRequestId(request, input);
   input.input.assign(std::make_move_iterator(request.mutable_input()->begin()), std::make_move_iterator(request.mutable_input()->end()));
   co_return co_await backend.runtime->SendInput(run, std::move(input), std::move(caller));
 }
