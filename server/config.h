@@ -25,8 +25,6 @@ struct LoadedConfig {
   Offer offer;                      // what agents can name
   Keys keys;                        // read from where the configuration says
   std::vector<v1::Agent> agents;    // of the files in config.agents
-  int outbound_requests = 1;        // at once, of all models and tools: OutboundRequests of this process
-  bool restored = false;            // the command line says that the store is a restored copy: at this start
 };
 
 // `file` empty: all defaults, relative to the working folder. INVALID_ARGUMENT with one line for each fault, `file:line:column: path: what is wrong and what

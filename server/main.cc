@@ -66,7 +66,7 @@ rpc::Backend BackendOf(const LoadedConfig& loaded, Wiring& wiring, DrainRequest&
   return backend;
 }
 
-int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
+int Serve(const Flags& flags, const LoadedConfig& loaded, const ProcessOptions& process, absl::Time begin) {
   if (const auto failure = WhyNoPortFile(flags.port_file)) return Fail(failure->code, failure->message);
   if (const auto failure = WhyNotListen(loaded.listen)) return Fail(failure->code, failure->message);
   DrainRequest drain;
@@ -77,7 +77,7 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, absl::Time begin) {
 
   std::optional<ExitDeadline> exit_deadline;  // outlives what may not end
   std::optional<StartFailure> failure;
-  const std::unique_ptr<Wiring> wiring = Wiring::Build(loaded, failure);
+  const std::unique_ptr<Wiring> wiring = Wiring::Build(loaded, process, failure);
   if (wiring == nullptr) return Fail(failure->code, failure->message);
   const rpc::Backend backend = BackendOf(loaded, *wiring, drain);
   auto server = Server::Start(loaded.listen, wiring->pool(), backend);
@@ -151,9 +151,7 @@ int Main(const std::vector<std::string>& arguments) {
     std::cout << PrintConfig(loaded->config);
     return 0;
   }
-  loaded->outbound_requests = *outbound;
-  loaded->restored = flags->restored;
-  return Serve(*flags, *loaded, begin);
+  return Serve(*flags, *loaded, {.outbound_requests = *outbound, .restored = flags->restored}, begin);
 }
 
 }  // namespace

@@ -69,8 +69,8 @@ struct Wiring::Impl {
     stores = {};
   }
 
-  std::optional<StartFailure> Open(const LoadedConfig& loaded);
-  std::optional<StartFailure> MakeEnvironment(const LoadedConfig& loaded);
+  std::optional<StartFailure> Open(const LoadedConfig& loaded, const ProcessOptions& process);
+  std::optional<StartFailure> MakeEnvironment(const LoadedConfig& loaded, const ProcessOptions& process);
   std::optional<StartFailure> ApplyAgents(const LoadedConfig& loaded);
 
   // Runs a coroutine on the pool and blocks until its end.
@@ -93,17 +93,17 @@ struct Wiring::Impl {
   std::unique_ptr<Runtime> runtime;
 };
 
-std::optional<StartFailure> Wiring::Impl::Open(const LoadedConfig& loaded) {
+std::optional<StartFailure> Wiring::Impl::Open(const LoadedConfig& loaded, const ProcessOptions& process) {
   sqlite::StoreOptions options;
   options.path = loaded.config.store().sqlite().path();
   options.readers = kReaders;
   options.clock = &clock;
   options.random = &random;
-  options.restored = loaded.restored;
+  options.restored = process.restored;
   auto opened = sqlite::OpenStores(options);
   if (!opened.ok()) return StoreFailure(opened.status());
   stores = *std::move(opened);
-  if (loaded.restored) {
+  if (process.restored) {
     Log(LogLevel::kWarn, "the store is a restored copy: it has a new id, and unfinished runs stop until they are resumed; leave --restored out from now on",
         {{"store", options.path}, {"id", stores.store->id()}});
   }
@@ -113,8 +113,8 @@ std::optional<StartFailure> Wiring::Impl::Open(const LoadedConfig& loaded) {
   return std::nullopt;
 }
 
-std::optional<StartFailure> Wiring::Impl::MakeEnvironment(const LoadedConfig& loaded) {
-  http = std::make_unique<CurlClient>(NetworkOptions{.connections_max = loaded.outbound_requests});
+std::optional<StartFailure> Wiring::Impl::MakeEnvironment(const LoadedConfig& loaded, const ProcessOptions& process) {
+  http = std::make_unique<CurlClient>(NetworkOptions{.connections_max = process.outbound_requests});
   environment.pool = pool.get_executor();
   environment.blocking_pool = blocking_pool.get_executor();
   environment.clock = &clock;
@@ -148,10 +148,10 @@ std::optional<StartFailure> Wiring::Impl::ApplyAgents(const LoadedConfig& loaded
   return std::nullopt;
 }
 
-std::unique_ptr<Wiring> Wiring::Build(const LoadedConfig& config, std::optional<StartFailure>& failure) {
+std::unique_ptr<Wiring> Wiring::Build(const LoadedConfig& config, const ProcessOptions& process, std::optional<StartFailure>& failure) {
   auto impl = std::make_unique<Impl>(config.config.sessions().threads());
-  if (failure = impl->Open(config); failure) return nullptr;
-  if (failure = impl->MakeEnvironment(config); failure) return nullptr;
+  if (failure = impl->Open(config, process); failure) return nullptr;
+  if (failure = impl->MakeEnvironment(config, process); failure) return nullptr;
   auto runtime = Runtime::Start(impl->environment, OptionsOf(config.config));
   if (!runtime.ok()) {
     failure = StoreFailure(runtime.status());

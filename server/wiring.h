@@ -12,12 +12,18 @@
 
 namespace agentruntime {
 
+// What holds for this process, beside the configuration.
+struct ProcessOptions {
+  int outbound_requests;  // at once, of all models and tools: OutboundRequests
+  bool restored;          // the command line says that the store is a restored copy: at this start
+};
+
 // Everything below the listener, running.
 class Wiring {
  public:
   // Opens the store, builds models and tools, applies the agents of the configuration, takes up unfinished runs. On failure `failure` says why and the
   // result is null. `config` outlives the wiring.
-  static std::unique_ptr<Wiring> Build(const LoadedConfig& config, std::optional<StartFailure>& failure);
+  static std::unique_ptr<Wiring> Build(const LoadedConfig& config, const ProcessOptions& process, std::optional<StartFailure>& failure);
   // After Drain.
   ~Wiring();
 
