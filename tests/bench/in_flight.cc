@@ -28,8 +28,8 @@ absl::Duration OwnCpuTime() {
   return absl::DurationFromTimespec(time);
 }
 
-// `runs` runs at once, each of which waits `steps` times for `delay`. The ideal is that all of them wait at the same time and nothing else takes any; where
-// the cores need longer than that for the work itself, it is that they do nothing else all the time.
+// `runs` runs at once, each of which waits `steps` times for `delay`. Beside two floors: the waits, as if nothing else took any time, and what the cores need
+// for the work. The target holds against the waits alone: the work is ours, and the more of it there is the worse.
 void Measure(const Setting& setting, Report& report, int runs, int steps, absl::Duration delay, bool has_target) {
   const std::string wait = absl::FormatDuration(delay);
   std::string waits = absl::StrCat(R"({"delay": ")", wait, R"(", "text": "Done."})");
@@ -53,19 +53,18 @@ void Measure(const Setting& setting, Report& report, int runs, int steps, absl::
   admin.Await("every run has ended", 10 * steps * delay + absl::Seconds(60), None);
   const absl::Duration total = absl::Now() - began;
   const absl::Duration work = (server->CpuTime() + OwnCpuTime() - cpu_before) / std::max<int64_t>(1, std::thread::hardware_concurrency());
-  const absl::Duration ideal = std::max(steps * delay, work);
 
   const std::string name = absl::StrCat("in_flight.", runs);
   report.Add({.name = name + ".submit", .value = absl::ToDoubleSeconds(created), .unit = "s"});
-  Row took{.name = absl::StrCat(name, ".total_", steps, "_waits_of_", wait),
-           .value = absl::ToDoubleSeconds(total),
-           .unit = "s",
-           .floor = absl::ToDoubleSeconds(ideal)};
+  const std::string total_name = absl::StrCat(name, ".total_", steps, "_waits_of_", wait);
+  const absl::Duration waits_alone = steps * delay;
+  Row took{.name = total_name, .value = absl::ToDoubleSeconds(total), .unit = "s", .floor = absl::ToDoubleSeconds(waits_alone)};
   if (has_target) {
     took.target = "finished within 1.2 times the ideal, which is nothing but the waits";
-    took.met = total <= kOverIdealMax * ideal;
+    took.met = total <= kOverIdealMax * waits_alone;
   }
   report.Add(std::move(took));
+  report.Add({.name = total_name + ".by_work", .value = absl::ToDoubleSeconds(total), .unit = "s", .floor = absl::ToDoubleSeconds(work)});
   report.Add({.name = name + ".cpu", .value = absl::ToDoubleMicroseconds(server->CpuTime()) / runs / steps, .unit = "us/step"});
 }
 
