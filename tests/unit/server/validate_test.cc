@@ -5,7 +5,6 @@
 
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
-#include "server/rpc/hash.h"
 #include "server/rpc/json_text.h"
 
 namespace agentruntime::rpc {
@@ -204,22 +203,6 @@ TEST(JsonTextTest, TakesJsonOnly) {
   EXPECT_EQ(WhyNotJson(std::string(64, '[') + std::string(64, ']'), 64), "");
   EXPECT_EQ(WhyNotJson(std::string(65, '[') + std::string(65, ']'), 64), "is nested deeper than 64");
   EXPECT_EQ(WhyNotJson(std::string(200'000, '['), 64), "is nested deeper than 64");
-}
-
-TEST(HashTest, TheOrderOfLabelsDoesNotMatter) {
-  v1::Run a = GoodRun();
-  v1::Run b = GoodRun();
-  for (int i = 0; i < 32; ++i) (*a.mutable_labels())["k" + std::to_string(i)] = "v";
-  for (int i = 31; i >= 0; --i) (*b.mutable_labels())["k" + std::to_string(i)] = "v";
-  EXPECT_EQ(RequestHash(a), RequestHash(b));
-  (*b.mutable_labels())["k0"] = "w";
-  EXPECT_NE(RequestHash(a), RequestHash(b));
-}
-
-TEST(HashTest, IsTheSameForEver) {
-  // Stored beside each run: another value would turn honest retries into ALREADY_EXISTS after an upgrade.
-  EXPECT_EQ(RequestHash(GoodRun()).size(), 33u);
-  EXPECT_EQ(RequestHash(GoodRun())[0], 1);
 }
 
 }  // namespace
