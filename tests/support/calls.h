@@ -16,6 +16,7 @@
 #include "agentruntime/v1/agent_service.grpc.pb.h"
 #include "agentruntime/v1/run_service.grpc.pb.h"
 #include "clients/cpp/error.h"
+#include "tests/support/await.h"
 
 namespace agentruntime::testing {
 
@@ -102,18 +103,26 @@ inline v1::Run Answered(const Stubs& stubs) {
   return run.ok() ? *run : v1::Run();
 }
 
+// Returns once there is a run of this name, which another one begins.
+inline void AwaitRun(const Stubs& stubs, const std::string& name) {
+  v1::GetRunRequest request;
+  request.set_name(name);
+  AwaitThat(absl::StrCat(name, " is there"), [&] { return Call(stubs.run, &v1::RunService::Stub::GetRun, request).ok(); });
+}
+
 // Returns once the run has so many events.
 inline void AwaitEvents(const Stubs& stubs, const std::string& name, int64_t count) {
   grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kCallMax);
   v1::WatchRunRequest request;
   request.set_name(name);
   const auto reader = stubs.run->WatchRun(&context, request);
   v1::WatchRunResponse message;
-  while (reader->Read(&message)) {
-    if (message.event().sequence() >= count) break;
+  while (message.event().sequence() < count && reader->Read(&message)) {
   }
   context.TryCancel();
-  reader->Finish();
+  const grpc::Status end = reader->Finish();
+  EXPECT_GE(message.event().sequence(), count) << name << " has not come so far; the end of the stream: " << end.error_message();
 }
 
 // `CODE REASON: message`; `OK`.

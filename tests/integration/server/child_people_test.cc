@@ -91,8 +91,7 @@ TEST_F(ChildPeopleTest, AChildThatWaitsForAPersonIsAwaitedAcrossAKill) {
   const std::string run = Created(Submit("doubt")).name();
   AwaitEvents(*stubs_, run, 5);  // created, started, called, decided, call_started
   const std::string child = ChildOf(run);
-  while (!Get(child).ok()) {
-  }
+  AwaitRun(*stubs_, child);
   EXPECT_EQ(Settled(child, v1::RUN_STATE_WAITING).waiting_calls(0).text(), "Which invoice?");
   server_.Kill();
   ASSERT_NO_FATAL_FAILURE(Start());

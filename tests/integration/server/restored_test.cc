@@ -154,8 +154,7 @@ TEST_F(RestoredServerTest, AChildThatWasUnfinishedEndsAndItsParentIsHeld) {
     v1::GetStepRequest get;
     get.set_name(absl::StrCat(parent, "/steps/1"));
     child.set_name(Call(stubs.run, &v1::RunService::Stub::GetStep, get)->tool_calls(0).child_run());
-    while (!Call(stubs.run, &v1::RunService::Stub::GetRun, child).ok()) {
-    }
+    AwaitRun(stubs, child.name());
     AwaitEvents(stubs, child.name(), 3);  // its model was asked
   }
   server_.Kill();

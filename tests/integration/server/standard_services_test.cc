@@ -90,8 +90,7 @@ TEST(DrainingServerTest, RefusesNewRunsAndSaysSo) {
   // The attempt under way keeps the server there until the grace is over.
   AwaitEvents(stubs, created->name(), 3);
   server.Send(SIGTERM);
-  while (Health(channel, "") == "SERVING") {
-  }
+  AwaitThat("health has noticed the drain", [&] { return Health(channel, "") != "SERVING"; });
   EXPECT_EQ(Health(channel, ""), "NOT_SERVING");
   EXPECT_EQ(Health(channel, "agentruntime.v1.RunService"), "NOT_SERVING");
   const absl::Status status = Create(stubs, Submit("add")).status();

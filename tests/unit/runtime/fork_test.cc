@@ -13,6 +13,7 @@
 #include "runtime/ask.h"
 #include "runtime/steps.h"
 #include "runtime/view.h"
+#include "tests/support/await.h"
 #include "tests/support/counter.h"
 #include "tests/support/latch.h"
 #include "tests/unit/runtime/journal_fixture.h"
@@ -338,9 +339,10 @@ TEST_F(ForkRunTest, AStepUnderWayCannotBeShared) {
   const auto source = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
   ASSERT_TRUE(source.ok()) << source.status();
   absl::Status status;
-  do {
+  testing::AwaitThat("step 1 is decided and durable", [&] {
     status = Fork(runtime, Of(*source, 1)).status();
-  } while (absl::IsNotFound(status));  // not decided, or not durable yet
+    return !absl::IsNotFound(status);
+  });
   EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_STEP_NOT_OVER);
   go.Open();
   const auto fork = Fork(runtime, Of(*source, 0));

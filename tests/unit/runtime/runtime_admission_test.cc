@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "proto/util/errors.h"
 #include "proto/util/names.h"
+#include "tests/support/await.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -114,9 +115,10 @@ TEST_F(RuntimeTest, ResumeNeedsRoomAndCancelDoesNot) {
   ResumeRequest more;
   more.input.emplace_back().set_text("more");
   absl::Status resumed;
-  do {  // the session of the second run may be about to leave
+  testing::AwaitThat("the session of the second run has left", [&] {
     resumed = runtime.Await(runtime->ResumeRun(*ParseRunName(first.name()), more, Caller())).status();
-  } while (ReasonOf(resumed) == v1::ERROR_REASON_QUEUE_FULL);
+    return ReasonOf(resumed) != v1::ERROR_REASON_QUEUE_FULL;
+  });
   ASSERT_TRUE(resumed.ok()) << resumed;
   EXPECT_EQ(ReasonOf(runtime.Await(runtime->ResumeRun(*ParseRunName(second.name()), more, Caller())).status()), v1::ERROR_REASON_QUEUE_FULL);
   ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(first.name()), {.cause = ""}, Caller())).ok());

@@ -9,6 +9,7 @@
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "runtime/completion.h"
+#include "tests/support/await.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -86,7 +87,7 @@ TEST_F(RuntimeTest, AResultThatComesAfterTheStopIsCounted) {
   EXPECT_EQ(runtime.Await(runtime->GetInfo())->late_results, 0);
   go_on->Complete(true);
   int64_t late = 0;
-  while (late == 0) late = runtime.Await(runtime->GetInfo())->late_results;
+  testing::AwaitThat("the late result is counted", [&] { return (late = runtime.Await(runtime->GetInfo())->late_results) > 0; });
   EXPECT_EQ(late, 1);
 }
 

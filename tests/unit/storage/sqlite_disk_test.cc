@@ -13,6 +13,7 @@
 #include "storage/sqlite/stores.h"
 #include "storage/sqlite/writer.h"
 #include "tests/conformance/store_calls.h"
+#include "tests/support/await.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/temp_dir.h"
 
@@ -92,7 +93,7 @@ TEST_F(SqliteDiskTest, WhoListensLateHearsOfAFullDisk) {
   disk_.full = true;
   Awaited<bool> done;
   store().Append(TestAppend(TestRunId(1), store().epoch(), 1), [&](AppendResult) { done.Set(true); });
-  while (store().writable()) std::this_thread::yield();
+  testing::AwaitThat("the store has met the full disk", [&] { return !store().writable(); });
   std::vector<bool> told;  // of this thread until the disk is right again
   Awaited<bool> writable_again;
   store().SetWritableListener([&](bool writable) {
