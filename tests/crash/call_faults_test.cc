@@ -196,8 +196,8 @@ TEST_F(CallFaultsTest, AfterAFailedCallNothingIsAcknowledgedAndNothingIsLost) {
         if (fault.passes) {
           ASSERT_THAT(code, ::testing::AnyOf(kLived, kRefusedToOpen, kFailStop));
         } else if (shared_->happened) {
-          ASSERT_THAT(code, ::testing::AnyOf(kRefusedToOpen, kFailStop));
-          ASSERT_EQ(shared_->acknowledged_after, 0);
+          ASSERT_THAT(code, ::testing::AnyOf(kRefusedToOpen, kFailStop)) << "it goes on after what no retry cures";
+          ASSERT_EQ(shared_->acknowledged_after, 0) << "it acknowledges after what no retry cures";
         }
         const Found found = FindAfterRoomWasMade(story.models.back().request_ids());
         ASSERT_TRUE(found.status.ok()) << found.status;

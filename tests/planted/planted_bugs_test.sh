@@ -1,64 +1,100 @@
 #!/usr/bin/env bash
-# planted_bugs_test.sh FOLDER: for each planted bug, the test that is there to see it passes without it and fails with it.
+# planted_bugs_test.sh FOLDER: for each planted bug, the test that is there to see it passes without it, and with it fails and says what is wrong.
 set -uo pipefail
 bin="$1"
 seconds_max=200      # of a test, which takes a few
-export CRASH_COUNT=3  # kills
+export CRASH_COUNT=3  # kills, cuts
 failed=0
 count=0
 seen=()
 passed=()  # without a bug
 
-# sees BUG PROGRAM TEST
-sees() {
+# passes PROGRAM TEST: without a bug.
+passes() {
   local output
-  count=$((count + 1))
-  if [[ " ${passed[*]} " != *" $2/$3 "* ]]; then
-    if ! output="$(timeout "$seconds_max" "$bin/$2" --gtest_filter="$3" 2>&1)" || ! grep -q '\[  PASSED  \] [1-9]' <<<"$output"; then
-      printf '%s: %s of %s does not pass without the bug\n%s\n' "$1" "$3" "$2" "$(tail -n 20 <<<"$output")"
-      failed=1
-      return
-    fi
-    passed+=("$2/$3")
+  if [[ " ${passed[*]} " == *" $1/$2 "* ]]; then return 0; fi
+  if output="$(timeout "$seconds_max" "$bin/$1" --gtest_filter="$2" 2>&1)" && grep -q '\[  PASSED  \] [1-9]' <<<"$output"; then
+    passed+=("$1/$2")
+    return 0
   fi
-  # Seen: the test began and did not pass. It may have ended its process; not by a name that is no bug's, and not by taking too long.
+  tail -n 20 <<<"$output"
+  return 1
+}
+
+# is_seen BUG PROGRAM TEST REASON: the test began, did not pass, and its words match REASON: a test that fails for something else has not seen the bug. It may
+# have ended its process; not by a name that is no bug's, and not by taking too long.
+is_seen() {
+  local output code
   output="$(AGENTRUNTIME_BUG="$1" timeout "$seconds_max" "$bin/$2" --gtest_filter="$3" 2>&1)"
-  local code=$?
-  if ((code != 0 && code != 124)) && grep -q '\[ RUN      \]' <<<"$output" && ! grep -q 'there is no planted bug\|\[  PASSED  \] [1-9]' <<<"$output"; then
+  code=$?
+  if ((code != 0 && code != 124)) && grep -q '\[ RUN      \]' <<<"$output" && ! grep -q 'there is no planted bug\|\[  PASSED  \] [1-9]' <<<"$output" &&
+    grep -Eq -- "$4" <<<"$output"; then
+    return 0
+  fi
+  printf 'exit code %s\n' "$code"
+  grep -A 8 -m 3 'Failure' <<<"$output" | cut -c 1-300
+  tail -n 5 <<<"$output" | cut -c 1-300
+  return 1
+}
+
+# sees BUG PROGRAM TEST REASON
+sees() {
+  local said
+  count=$((count + 1))
+  if ! passes "$2" "$3"; then
+    printf '%s: %s of %s does not pass without the bug\n' "$1" "$3" "$2"
+    failed=1
+  elif said="$(is_seen "$@")"; then
     printf '%s: seen by %s of %s\n' "$1" "$3" "$2"
     seen+=("$1")
   else
-    printf '%s: NOT SEEN by %s of %s\n%s\n' "$1" "$3" "$2" "$(tail -n 5 <<<"$output")"
+    printf '%s: NOT SEEN by %s of %s, or not for what it is: no "%s" in\n%s\n' "$1" "$3" "$2" "$4" "$said"
     failed=1
   fi
 }
 
-sees publish_before_durable gate_test GateTest.NothingLeavesBeforeItIsDurable
-sees call_before_durable gate_test GateTest.NothingLeavesBeforeItIsDurable
-sees forget_unsafe_intent stop_test StopTest.ANewEpochRepeatsWhatIsSafeAndReportsWhatIsNot
+sees publish_before_durable gate_test GateTest.NothingLeavesBeforeItIsDurable 'Actual: \{ "event 1", "event 2" \}'
+sees call_before_durable gate_test GateTest.NothingLeavesBeforeItIsDurable 'Actual: \{ "call after 1", "call after 2" \}'
+sees forget_unsafe_intent stop_test StopTest.ANewEpochRepeatsWhatIsSafeAndReportsWhatIsNot 'an UNSAFE call that was under way is not settled, attempt 2'
 # What only the world outside sees: the journal of a call that was sent twice under one intent reads well.
-sees forget_unsafe_intent kill_load_test '*'
-sees resend_unsafe kill_load_test '*'
-sees repeat_step stop_test StopTest.EveryPrefixRecovers
-sees drop_event store_conformance_test '*JournalSuite.ACompletionIsReadableAtOnce*'
-sees repeat_event runtime_test RuntimeTest.LiveAndReplayedWatchesShowTheSameJournal
-sees lose_stop_reason runtime_test RuntimeTest.ExampleRunIsNineEventsInOrder
-sees ignore_failed_sync sqlite_disk_test SqliteFailStopTest.AFailedSyncOfTheLogEndsTheProcess
+sees forget_unsafe_intent kill_load_test '*NothingDecidedIsAskedAgain' 'charge .* is executed 2 times'
+sees resend_unsafe kill_load_test '*NothingDecidedIsAskedAgain' 'charge .* is executed 2 times'
+sees repeat_step stop_test StopTest.EveryPrefixRecovers 'a step that the journal has is not decided again'
+sees drop_event store_conformance_test '*JournalSuite.ACompletionIsReadableAtOnce*' 'event 2 is missing'
+sees repeat_event runtime_test RuntimeTest.LiveAndReplayedWatchesShowTheSameJournal 'who goes on behind 7 sees it again'
+sees lose_stop_reason runtime_test RuntimeTest.ExampleRunIsNineEventsInOrder 'a stopped run does not say why'
+# The copy of the log finds it, later than the commit.
+sees ignore_failed_sync sqlite_disk_test SqliteFailStopTest.AFailedSyncOfTheLogEndsTheProcess 'Expected: contains regular expression "the store cannot go on.\*a commit failed"'
 # Four rounds of all kinds of faults. A retry shows only where a sync fails once: one that fails for ever stops it as well.
-CRASH_COUNT=80 sees ignore_failed_sync call_faults_test '*NothingIsAcknowledgedAndNothingIsLost'
-CRASH_COUNT=80 sees retry_failed_sync call_faults_test '*NothingIsAcknowledgedAndNothingIsLost'
-sees unbounded_watcher mailbox_test MailboxTest.OneThatIsNotReadHoldsABoundedBufferAndSaysSo
-sees command_before_start runtime_test RuntimeTest.ACancelAfterARestartStartsNothing
-sees forget_request_id store_conformance_test '*JournalSuite.RequestIdWithTheSameHashIsTheSameRun*'
-sees book_nothing stop_test StopTest.UnreportedUsageIsBookedAtItsReservation
-sees skip_approval approval_test ApprovalTest.ACallWaitsBeforeItsFirstAttempt
-sees forget_child_usage grant_test GrantTest.WhatAChildUsedIsBookedAndTheRestOfItsGrantIsFree
-sees ignore_restored restored_run_test RestoredTest.CallsUnderWayAreSettledAndNotRepeated
-sees orphan_children child_run_test ChildRunTest.AKillBehindTheCancelLeavesNoChildThatGoesOn
-# The judge of the simulation is not blind to what the runtime itself may do wrong.
-for bug in publish_before_durable call_before_durable forget_unsafe_intent repeat_step lose_stop_reason repeat_event book_nothing command_before_start skip_approval; do
-  sees "$bug" simulation_test SimulationTest.TheFixedSeedsKeepEveryPromise
-done
+CRASH_COUNT=80 sees ignore_failed_sync call_faults_test '*NothingIsAcknowledgedAndNothingIsLost' 'after what no retry cures'
+CRASH_COUNT=80 sees retry_failed_sync call_faults_test '*NothingIsAcknowledgedAndNothingIsLost' 'after what no retry cures'
+sees unbounded_watcher mailbox_test MailboxTest.OneThatIsNotReadHoldsABoundedBufferAndSaysSo 'Value of: mail.overflowed'
+sees command_before_start runtime_test RuntimeTest.ACancelAfterARestartStartsNothing 'what comes first in a new epoch settles the attempts of the one before'
+sees forget_request_id store_conformance_test '*JournalSuite.RequestIdWithTheSameHashIsTheSameRun*' 'UNIQUE constraint failed: runs.tenant, runs.request_id'
+sees book_nothing stop_test StopTest.UnreportedUsageIsBookedAtItsReservation '^  BookedTokens\(journal.state\)$'
+sees skip_approval approval_test ApprovalTest.ACallWaitsBeforeItsFirstAttempt '^  v1::RUN_STATE_WAITING$'
+sees forget_child_usage grant_test GrantTest.WhatAChildUsedIsBookedAndTheRestOfItsGrantIsFree '^  30 \+ 77$'
+sees ignore_restored restored_run_test RestoredTest.CallsUnderWayAreSettledAndNotRepeated 'what was unfinished in a restored store goes on'
+sees orphan_children orphans_test OrphansTest.ACrashBehindTheCancelLeavesNoChildThatGoesOn 'goes on although its parent has stopped'
+
+# The judge of the simulation is not blind to what the runtime itself may do wrong: it names the promise. A change of the code throws all dice anew. Of 400 seeds
+# at least 38 see each of these; were the true share not 9.5 but 6.9 per cent (95 of 100 such counts are better), none of 200 seeds saw it once in a million times.
+judges() { sees "$1" simulation_test 'SimulationTest.*SeedsKeepEveryPromise' "seed [0-9]+ breaks a promise: $2"; }
+judges publish_before_durable 'visible: (a stop was logged before it was durable|event .* left before it was durable)'
+judges call_before_durable '(gate: (the model is asked|a call left) before|people: a call is made before)'
+judges forget_unsafe_intent 'journal: .* (the call is not ready|an uncertain call is settled as something else)'
+judges repeat_step 'columns: the number of steps'
+judges lose_stop_reason 'columns: the stop of'
+judges repeat_event 'watch: event [0-9]+ after'
+judges book_nothing '(limits: 0 tokens are booked|journal: .* what is reserved and what is booked do not fit)'
+judges command_before_start 'journal: .* a new owner begins with run_started'
+judges skip_approval '(journal: .* a call is started that nobody allowed|people: a call is made before it is durably allowed)'
+
+# The control of this script: what fails for another reason is not seen.
+if is_seen publish_before_durable gate_test GateTest.NothingLeavesBeforeItIsDurable 'nobody says this' >/dev/null; then
+  printf 'this script takes any failure for a bug that was seen\n'
+  failed=1
+fi
 
 # Every bug that a build can make stands above.
 while read -r name; do

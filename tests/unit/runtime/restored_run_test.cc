@@ -24,7 +24,7 @@ class RestoredTest : public JournalTest {
   void ExpectHeld(Journal& journal) {
     const size_t before = journal.events.size();
     journal.Settle(*plan);
-    ASSERT_TRUE(journal.state.is_stopped());
+    ASSERT_TRUE(journal.state.is_stopped()) << "what was unfinished in a restored store goes on";
     const v1::Stop& stop = journal.state.stopped->run_stopped().stop();
     EXPECT_EQ(stop.reason(), v1::STOP_REASON_ERROR);
     EXPECT_EQ(stop.error().reason(), "RESTORED");
@@ -52,7 +52,7 @@ TEST_F(RestoredTest, CallsUnderWayAreSettledAndNotRepeated) {
   Journal journal;
   BeginCalls(journal);
   Restore(journal);
-  ExpectHeld(journal);
+  ASSERT_NO_FATAL_FAILURE(ExpectHeld(journal));
   EXPECT_EQ(OutcomeOf(journal, 0), v1::CALL_OUTCOME_CANCELLED);
   EXPECT_EQ(OutcomeOf(journal, 1), v1::CALL_OUTCOME_UNCERTAIN);
   Resume(journal);
@@ -118,7 +118,7 @@ TEST_F(RestoredTest, AWaitingRunStops) {
   journal.AddAll(journal.WhatNext(*plan).facts);
   EXPECT_EQ(journal.state.phase, v1::RUN_STATE_RUNNING);
   EXPECT_FALSE(ProjectionOf(journal.state).wake_time.has_value());
-  ExpectHeld(journal);
+  ASSERT_NO_FATAL_FAILURE(ExpectHeld(journal));
   EXPECT_EQ(OutcomeOf(journal, 0), v1::CALL_OUTCOME_UNCERTAIN);
 }
 

@@ -24,7 +24,7 @@ using testing::TestRuntime;
 TEST_F(RuntimeTest, ExampleRunIsNineEventsInOrder) {
   TestRuntime runtime(Config(Steps(1, "echo"), {Echo()}));
   const v1::Run run = runtime.RunToStop();
-  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << "a stopped run does not say why";
   EXPECT_EQ(run.answer(0).text(), "done");
   EXPECT_EQ(run.usage().steps(), 2);
   EXPECT_EQ(run.usage().tool_calls(), 1);

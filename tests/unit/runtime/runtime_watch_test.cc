@@ -44,7 +44,7 @@ TEST_F(RuntimeTest, LiveAndReplayedWatchesShowTheSameJournal) {
   EXPECT_EQ(live.runs.back().answer(0).text(), "done");
   EXPECT_FALSE(live.deltas.empty());
   EXPECT_TRUE(replayed.deltas.empty()) << "deltas are never stored";
-  EXPECT_EQ(rest.events.front().sequence(), 8);
+  EXPECT_EQ(rest.events.front().sequence(), 8) << "who goes on behind 7 sees it again";
   EXPECT_EQ(rest.events.size() + 7, live.events.size());
 }
 

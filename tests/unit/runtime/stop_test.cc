@@ -275,6 +275,7 @@ TEST_F(StopTest, ANewEpochRepeatsWhatIsSafeAndReportsWhatIsNot) {
   const auto& calls = journal.state.last_step()->calls;
   EXPECT_EQ(calls[0].phase, CallPhase::kOpen);
   EXPECT_EQ(calls[0].attempts, 2);
+  ASSERT_NE(calls[1].finished, nullptr) << "an UNSAFE call that was under way is not settled, attempt " << calls[1].attempts;
   EXPECT_EQ(calls[1].finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
 }
 
