@@ -18,6 +18,7 @@ const std::map<std::string, Bug> kNames = {
     {"repeat_event", Bug::kRepeatEvent},
     {"lose_stop_reason", Bug::kLoseStopReason},
     {"ignore_failed_sync", Bug::kIgnoreFailedSync},
+    {"sync_normal", Bug::kSyncNormal},
     {"retry_failed_sync", Bug::kRetryFailedSync},
     {"unbounded_watcher", Bug::kUnboundedWatcher},
     {"command_before_start", Bug::kCommandBeforeStart},

@@ -13,6 +13,7 @@ enum class Bug {
   kRepeatEvent,           // a watcher that goes on sees its last event again
   kLoseStopReason,        // the columns of a stopped run do not say why
   kIgnoreFailedSync,      // the writer takes a failed sync for a success
+  kSyncNormal,            // the store opens with synchronous=NORMAL: a commit is acknowledged before it is on disk
   kRetryFailedSync,       // the writer tries again after a failed sync, which then succeeds for what the kernel has dropped
   kUnboundedWatcher,      // what a watcher does not read is kept for ever
   kCommandBeforeStart,    // a command is taken before the session has said run_started

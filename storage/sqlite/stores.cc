@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/id.h"
 #include "proto/base/log.h"
+#include "proto/base/planted_bug.h"
 #include "proto/base/random.h"
 #include "proto/base/status.h"
 #include "storage/sqlite/agent_store.h"
@@ -43,6 +44,7 @@ absl::Status MakeDurable(Database& database, const std::string& path) {
   if (journal_mode != "wal" || synchronous != 2) {
     return absl::UnavailableError(absl::StrCat(path, ": this file system cannot keep a write-ahead log; put the file on a local disk"));
   }
+  if (IsPlanted(Bug::kSyncNormal)) database.Execute("PRAGMA synchronous=NORMAL");
   return absl::OkStatus();
 }
 
