@@ -84,9 +84,12 @@ std::string Witness::Judge(const std::string& run, const std::vector<v1::Event>&
   struct Call {
     std::string key;
     int intents = 0;
+    int64_t epoch = 0;  // of the last one
     bool unsafe = false;
     bool open = false;  // started, and no outcome of that attempt
     bool uncertain = false;
+    bool interrupted = false;  // open as a server died
+    bool repeated = false;     // started again behind that
   };
   MutexLock lock(mu_);
   std::string faults;
@@ -95,7 +98,9 @@ std::string Witness::Judge(const std::string& run, const std::vector<v1::Event>&
   for (const v1::Event& event : journal) {
     if (event.has_run_started()) {
       for (auto& [id, call] : calls) {
-        if (std::exchange(call.open, false) && call.unsafe) call.uncertain = true;
+        if (!std::exchange(call.open, false)) continue;
+        call.interrupted |= event.epoch() > call.epoch;
+        call.uncertain |= call.unsafe;
       }
     }
     if (event.has_call_started()) {
@@ -106,6 +111,8 @@ std::string Witness::Judge(const std::string& run, const std::vector<v1::Event>&
       call.key = started.idempotency_key();
       call.unsafe = started.side_effect() == v1::SIDE_EFFECT_UNSAFE;
       call.open = true;
+      call.epoch = event.epoch();
+      call.repeated |= call.interrupted;
       ++call.intents;
     }
     if (event.has_call_failed()) {
@@ -116,10 +123,11 @@ std::string Witness::Judge(const std::string& run, const std::vector<v1::Event>&
     if (event.has_call_finished()) {
       const v1::CallFinished& finished = event.call_finished();
       Call& call = calls[finished.call_id()];
+      call.open = false;
       const auto known = keys_.find(call.key);
       const size_t executions = known == keys_.end() ? 0 : known->second.executions.size();
       if (finished.outcome() == v1::CALL_OUTCOME_UNCERTAIN) {
-        ++uncertain_;
+        ++counts_.uncertain;
         if (!call.unsafe) add(finished.call_id(), "is uncertain although it can be repeated");
       } else if (call.uncertain) {
         add(finished.call_id(), "is settled although nobody knows what became of it");
@@ -131,10 +139,12 @@ std::string Witness::Judge(const std::string& run, const std::vector<v1::Event>&
     }
   }
   for (const auto& [id, call] : calls) {
+    counts_.interrupted_unsafe += call.unsafe && call.interrupted ? 1 : 0;
     const auto known = keys_.find(call.key);
     if (known == keys_.end()) continue;  // an intent that never came to leave
     Key& key = known->second;
     if (std::exchange(key.judged, true)) add(id, "has a key that another call has, too");
+    counts_.repeated += !call.unsafe && call.repeated && key.executions.size() > 1 ? 1 : 0;
     if (key.run != run) add(id, absl::StrCat("was executed for ", key.run));
     // What may be repeated the network may repeat, too: a kept connection that turns out to be dead is no attempt's end.
     const auto requests = static_cast<int>(key.executions.size()) + key.turned_away;
@@ -152,11 +162,9 @@ int64_t Witness::unjudged() {
 
 Witness::Counts Witness::counts() {
   MutexLock lock(mu_);
-  Counts counts;
-  counts.uncertain = uncertain_;
+  Counts counts = counts_;
   for (const auto& [name, key] : keys_) {
     counts.executions += static_cast<int64_t>(key.executions.size());
-    counts.repeated += key.executions.size() > 1 ? 1 : 0;
     counts.turned_away += key.turned_away;
   }
   return counts;

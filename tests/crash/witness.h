@@ -42,9 +42,11 @@ class Witness {
 
   struct Counts {
     int64_t executions = 0;
-    int64_t repeated = 0;  // keys executed more than once
     int64_t turned_away = 0;
-    int64_t uncertain = 0;  // calls of judged journals
+    // Of judged journals:
+    int64_t uncertain = 0;           // calls, for whatever reason
+    int64_t interrupted_unsafe = 0;  // UNSAFE calls that were under way as a server died
+    int64_t repeated = 0;            // other calls that were, and were executed once more behind that
   };
   Counts counts() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -64,8 +66,8 @@ class Witness {
   std::map<std::string, Key> keys_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::string> key_of_call_ ABSL_GUARDED_BY(mu_);  // by run, step and tool
   std::string faults_ ABSL_GUARDED_BY(mu_);
-  int64_t uncertain_ ABSL_GUARDED_BY(mu_) = 0;
-  HttpServer server_;  // last: it calls the others
+  Counts counts_ ABSL_GUARDED_BY(mu_);  // of judged journals
+  HttpServer server_;                   // last: it calls the others
 };
 
 }  // namespace agentruntime::testing
