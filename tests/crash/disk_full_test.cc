@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,9 +34,9 @@ namespace {
 
 const ::testing::Environment* const kNamespace = ::testing::AddGlobalTestEnvironment(new MountNamespace);
 
-constexpr int64_t kDiskBytes = 64 << 20;
-constexpr int64_t kSmallDiskBytes = 16 << 20;
-constexpr int kAcceptedMin = 10;  // between two fills
+constexpr int64_t kDiskBytes = 16 << 20;
+constexpr int kAcceptedMin = 10;       // between two fills
+constexpr int64_t kFillsPerDisk = 25;  // then a new one: runs stay, of a few kilobytes each, and so many fills leave the most of it free
 constexpr absl::Duration kRecoveryMax = absl::Seconds(5);
 constexpr absl::Duration kConditionMax = absl::Seconds(30);
 
@@ -107,46 +108,56 @@ class DiskFullTest : public ::testing::Test {
     }
   }
 
-  void FillAndFree(absl::string_view what) {
+  // `renew` makes an empty disk, and gives it back where there was one.
+  void FillAndFree(absl::string_view what, const std::function<void()>& renew) {
     Effort effort(absl::StrCat("fills of ", what), 25, 4);
     Random random(effort.seed());
-    server_.Start();
-    StartLoad();
-    const Stubs stubs(server_.Connect());
-    absl::Duration longest;
-    for (int64_t fill = 0; fill < effort.count(); ++fill) {
-      const int before = accepted_;
-      ASSERT_TRUE(Await([&] { return accepted_ >= before + kAcceptedMin; }, kConditionMax)) << "nothing is accepted";
-      absl::SleepFor(absl::Milliseconds(static_cast<int64_t>(Below(random, 30))));  // the moment is what is random here
-      const int refused_before = refused_;
-      ASSERT_TRUE(Await(
-          [&] {
-            Fill();
-            return refused_ > refused_before;
-          },
-          kConditionMax))
-          << "a full disk is not noticed";
-      v1::GetRunRequest get;
-      {
-        MutexLock lock(mu_);
-        get.set_name(names_[Below(random, names_.size())]);
-      }
-      const auto read = Call(stubs.run, &v1::RunService::Stub::GetRun, get);
-      ASSERT_TRUE(read.ok()) << "reads do not go on: " << read.status();
-      const int accepted_before = accepted_;
-      const absl::Time freed = absl::Now();
-      ASSERT_TRUE(std::filesystem::remove(Ballast()));
-      ASSERT_TRUE(Await([&] { return accepted_ > accepted_before; }, kConditionMax)) << "it does not go on";
-      longest = std::max(longest, absl::Now() - freed);
+    for (int64_t fill = 0; fill < effort.count(); fill += kFillsPerDisk) {
+      ASSERT_NO_FATAL_FAILURE(renew());
+      ASSERT_NO_FATAL_FAILURE(FillOneDisk(std::min(kFillsPerDisk, effort.count() - fill), random));
     }
-    StopLoad();
-    ExpectAnswers();
     MutexLock lock(mu_);
     EXPECT_THAT(wrong_, ::testing::IsEmpty());
-    EXPECT_LE(longest, kRecoveryMax);
+    EXPECT_LE(longest_, kRecoveryMax * effort.leniency());
     effort.Figure("acknowledged runs", accepted_);
     effort.Figure("refusals", refused_);
-    effort.Figure("longest until it went on, ms", absl::ToDoubleMilliseconds(longest));
+    effort.Figure("longest until it went on, ms", absl::ToDoubleMilliseconds(longest_));
+  }
+  // The life of one server.
+  void FillOneDisk(int64_t fills, Random& random) {
+    server_.Start();
+    ASSERT_FALSE(HasFailure());
+    StartLoad();
+    for (int64_t fill = 0; fill < fills; ++fill) ASSERT_NO_FATAL_FAILURE(FillOnce(random));
+    StopLoad();
+    ExpectAnswers();
+    names_.clear();
+    server_.Kill();
+  }
+  void FillOnce(Random& random) {
+    const int before = accepted_;
+    ASSERT_TRUE(Await([&] { return accepted_ >= before + kAcceptedMin; }, kConditionMax)) << "nothing is accepted";
+    absl::SleepFor(absl::Milliseconds(static_cast<int64_t>(Below(random, 30))));  // the moment is what is random here
+    const int refused_before = refused_;
+    ASSERT_TRUE(Await(
+        [&] {
+          Fill();
+          return refused_ > refused_before;
+        },
+        kConditionMax))
+        << "a full disk is not noticed";
+    v1::GetRunRequest get;
+    {
+      MutexLock lock(mu_);
+      get.set_name(names_[Below(random, names_.size())]);
+    }
+    const auto read = Call(Stubs(server_.Connect()).run, &v1::RunService::Stub::GetRun, get);
+    ASSERT_TRUE(read.ok()) << "reads do not go on: " << read.status();
+    const int accepted_before = accepted_;
+    const absl::Time freed = absl::Now();
+    ASSERT_TRUE(std::filesystem::remove(Ballast()));
+    ASSERT_TRUE(Await([&] { return accepted_ > accepted_before; }, kConditionMax)) << "it does not go on";
+    longest_ = std::max(longest_, absl::Now() - freed);
   }
 
   // Makes empty files until there is no inode for another one, in a folder that is there.
@@ -215,17 +226,20 @@ class DiskFullTest : public ::testing::Test {
   std::atomic<bool> stopping_ = false;
   std::atomic<int> accepted_ = 0;
   std::atomic<int> refused_ = 0;
+  absl::Duration longest_;  // from a disk with space to a run that is accepted
   Mutex mu_;
   std::vector<std::string> names_;  // of the load's thread and, under mu_, of the test's
   std::vector<std::string> wrong_ ABSL_GUARDED_BY(mu_);
 };
 
 TEST_F(DiskFullTest, OfMemory) {
-  std::filesystem::create_directory(server_.File("data"));
-  ASSERT_EQ(mount("tmpfs", server_.File("data").c_str(), "tmpfs", 0, absl::StrCat("size=", kDiskBytes).c_str()), 0) << strerror(errno);
-  FillAndFree("a tmpfs");
-  server_.Kill();
-  umount2(server_.File("data").c_str(), MNT_DETACH);
+  const std::string folder = server_.File("data");
+  std::filesystem::create_directory(folder);
+  FillAndFree("a tmpfs", [&] {
+    umount2(folder.c_str(), MNT_DETACH);  // if there was one
+    ASSERT_EQ(mount("tmpfs", folder.c_str(), "tmpfs", 0, absl::StrCat("size=", kDiskBytes).c_str()), 0) << strerror(errno);
+  });
+  umount2(folder.c_str(), MNT_DETACH);
 }
 
 // The model is outside: that its connection ends is what shows that the work was aborted, while the disk is still full.
@@ -240,7 +254,7 @@ TEST_F(DiskFullTest, ACancelAbortsLiveWorkAtOnceAndIsAcknowledgedWhenDurable) {
   });
   WriteLoadConfig(server_, provider.Url("/v1"));
   std::filesystem::create_directory(server_.File("data"));
-  ASSERT_EQ(mount("tmpfs", server_.File("data").c_str(), "tmpfs", 0, absl::StrCat("size=", kSmallDiskBytes).c_str()), 0) << strerror(errno);
+  ASSERT_EQ(mount("tmpfs", server_.File("data").c_str(), "tmpfs", 0, absl::StrCat("size=", kDiskBytes).c_str()), 0) << strerror(errno);
   server_.Start();
   ASSERT_FALSE(HasFailure());
   v1::CancelRunRequest cancel;
@@ -260,7 +274,7 @@ TEST_F(DiskFullTest, ACancelAbortsLiveWorkAtOnceAndIsAcknowledgedWhenDurable) {
         << "a full disk is not noticed";
     const auto refused = Call(stubs.run, &v1::RunService::Stub::CancelRun, cancel);
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable) << refused.status();
-    ASSERT_TRUE(Await([&] { return left == 1; }, kRecoveryMax)) << "the model is still being asked";
+    ASSERT_TRUE(Await([&] { return left == 1; }, kConditionMax)) << "the model is still being asked";
     ASSERT_TRUE(std::filesystem::remove(Ballast()));
     ASSERT_TRUE(Await([&] { return Call(stubs.run, &v1::RunService::Stub::CancelRun, cancel).ok(); }, kConditionMax)) << "the cancel is never acknowledged";
   }
@@ -297,10 +311,11 @@ TEST_F(DiskFullTest, OfExt4WithoutInodes) {
 
 TEST_F(DiskFullTest, OfExt4) {
   LoopDisk disk(server_.File("image"), server_.File("data"), kDiskBytes);
-  disk.Mount();
-  ASSERT_FALSE(HasFailure());
-  FillAndFree("an ext4");
-  server_.Kill();
+  FillAndFree("an ext4", [&] {
+    if (disk.mounted()) disk.Unmount();
+    disk.Format();
+    disk.Mount();
+  });
   disk.Unmount();
 }
 
