@@ -11,6 +11,7 @@
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
+#include "proto/util/time.h"
 #include "storage/sqlite/agent_rows.h"
 
 namespace agentruntime::sqlite {
@@ -28,7 +29,7 @@ std::string Content(v1::Agent agent) {
   return agent.SerializeAsString();
 }
 
-// The newest revision of an agent, also where it is not there.
+// What the agent's row names as its newest revision, also where that is not there, and the agent's create time.
 Statement& FindNewest(Database& database, absl::string_view id) {
   return database
       .Use(
@@ -47,22 +48,35 @@ Statement& FindRevision(Database& database, absl::string_view id, int32_t revisi
       .Bind(int64_t{revision});
 }
 
+absl::StatusOr<v1::Agent> ReadAgent(Database& database, Statement& row) {
+  ASSIGN_OR_RETURN(v1::Agent agent, ReadRevision(row));
+  *agent.mutable_create_time() = ToProto(absl::FromUnixMicros(CreatedOf(database, row.Bytes(0), row.Integer(5))));
+  return agent;
+}
+
+absl::StatusOr<v1::Agent> ReadNewest(Database& database, Statement& row) {
+  RETURN_IF_ERROR(CheckNewest(database, row.Bytes(0), row.OptionalInteger(1)));
+  return ReadAgent(database, row);
+}
+
 absl::StatusOr<v1::Agent> SelectAgent(Database& database, absl::string_view id, int32_t revision) {
   Statement& select = revision == 0 ? FindNewest(database, id) : FindRevision(database, id, revision);
   if (!select.Step()) {
     RETURN_IF_ERROR(database.TakeError());
     return AgentNotFound(revision == 0 ? FormatAgentName(id) : FormatRevisionName(id, revision));
   }
-  absl::StatusOr<v1::Agent> agent = ReadAgent(select);
+  absl::StatusOr<v1::Agent> agent = revision == 0 ? ReadNewest(database, select) : ReadAgent(database, select);
   select.Reset();
+  RETURN_IF_ERROR(database.TakeError());
   return agent;
 }
 
-// Of an agent that is whole: the one behind its newest. Where rows are damaged, what they say is not: a number that none of them has.
+// Behind every whole one and behind their number; where rows are damaged, what they say is not: a number that none of them has.
 int64_t FreeRevision(Database& database, absl::string_view id) {
   Statement& count = database.Use("SELECT count(*) FROM agent_revisions WHERE agent = ?1").BindText(id);
   int64_t revision = count.Step() ? count.Integer(0) + 1 : 1;
   count.Reset();
+  revision = std::max(revision, NewerRevision(database, id, 0).value_or(0) + 1);
   for (;; ++revision) {
     Statement& taken = database.Use("SELECT 1 FROM agent_revisions WHERE agent = ?1 AND revision = ?2").BindText(id).Bind(revision);
     if (!taken.Step()) return revision;
@@ -73,10 +87,14 @@ int64_t FreeRevision(Database& database, absl::string_view id) {
 void InsertRevision(Database& database, absl::string_view id, absl::Time now, const std::string& content) {
   const int64_t revision = FreeRevision(database, id);
   const int64_t now_us = absl::ToUnixMicros(now);
-  database.Use("INSERT INTO agents (agent, revision, created_us) VALUES (?1, ?2, ?3) ON CONFLICT (agent) DO UPDATE SET revision = ?2")
+  // Mends the row where it was damaged.
+  Statement& known = database.Use("SELECT created_us FROM agents WHERE agent = ?1").BindText(id);
+  const int64_t created_us = CreatedOf(database, id, known.Step() ? known.Integer(0) : now_us);
+  known.Reset();
+  database.Use("INSERT INTO agents (agent, revision, created_us) VALUES (?1, ?2, ?3) ON CONFLICT (agent) DO UPDATE SET revision = ?2, created_us = ?3")
       .BindText(id)
       .Bind(revision)
-      .Bind(now_us)
+      .Bind(created_us)
       .Run();
   database.Use("INSERT INTO agent_revisions (agent, revision, created_us, content, crc) VALUES (?, ?, ?, ?, ?)")
       .BindText(id)
@@ -111,10 +129,12 @@ void Apply(Database& database, Write& write) {
     }
     return;
   }
-  // A damaged revision is not what is applied, even if its content is: it could never be read.
-  const bool same = IsWhole(newest) && newest.Bytes(3) == content;
-  const std::string etag = EtagOf(newest.Integer(1), newest.Integer(4));
+  // A damaged revision is not what is applied, even if its content is: it could never be read. One that is not the newest is nobody's etag either.
+  const bool is_newest = CheckNewest(database, write.id, newest.OptionalInteger(1)).ok();
+  const bool same = is_newest && IsWhole(newest) && newest.Bytes(3) == content;
+  const std::string etag = is_newest ? EtagOf(newest.Integer(1), newest.Integer(4)) : "";
   newest.Reset();
+  if (database.failed()) return;
   if (!write.may_update) {
     write.status = AgentExists(FormatAgentName(write.id));
   } else if (!write.agent.etag().empty() && write.agent.etag() != etag) {
@@ -156,22 +176,33 @@ absl::StatusOr<v1::Agent> SqliteAgentStore::Get(absl::string_view agent_id, int3
 
 absl::StatusOr<std::vector<v1::Agent>> SqliteAgentStore::List(absl::string_view after, int32_t limit) {
   ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
-  // Without a LIMIT: damaged agents do not count, so that a page that is short is the last.
-  Statement& select = reader->Use(
-      "SELECT a.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a LEFT JOIN agent_revisions r "
-      "ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent > ?1 ORDER BY a.agent");
-  select.BindText(after);
   const auto most = static_cast<size_t>(std::clamp(limit, 0, kAgentsMax));
   std::vector<v1::Agent> agents;
-  while (agents.size() < most && select.Step()) {
-    absl::StatusOr<v1::Agent> agent = ReadAgent(select);
-    if (agent.ok()) {
-      agents.push_back(*std::move(agent));
-    } else {
-      Log(LogLevel::kError, "an agent is left out of a list", {{"why", std::string(agent.status().message())}});
+  int64_t left_out = 0;
+  std::string why;
+  // Damaged agents do not count, so that a page that is short is the last. Each statement is a transaction of its own, which ends after kReadRowsMax rows.
+  int rows = kReadRowsMax;
+  for (std::string last(after); agents.size() < most && rows == kReadRowsMax;) {
+    Statement& select = reader->Use(
+        "SELECT a.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a LEFT JOIN agent_revisions r "
+        "ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent > ?1 ORDER BY a.agent LIMIT ?2");
+    select.BindText(last).Bind(int64_t{kReadRowsMax});
+    std::string seen;  // not `last` itself, which is bound
+    for (rows = 0; agents.size() < most && select.Step(); ++rows) {
+      seen = std::string(select.Bytes(0));
+      absl::StatusOr<v1::Agent> agent = ReadNewest(*reader, select);
+      if (agent.ok()) {
+        agents.push_back(*std::move(agent));
+      } else if (left_out++ == 0) {
+        why = std::string(agent.status().message());
+      }
     }
+    select.Reset();
+    RETURN_IF_ERROR(reader->TakeError());
+    last = std::move(seen);
   }
-  RETURN_IF_ERROR(reader->TakeError());
+  // One line, however many: they may be most of a store, and lists are asked for again and again. agentd --doctor names each.
+  if (left_out > 0) Log(LogLevel::kError, "damaged agents are left out of a list", {{"agents", left_out}, {"first", why}});
   return agents;
 }
 

@@ -77,12 +77,19 @@ std::vector<std::string> Inspector::AgentFaults() {
   const auto add = [&faults](const absl::Status& status) {
     if (!status.ok()) faults.emplace_back(status.message());
   };
-  Statement& revisions = database_->Use("SELECT agent, revision, created_us, content, crc, created_us FROM agent_revisions ORDER BY agent, revision");
-  while (revisions.Step()) add(ReadAgent(revisions).status());
+  Statement& revisions = database_->Use("SELECT agent, revision, created_us, content, crc FROM agent_revisions ORDER BY agent, revision");
+  while (revisions.Step()) add(ReadRevision(revisions).status());
   add(database_->TakeError());
-  Statement& newest = database_->Use(
-      "SELECT agent, NULL FROM agents a WHERE NOT EXISTS (SELECT 1 FROM agent_revisions r WHERE r.agent = a.agent AND r.revision = a.revision) ORDER BY agent");
-  while (newest.Step()) add(ReadAgent(newest).status());
+  Statement& own = database_->Use(
+      "SELECT a.agent, r.revision, a.created_us FROM agents a LEFT JOIN agent_revisions r ON r.agent = a.agent AND r.revision = a.revision ORDER BY a.agent");
+  while (own.Step()) {
+    add(CheckNewest(*database_, own.Bytes(0), own.OptionalInteger(1)));
+    if (CreatedOf(*database_, own.Bytes(0), own.Integer(2)) != own.Integer(2)) {
+      faults.push_back(
+          absl::StrCat(FormatAgentName(own.Bytes(0)),
+                       ": the create time in its row is not that of its first revision, which is the one that is served; its next revision mends it"));
+    }
+  }
   add(database_->TakeError());
   Statement& used = database_->Use(
       "SELECT DISTINCT agent, revision FROM runs WHERE (agent, revision) NOT IN (SELECT agent, revision FROM agent_revisions) ORDER BY agent, revision");

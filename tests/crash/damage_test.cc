@@ -124,7 +124,7 @@ class Answers {
   Answers(sqlite::Stores& stores, const StoreModel& model) : stores_(stores), model_(model) {
     for (const auto& [id, text] : model_.RunTexts()) TakeRun(id, text);
     TakeRunList();
-    for (const auto& [name, text] : model_.agents()) Take(name, ObserveAgent(stores_, name), text, "free");
+    for (const auto& [name, text] : model_.AgentTexts()) Take(name, ObserveAgent(stores_, name), text, "free");
     TakeAgentList();
     for (const auto& [id, outcome] : model_.requests()) TakeRequest(ObserveRequest(*stores_.store, id), outcome);
   }
@@ -190,7 +190,7 @@ class Answers {
   }
 
   void TakeAgentList() {
-    std::map<std::string, std::string> texts = model_.agents();
+    std::map<std::string, std::string> texts = model_.AgentTexts();
     const auto agents = stores_.agents->List("", 1000);
     if (!agents.ok()) return TakeRefusal("", agents.status());
     for (const v1::Agent& agent : *agents) {

@@ -11,6 +11,7 @@
 #include "proto/base/mutex.h"
 #include "proto/base/status.h"
 #include "proto/util/serialize.h"
+#include "proto/util/time.h"
 #include "tests/conformance/store_calls.h"
 
 namespace agentruntime::testing {
@@ -61,7 +62,10 @@ absl::StatusOr<std::string> RunTextIn(Store& store, const RunRecord& record) {
 
 std::string RunLine(const RunRecord& record) { return absl::StrCat("run ", ToText(record), "\n"); }
 
-std::string AgentText(const v1::Agent& agent) { return absl::StrCat(agent.revision(), " ", agent.instructions()); }
+std::string AgentText(const v1::Agent& agent) {
+  return absl::StrCat(agent.revision(), " made ", absl::ToUnixMicros(FromProto(agent.create_time())), " changed ",
+                      absl::ToUnixMicros(FromProto(agent.update_time())), " ", agent.instructions());
+}
 
 std::map<RunId, std::string> StoreModel::RunTexts() const {
   std::map<RunId, std::string> texts;
@@ -79,12 +83,27 @@ std::map<RunId, std::string> StoreModel::RunTexts() const {
   return texts;
 }
 
+std::set<RunId> StoreModel::Labelled(const std::string& key, const std::string& value) const {
+  std::set<RunId> runs;
+  for (const auto& [id, run] : runs_) {
+    const auto& labels = run.accepted.created->run_created().labels();
+    if (const auto label = labels.find(key); label != labels.end() && label->second == value) runs.insert(id);
+  }
+  return runs;
+}
+
 std::string StoreModel::Text() const {
   std::string text;
   for (const auto& [id, run] : RunTexts()) absl::StrAppend(&text, run);
-  for (const auto& [name, agent] : agents_) absl::StrAppend(&text, "agent ", name, " ", agent, "\n");
+  for (const auto& [name, agent] : agents_) absl::StrAppend(&text, "agent ", name, " ", agent.text, "\n");
   for (const auto& [id, outcome] : requests_) absl::StrAppend(&text, "request ", id, " ", outcome, "\n");
   return text;
+}
+
+std::map<std::string, std::string> StoreModel::AgentTexts() const {
+  std::map<std::string, std::string> texts;
+  for (const auto& [name, agent] : agents_) texts[name] = agent.text;
+  return texts;
 }
 
 std::vector<std::string> StoreModel::request_ids() const {
@@ -245,14 +264,25 @@ class StoryMaker {
     return std::any_of(model_.runs_.begin(), model_.runs_.end(), [](const auto& entry) { return entry.second.big; });
   }
 
+  // A new agent, or a new revision of one that is there: half of each.
   StoryItem PutAgent() {
     StoryItem item{.kind = StoryItem::Kind::kAgent};
     const int number = model_.next_number_++;
     item.agent.set_name(absl::StrCat("agents/a", number));
-    item.agent.set_instructions(std::string(Below(random_, 3000), 'i'));
+    if (!model_.agents_.empty() && Below(random_, 2) == 0) {
+      auto known = model_.agents_.begin();
+      std::advance(known, static_cast<int64_t>(Below(random_, model_.agents_.size())));
+      item.agent.set_name(known->first);
+    }
+    item.agent.set_instructions(absl::StrCat(number, std::string(Below(random_, 3000), 'i')));
+    item.time = TestTime(number);
+    StoreModel::Agent& agent = model_.agents_[item.agent.name()];
+    if (++agent.revision == 1) agent.made = item.time;
     v1::Agent stored = item.agent;
-    stored.set_revision(absl::StrCat(item.agent.name(), "/revisions/1"));
-    model_.agents_[item.agent.name()] = AgentText(stored);
+    stored.set_revision(absl::StrCat(item.agent.name(), "/revisions/", agent.revision));
+    *stored.mutable_create_time() = ToProto(agent.made);
+    *stored.mutable_update_time() = ToProto(item.time);
+    agent.text = AgentText(stored);
     return item;
   }
 
@@ -300,7 +330,7 @@ class Player {
         return;
       }
       case StoryItem::Kind::kDelete: stores_.store->Delete(item.id, [this, number](const absl::Status& status) { Done(number, status.ok()); }); return;
-      case StoryItem::Kind::kAgent: Done(number, PutAgent(item.agent)); return;
+      case StoryItem::Kind::kAgent: Done(number, PutAgent(item.agent, item.time)); return;
     }
   }
 
@@ -314,11 +344,11 @@ class Player {
   }
 
  private:
-  // Agents are refused while the disk is full, and may be there all the same: as every caller does, ask again.
-  bool PutAgent(const v1::Agent& agent) {
+  // Agents are refused while the disk is full, and may be there all the same: as every caller does, ask again. The same content is no second revision.
+  bool PutAgent(const v1::Agent& agent, absl::Time time) {
     for (const absl::Time until = absl::Now() + kRefusedMax; absl::Now() < until; absl::SleepFor(absl::Milliseconds(5))) {
-      const absl::Status status = stores_.agents->Create(agent, TestTime(1)).status();
-      if (status.ok() || status.code() == absl::StatusCode::kAlreadyExists) return true;
+      const absl::Status status = stores_.agents->Update(agent, /*allow_missing=*/true, time).status();
+      if (status.ok()) return true;
       if (status.code() != absl::StatusCode::kUnavailable) return false;
     }
     return false;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,10 @@ class StoreModel {
   std::vector<std::string> request_ids() const;
   // By id, a run's part of Text; its first line is what a list says of it.
   std::map<RunId, std::string> RunTexts() const;
-  // By name or request id, the others.
-  const std::map<std::string, std::string>& agents() const { return agents_; }
+  // Those with this label.
+  std::set<RunId> Labelled(const std::string& key, const std::string& value) const;
+  // By name or request id, the others. Of agents, the newest revisions.
+  std::map<std::string, std::string> AgentTexts() const;
   const std::map<std::string, std::string>& requests() const { return requests_; }
 
  private:
@@ -35,8 +38,13 @@ class StoreModel {
     std::vector<std::string> artifacts;  // one line each
     bool big = false;                    // has an artifact of more than one transaction
   };
+  struct Agent {
+    int revision = 0;  // the newest
+    absl::Time made;
+    std::string text;
+  };
   std::map<RunId, Run> runs_;
-  std::map<std::string, std::string> agents_;
+  std::map<std::string, Agent> agents_;
   std::map<std::string, std::string> requests_;  // request id to outcome
   int next_number_ = 1;
 };
@@ -59,6 +67,7 @@ struct StoryItem {
   AppendRequest append;
   RunId id;
   v1::Agent agent;
+  absl::Time time;            // at which the agent is written
   bool begins_burst = false;  // nothing of before it is under way
 };
 

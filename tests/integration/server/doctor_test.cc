@@ -114,6 +114,24 @@ TEST_F(DoctorTest, DamagedAgentsAreNamedAndTheNextStartMendsThem) {
   EXPECT_EQ(Work(1).size(), 1u) << "the server starts and serves the agent";
 }
 
+TEST_F(DoctorTest, AnAgentWhoseRowIsDamagedIsNamed) {
+  ASSERT_EQ(Work(1).size(), 1u);
+  Stop();
+  server_.Write("tester.yaml", "name: tester\nmodel: script\ntools: [calculator]\ninstructions: Add, and nothing else.\n");
+  ASSERT_EQ(Work(1).size(), 1u);
+  Stop();
+  ASSERT_EQ(Read("SELECT revision FROM agents WHERE agent = 'tester'"), 2);
+  Change("UPDATE agents SET revision = 1, created_us = created_us + 65536 WHERE agent = 'tester'");
+  const Ended ended = Doctor();
+  EXPECT_EQ(ended.exit_code, 65);
+  EXPECT_THAT(ended.out, AllOf(HasSubstr("agents/tester is damaged (its row names revision 1 as the newest, and there is 2)"),
+                               HasSubstr("agents/tester: the create time in its row"), HasSubstr("faults of agents: 2; the file is whole\n")));
+  EXPECT_EQ(Work(1).size(), 1u) << "the start applies the agent again";
+  Stop();
+  EXPECT_EQ(Read("SELECT revision FROM agents WHERE agent = 'tester'"), 3);
+  EXPECT_EQ(Doctor().exit_code, 0);
+}
+
 TEST_F(DoctorTest, EventsWithoutARunAreCounted) {
   ASSERT_EQ(Work(1).size(), 1u);
   Stop();

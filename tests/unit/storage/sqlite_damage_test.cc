@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/log.h"
 #include "proto/util/errors.h"
+#include "proto/util/time.h"
 #include "storage/sqlite/checksum.h"
 #include "storage/sqlite/stores.h"
 #include "tests/conformance/store_calls.h"
@@ -201,6 +204,72 @@ TEST_F(SqliteAgentDamageTest, TheNumberOfTheNewestRevision) {
   Damage("UPDATE agents SET revision = 4097 WHERE agent = 'docs'");
   EXPECT_TRUE(agents().Get("docs", 1).ok()) << "runs that use it go on";
   ExpectDamagedUntilApplied("is not there");
+}
+
+// Both are whole revisions: only that there is a newer one tells.
+TEST_F(SqliteAgentDamageTest, AnOlderRevisionInThePlaceOfTheNewest) {
+  for (const int older : {1, 2}) {
+    v1::Agent agent = Agent("docs");
+    agent.set_instructions(absl::StrCat("Answer, and ask before ", older, "."));
+    ASSERT_TRUE(agents().Update(agent, false, TestTime(2)).ok());
+    agent.set_instructions(absl::StrCat("Do not answer, ", older, "."));
+    const auto newest = agents().Update(agent, false, TestTime(3));
+    ASSERT_TRUE(newest.ok()) << newest.status();
+    const std::string etag = agents().Get("docs", older)->etag();
+    Damage(absl::StrCat("UPDATE agents SET revision = ", older, " WHERE agent = 'docs'"));
+
+    const absl::Status status = agents().Get("docs", 0).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_EQ(ReasonOf(status), v1::ERROR_REASON_AGENT_UNUSABLE);
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr("agents/docs is damaged"), HasSubstr(absl::StrCat("names revision ", older)), HasSubstr("apply the agent again")));
+    EXPECT_THAT(Listed(10), ElementsAre("agents/a", "agents/z"));
+    EXPECT_EQ(agents().Get("docs", older + 1)->revision(), absl::StrCat("agents/docs/revisions/", older + 1)) << "runs that use it go on";
+    v1::Agent changed = Agent("docs");
+    changed.set_etag(etag);
+    EXPECT_EQ(ReasonOf(agents().Update(changed, false, TestTime(4)).status()), v1::ERROR_REASON_ETAG_STALE) << "of what is not the newest";
+
+    // Also what the older revision holds.
+    const auto applied = agents().Update(Agent("docs"), true, TestTime(4));
+    ASSERT_TRUE(applied.ok()) << applied.status();
+    EXPECT_EQ(agents().Get("docs", 0)->revision(), applied->revision());
+    EXPECT_GT(applied->revision(), newest->revision());
+    EXPECT_THAT(Listed(10), ElementsAre("agents/a", "agents/docs", "agents/z"));
+  }
+}
+
+TEST_F(SqliteAgentDamageTest, ADamagedRevisionAboveTheNewestSaysNothing) {
+  v1::Agent agent = Agent("docs");
+  agent.set_instructions("Answer again.");
+  ASSERT_TRUE(agents().Update(agent, false, TestTime(2)).ok());
+  Damage("UPDATE agent_revisions SET revision = 4097 WHERE agent = 'docs' AND revision = 1");
+  EXPECT_EQ(agents().Get("docs", 0)->revision(), "agents/docs/revisions/2");
+  EXPECT_THAT(Listed(10), ElementsAre("agents/a", "agents/docs", "agents/z"));
+}
+
+TEST_F(SqliteAgentDamageTest, TheCreateTimeOfAnAgent) {
+  v1::Agent agent = Agent("docs");
+  agent.set_instructions("Answer again.");
+  ASSERT_TRUE(agents().Update(agent, false, TestTime(2)).ok());
+  Damage("UPDATE agents SET created_us = created_us + 4096 WHERE agent = 'docs'");
+  const auto created = [&](int32_t revision) { return FromProto(agents().Get("docs", revision)->create_time()); };
+  EXPECT_EQ(created(0), TestTime(1));
+  EXPECT_EQ(created(1), TestTime(1));
+  agent.set_instructions("Answer once more.");
+  ASSERT_TRUE(agents().Update(agent, false, TestTime(3)).ok());
+  // The new revision has mended the row: now it is what counts when the first one cannot be read.
+  Damage("UPDATE agent_revisions SET created_us = created_us + 1 WHERE agent = 'docs' AND revision = 1");
+  EXPECT_EQ(created(0), TestTime(1));
+}
+
+TEST_F(SqliteAgentDamageTest, HoweverManyAreDamagedAListLogsOneLine) {
+  Edit("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) INSERT INTO agents SELECT 'b' || i, 1, 0 FROM n");
+  ::testing::internal::CaptureStderr();
+  EXPECT_THAT(Listed(10), ElementsAre("agents/a", "agents/docs", "agents/z")) << "a page that is short is the last";
+  FlushLog();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;
+  EXPECT_THAT(log, AllOf(HasSubstr("2500"), HasSubstr("agents/b1 is damaged")));
 }
 
 TEST_F(SqliteAgentDamageTest, TheNumberOfARevision) {
