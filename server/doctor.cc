@@ -52,6 +52,8 @@ void Examine(sqlite::Inspector& inspector, const RunId& run, Report& report) {
   std::vector<std::string> faults;
   const auto state = LoadState(inspector, run);
   if (!state.ok()) faults.push_back(absl::StrCat(RunName(run), ": ", std::string(state.status().message())));
+  const std::vector<std::string> labels = inspector.LabelFaults(run);
+  faults.insert(faults.end(), labels.begin(), labels.end());
   const std::vector<std::string> artifacts = inspector.ArtifactFaults(run, state.ok() ? state->own_artifacts : 0);
   faults.insert(faults.end(), artifacts.begin(), artifacts.end());
   report.CountRun(faults.empty());

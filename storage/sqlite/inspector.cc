@@ -1,5 +1,6 @@
 #include "storage/sqlite/inspector.h"
 
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -69,7 +70,25 @@ std::vector<std::string> Inspector::FileFaults() {
   Count("SELECT count(*) = 0 FROM server WHERE epoch > 0 AND length(id) > 0", "rows that name the store and its epoch, missing", faults);
   Count("SELECT count(*) FROM events WHERE run NOT IN (SELECT id FROM runs)", "events without a run", faults);
   Count("SELECT count(*) FROM artifacts WHERE run NOT IN (SELECT run FROM runs)", "artifacts without a run", faults);
+  CountStrayLabels(faults);
   return faults;
+}
+
+void Inspector::CountStrayLabels(std::vector<std::string>& faults) {
+  int64_t stray = 0;
+  Statement& rows = database_->Use("SELECT l.tenant, l.key, l.value, r.tenant, r.labels FROM run_labels l LEFT JOIN runs r ON r.run = l.run");
+  while (rows.Step()) {
+    v1::RunCreated accepted;
+    const absl::string_view labels = rows.Bytes(4);
+    bool found = !rows.IsNull(3) && rows.Bytes(0) == rows.Bytes(3) && accepted.ParseFromArray(labels.data(), static_cast<int>(labels.size()));
+    if (found) {
+      const auto label = accepted.labels().find(std::string(rows.Bytes(1)));
+      found = label != accepted.labels().end() && label->second == rows.Bytes(2);
+    }
+    if (!found) ++stray;
+  }
+  if (stray > 0) faults.push_back(absl::StrCat("labels that no run has: ", stray));
+  if (database_->failed()) faults.emplace_back(database_->TakeError().message());
 }
 
 std::vector<std::string> Inspector::AgentFaults() {
@@ -115,6 +134,31 @@ absl::StatusOr<std::vector<RunId>> Inspector::NextRuns(int64_t& unreadable) {
     if (rows == 0) break;
   }
   return runs;
+}
+
+std::vector<std::string> Inspector::LabelFaults(const RunId& run) {
+  std::vector<std::string> faults;
+  const absl::StatusOr<RunRecord> record = GetRun(run);
+  if (!record.ok()) return faults;  // which is what is told of it
+  std::map<std::string, std::string> labels = record->labels;
+  const absl::StatusOr<std::vector<EventPtr>> first = ReadEvents(run, record->forked_from ? record->forked_from->sequence : 0, {.events_max = 1});
+  if (first.ok() && !first->empty()) {
+    const v1::Event& event = *first->front();
+    const auto& accepted = record->forked_from ? event.run_forked().labels() : event.run_created().labels();
+    labels = {accepted.begin(), accepted.end()};
+    if (labels != record->labels) faults.push_back(absl::StrCat(RunName(run), ": its row has other labels than its first event; restore a backup"));
+  }
+  for (const auto& [key, value] : labels) {
+    Statement& select = database_->Use("SELECT 1 FROM run_labels WHERE tenant = ?1 AND key = ?2 AND value = ?3 AND run = ?4");
+    const bool found = select.BindText(record->tenant).BindText(key).BindText(value).BindBlob(run.bytes()).Step();
+    select.Reset();
+    if (database_->failed()) {
+      faults.push_back(absl::StrCat(RunName(run), ": its labels cannot be looked up: ", std::string(database_->TakeError().message())));
+    } else if (!found) {
+      faults.push_back(absl::StrCat(RunName(run), ": its label ", key, "=", value, " is missing where lists look, which leave the run out; restore a backup"));
+    }
+  }
+  return faults;
 }
 
 absl::StatusOr<std::set<int32_t>> Inspector::ArtifactNumbers(const RunId& run) {

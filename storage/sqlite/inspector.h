@@ -35,6 +35,8 @@ class Inspector final : public RunReader {
   // The next runs in the order of their rows, without the help of an index, which may be what is damaged; none: that was the last. `unreadable` counts rows
   // without an id that can be read. DATA_LOSS, INTERNAL: the walk ends here.
   absl::StatusOr<std::vector<RunId>> NextRuns(int64_t& unreadable);
+  // Of a run whose own row can be read: labels that it was accepted with and that its row or the table which lists by label go by lacks, a line each.
+  std::vector<std::string> LabelFaults(const RunId& run);
   // Of each artifact that a run has or, as it gave numbers up to `last`, should have, a line each. Reads every byte.
   std::vector<std::string> ArtifactFaults(const RunId& run, int32_t last);
 
@@ -46,6 +48,8 @@ class Inspector final : public RunReader {
   absl::StatusOr<std::set<int32_t>> ArtifactNumbers(const RunId& run);
   // Adds what `count` counts, if it is any.
   void Count(const char* sql, absl::string_view what, std::vector<std::string>& faults);
+  // The other way round: labels that no run was accepted with.
+  void CountStrayLabels(std::vector<std::string>& faults);
   // After a read that failed: nothing of it is left.
   void Settle();
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
+#include "proto/util/names.h"
 #include "storage/sqlite/rows.h"
 
 namespace agentruntime::sqlite {
@@ -38,37 +39,39 @@ bool OnlyUnfinished(const RunQuery& query) {
   return !query.states.empty() && std::find(query.states.begin(), query.states.end(), v1::RUN_STATE_STOPPED) == query.states.end();
 }
 
-// The next `count` rows of the walk.
+// The id by which a walk goes comes last. Of a label's row whose run is not there it is all there is.
+#define AGENTRUNTIME_WALK_COLUMNS AGENTRUNTIME_RUN_COLUMNS ", run"
+#define AGENTRUNTIME_LABELLED                                                                                                                        \
+  "SELECT " AGENTRUNTIME_RUN_COLUMNS                                                                                                                 \
+  ", labelled FROM (SELECT run AS labelled FROM run_labels WHERE tenant = ?4 AND key = ?5 AND value = ?6 AND run > ?1 AND run < ?2) LEFT JOIN runs " \
+  "ON run = labelled ORDER BY labelled "
+constexpr int kWalkedColumn = 33;
+
+// The next `count` rows of the walk. Each row of the index that it goes along is one of them.
 Statement& Walk(Database& database, const RunQuery& query, const Range& range, int64_t count) {
   if (!query.conversation.empty()) {
     Statement& select = query.oldest_first
-                            ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
+                            ? database.Use("SELECT " AGENTRUNTIME_WALK_COLUMNS
                                            " FROM runs WHERE tenant = ?4 AND conversation = ?5 AND run > ?1 AND run < ?2 ORDER BY run LIMIT ?3")
-                            : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
+                            : database.Use("SELECT " AGENTRUNTIME_WALK_COLUMNS
                                            " FROM runs WHERE tenant = ?4 AND conversation = ?5 AND run > ?1 AND run < ?2 ORDER BY run DESC LIMIT ?3");
     return select.BindBlob(range.low).BindBlob(range.high).Bind(count).BindText(query.tenant).BindText(query.conversation);
   }
   if (!query.labels.empty()) {
     const auto& [key, value] = *query.labels.begin();
-    Statement& select =
-        query.oldest_first
-            ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
-                           " FROM runs WHERE run IN (SELECT run FROM run_labels WHERE tenant = ?4 AND key = ?5 AND value = ?6 AND run > ?1 AND run < ?2 "
-                           "ORDER BY run LIMIT ?3) ORDER BY run")
-            : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS
-                           " FROM runs WHERE run IN (SELECT run FROM run_labels WHERE tenant = ?4 AND key = ?5 AND value = ?6 AND run > ?1 AND run < ?2 "
-                           "ORDER BY run DESC LIMIT ?3) ORDER BY run DESC");
+    Statement& select = query.oldest_first ? database.Use(AGENTRUNTIME_LABELLED "LIMIT ?3") : database.Use(AGENTRUNTIME_LABELLED "DESC LIMIT ?3");
     return select.BindBlob(range.low).BindBlob(range.high).Bind(count).BindText(query.tenant).BindText(key).BindText(value);
   }
   if (OnlyUnfinished(query)) {
     Statement& select =
         query.oldest_first
-            ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE state <> 'STOPPED' AND run > ?1 AND run < ?2 ORDER BY run LIMIT ?3")
-            : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE state <> 'STOPPED' AND run > ?1 AND run < ?2 ORDER BY run DESC LIMIT ?3");
+            ? database.Use("SELECT " AGENTRUNTIME_WALK_COLUMNS " FROM runs WHERE state <> 'STOPPED' AND run > ?1 AND run < ?2 ORDER BY run LIMIT ?3")
+            : database.Use("SELECT " AGENTRUNTIME_WALK_COLUMNS " FROM runs WHERE state <> 'STOPPED' AND run > ?1 AND run < ?2 ORDER BY run DESC LIMIT ?3");
     return select.BindBlob(range.low).BindBlob(range.high).Bind(count);
   }
-  Statement& select = query.oldest_first ? database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE run > ?1 AND run < ?2 ORDER BY run LIMIT ?3")
-                                         : database.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE run > ?1 AND run < ?2 ORDER BY run DESC LIMIT ?3");
+  Statement& select = query.oldest_first
+                          ? database.Use("SELECT " AGENTRUNTIME_WALK_COLUMNS " FROM runs WHERE run > ?1 AND run < ?2 ORDER BY run LIMIT ?3")
+                          : database.Use("SELECT " AGENTRUNTIME_WALK_COLUMNS " FROM runs WHERE run > ?1 AND run < ?2 ORDER BY run DESC LIMIT ?3");
   return select.BindBlob(range.low).BindBlob(range.high).Bind(count);
 }
 
@@ -115,11 +118,18 @@ absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query,
   for (;;) {
     const int64_t count = std::min<int64_t>(kReadRowsMax, rows_max - walked.rows);
     Statement& rows = Walk(database, query, range, count);
-    std::string seen;  // the last id; not `last` itself, which is bound
+    std::string seen;     // the last id; not `last` itself, which is bound
+    std::string missing;  // the last one that only a label names. A flipped bit may have made it any: no walk jumps there while another will do
     const int64_t rows_before = walked.rows;
     while (rows.Step()) {
       ++walked.rows;
-      seen = std::string(rows.Bytes(kRunColumn));
+      if (rows.IsNull(kRunColumn)) {
+        missing = std::string(rows.Bytes(kWalkedColumn));
+        const RunId named = RunId::FromBytes(missing).value_or(RunId());
+        set_aside.Note(named, StoreDamaged(absl::StrCat("a label names ", RunName(named), ", which is not there")));
+        continue;
+      }
+      seen = std::string(rows.Bytes(kWalkedColumn));
       if (!ColumnsMatch(rows, query)) continue;
       absl::StatusOr<RunRecord> record = ReadRun(rows);
       if (!record.ok()) {
@@ -136,11 +146,11 @@ absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query,
     }
     RETURN_IF_ERROR(database.TakeError());
     if (walked.rows - rows_before < count) return walked;
-    last = seen;
+    last = seen.empty() ? missing : seen;
     if (walked.rows >= rows_max) {
       page.more = true;
-      seen.resize(RunId().bytes().size());  // a damaged id may have another length
-      walked.next = RunId::FromBytes(seen);
+      last.resize(RunId().bytes().size());  // a damaged id may have another length
+      walked.next = RunId::FromBytes(last);
       return walked;
     }
   }

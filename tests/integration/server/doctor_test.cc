@@ -132,6 +132,31 @@ TEST_F(DoctorTest, AnAgentWhoseRowIsDamagedIsNamed) {
   EXPECT_EQ(Doctor().exit_code, 0);
 }
 
+TEST_F(DoctorTest, LabelsAreHeldAgainstThoseOfTheFirstEvent) {
+  server_.Start();
+  const Stubs stubs(server_.Connect());
+  std::vector<std::string> runs;
+  for (int i = 0; i < 4; ++i) {
+    auto request = Submit("add");
+    request.mutable_run()->mutable_labels()->insert({"customer", absl::StrCat("c", i)});
+    const auto created = Create(stubs, request);
+    ASSERT_TRUE(created.ok()) << created.status();
+    ASSERT_TRUE(AwaitStop(stubs, created->name()).ok());
+    runs.push_back(created->name());
+  }
+  Stop();
+  EXPECT_EQ(Doctor().exit_code, 0);
+  Change("UPDATE run_labels SET value = 'b0' WHERE value = 'c0'");
+  Change("UPDATE run_labels SET key = 'custome2' WHERE value = 'c1'");
+  Change("UPDATE run_labels SET run = zeroblob(16) WHERE value = 'c2'");
+  const Ended ended = Doctor();
+  EXPECT_EQ(ended.exit_code, 65);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(ended.out, HasSubstr(absl::StrCat(runs[static_cast<size_t>(i)], ": its label customer=c", i, " is missing where lists look")));
+  }
+  EXPECT_THAT(ended.out, AllOf(Not(HasSubstr(runs[3])), HasSubstr("labels that no run has: 3\n"), HasSubstr("4 runs, 3 damaged; the file is damaged\n")));
+}
+
 TEST_F(DoctorTest, EventsWithoutARunAreCounted) {
   ASSERT_EQ(Work(1).size(), 1u);
   Stop();

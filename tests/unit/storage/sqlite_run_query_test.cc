@@ -1,9 +1,13 @@
 // How far a list walks.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
+#include <fstream>
+#include <iterator>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "storage/sqlite/run_query.h"
 #include "storage/sqlite/stores.h"
 #include "tests/conformance/store_calls.h"
@@ -36,6 +40,25 @@ class SqliteRunQueryTest : public testing::Test {
     auto walked = SelectPage(*database_, query, rows_max, set_aside_);
     EXPECT_TRUE(walked.ok()) << walked.status();
     return walked.ok() ? *std::move(walked) : WalkedPage();
+  }
+  // Runs SQL on the file, which nobody serves any more.
+  void Edit(const std::string& sql) {
+    stores_ = {};
+    sqlite3* editor = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &editor), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(editor, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(editor);
+    EXPECT_GT(sqlite3_changes(editor), 0);
+    sqlite3_close(editor);
+  }
+  // How many runs a list by label has, page by page, each of a walk of several short statements.
+  size_t FoundByLabel(bool oldest_first) {
+    RunQuery query{.labels = {{"k", "v"}}, .oldest_first = oldest_first, .limit = 100};
+    for (size_t found = 0;;) {
+      const WalkedPage walked = Walk(query, 5);
+      found += walked.page.runs.size();
+      if (!walked.next) return found;
+      query.after = walked.next;
+    }
   }
 
   TempDir folder_;
@@ -114,6 +137,35 @@ TEST_F(SqliteRunQueryTest, AFruitlessSearchSaysWhereToSearchOn) {
   const absl::Time searched = IdOfHour(kHours - 30).time() + kIdTimeSlack;
   EXPECT_THAT(std::string(refused.status().message()), testing::HasSubstr(absl::FormatTime(absl::RFC3339_full, searched, absl::UTCTimeZone())));
   EXPECT_EQ(Search(**readers, {.agent = "rare", .created_before = searched}, bounds, set_aside_)->runs.size(), 1u);
+}
+
+// One bit of a row of run_labels: its run is not found by that label, and all others are.
+TEST_F(SqliteRunQueryTest, ALabelWithoutItsRunEndsNoWalk) {
+  Edit("UPDATE run_labels SET run = CAST(substr(run, 1, 15) || x'7f' AS BLOB) WHERE run IN (SELECT run FROM runs WHERE id IN (10, 20))");
+  for (const bool oldest_first : {false, true}) EXPECT_EQ(FoundByLabel(oldest_first), static_cast<size_t>(kHours - 2)) << "oldest first " << oldest_first;
+  EXPECT_EQ(set_aside_.count(), 2) << "they are told of";
+}
+
+// One bit in the first bytes of an id, which are a time, and it is of years later. The row stays in its place, here the last of a statement.
+TEST_F(SqliteRunQueryTest, AWalkJumpsToNoRunThatIsNotThere) {
+  stores_ = {};
+  std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const size_t row = bytes.find("kv" + std::string(IdOfHour(9).bytes()));
+  ASSERT_NE(row, std::string::npos);
+  file.clear();
+  file.seekp(static_cast<std::streamoff>(row) + 2);
+  file.put(static_cast<char>(bytes[row + 2] ^ 0x40));
+  file.close();
+  EXPECT_EQ(FoundByLabel(/*oldest_first=*/true), static_cast<size_t>(kHours - 1));
+}
+
+TEST_F(SqliteRunQueryTest, AWalkByLabelGoesByLabels) {
+  Edit(absl::StrCat("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ", 2 * kReadRowsMax,
+                    ") INSERT INTO run_labels SELECT '', 'k', 'v', CAST(zeroblob(12) || substr('0000' || i, -4) AS BLOB) FROM n"));
+  const WalkedPage walked = Walk({.labels = {{"k", "v"}}, .oldest_first = true, .limit = 100}, 20'000);
+  EXPECT_EQ(walked.page.runs.size(), static_cast<size_t>(kHours));
+  EXPECT_EQ(walked.rows, 2 * kReadRowsMax + kHours);
 }
 
 }  // namespace
