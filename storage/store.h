@@ -79,7 +79,8 @@ class Store : public RunReader {
   // Runs of a conversation as they were accepted, the last one first.
   virtual absl::StatusOr<std::vector<RunId>> Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) = 0;
 
-  // Runs that are not stopped, oldest first, after `after`: what a start takes up, and (by wake_time) what a timer does.
+  // Runs that are not stopped, oldest first, after `after`: what a start takes up, and (by wake_time) what a timer does. Where
+  // the file cannot be read the runs before that place are returned, and the error by the call that begins behind them.
   virtual absl::StatusOr<std::vector<UnfinishedRun>> UnfinishedRuns(std::optional<RunId> after, int32_t limit) = 0;
 
   // Sizes and counts.

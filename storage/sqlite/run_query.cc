@@ -189,7 +189,11 @@ absl::StatusOr<std::vector<UnfinishedRun>> SelectUnfinished(Database& database, 
       runs.push_back({record->id, projection.state, projection.barren_starts, projection.priority, projection.wake_time, rows.Integer(kEpochColumn)});
     }
     rows.Reset();
-    RETURN_IF_ERROR(database.TakeError());
+    if (absl::Status fault = database.TakeError(); !fault.ok()) {
+      // What came before is whole. The next page begins behind it and tells of the fault.
+      if (runs.empty()) return fault;
+      return runs;
+    }
     if (seen < kReadRowsMax) return runs;
   }
 }

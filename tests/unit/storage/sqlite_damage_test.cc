@@ -4,6 +4,8 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -294,6 +296,41 @@ TEST_F(SqliteDamageTest, AMalformedPageIsDataLoss) {
   const absl::Status status = ReadAll(store(), TestRunId(2)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("SQLite code 11"));
+}
+
+// The runs before it are taken up; only the call that begins behind them says that there is a fault.
+TEST_F(SqliteDamageTest, AMalformedPageKeepsNoUnfinishedRunBeforeItBack) {
+  constexpr int kRuns = 300, kDamaged = 150;
+  Awaited<bool> last;
+  for (int number = 4; number <= kRuns; ++number) {
+    store().Create(TestRun(TestRunId(number)), [&, number](CreateOutcome) {
+      if (number == kRuns) last.Set(true);
+    });
+  }
+  last.Wait();
+  stores_ = {};
+  constexpr size_t kPage = 8192;
+  constexpr char kTableLeaf = 13;
+  std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  file.clear();
+  int damaged = 0;
+  for (size_t page = kPage; page < bytes.size(); page += kPage) {
+    if (bytes[page] != kTableLeaf || bytes.substr(page, kPage).find(std::string(TestRunId(kDamaged).bytes())) == std::string::npos) continue;
+    file.seekp(static_cast<std::streamoff>(page));
+    file.put('\0');
+    ++damaged;
+  }
+  file.close();
+  ASSERT_EQ(damaged, 1) << "the page of the run's row";
+  Open();
+  const auto runs = store().UnfinishedRuns(std::nullopt, 1000);
+  ASSERT_TRUE(runs.ok()) << runs.status();
+  ASSERT_GT(runs->size(), 50u);
+  for (size_t i = 0; i < runs->size(); ++i) EXPECT_EQ((*runs)[i].id, TestRunId(static_cast<int>(i) + 1));
+  const absl::Status status = store().UnfinishedRuns(runs->back().id, 1000).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("agentd --doctor"));
 }
 
 // Only if nothing reads the log.
