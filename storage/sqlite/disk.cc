@@ -46,22 +46,26 @@ bool IsFull(int code) { return (code & 0xff) == SQLITE_FULL || code == SQLITE_IO
 
 bool IsDamage(int code) { return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB; }
 
-void CutLog(Database& database) {
+int CutLog(Database& database) {
+  int code = SQLITE_OK;
   const int64_t page_bytes = database.Query("PRAGMA page_size");
   database.Execute("BEGIN IMMEDIATE");
   if (!database.failed()) {
+    // One whose commits cannot be counted, because its index is not there yet, is left as it is: nothing was asked of the disk.
     const int64_t frames = CommittedFrames(database.handle());
     sqlite3_file* log = nullptr;
     sqlite3_file_control(database.handle(), "main", SQLITE_FCNTL_JOURNAL_POINTER, static_cast<void*>(&log));
     if (frames >= 0 && log != nullptr && log->pMethods != nullptr) {
       const int64_t bytes = frames == 0 ? 0 : kLogHeaderBytes + frames * (kFrameHeaderBytes + page_bytes);
       sqlite3_int64 size = 0;
-      // One that cannot be cut is as it was.
-      if (log->pMethods->xFileSize(log, &size) == SQLITE_OK && size > bytes) log->pMethods->xTruncate(log, bytes);
+      code = log->pMethods->xFileSize(log, &size);
+      if (code == SQLITE_OK && size > bytes) code = log->pMethods->xTruncate(log, bytes);
     }
   }
+  if (database.failed()) code = database.error();
   database.ClearError();
   database.Rollback();
+  return code;
 }
 
 bool OutOfInodes(const std::string& path) {

@@ -24,8 +24,8 @@ bool IsFull(int code);
 bool IsDamage(int code);
 
 // Gives back the end of the log that no commit covers: a transaction that found no space leaves there what it could write. What is committed stays.
-// Does nothing while another process writes.
-void CutLog(Database& database);
+// OK, or SQLite's code of what failed. Full and busy: nothing was cut, as while another process writes. After any other nobody can say what the log is.
+int CutLog(Database& database);
 
 // Whether the file system that holds `path` has no inode left, so that no file can be made there, whatever its free bytes. One that does not count them has.
 bool OutOfInodes(const std::string& path);

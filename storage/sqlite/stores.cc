@@ -98,7 +98,11 @@ absl::Status CopyLog(Database& database, const std::string& path) {
   const auto copy = [&] { return sqlite3_wal_checkpoint_v2(database.handle(), "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr); };
   int code = copy();
   if (IsFull(code)) {
-    CutLog(database);  // a server that was killed while it filled the disk left that
+    const int cut = CutLog(database);  // a server that was killed while it filled the disk left that
+    if (cut != SQLITE_OK && !IsFull(cut) && (cut & 0xff) != SQLITE_BUSY) {
+      return absl::UnavailableError(
+          absl::StrCat(path, ": its log cannot be cut: ", sqlite3_errstr(cut), " (SQLite code ", cut, "); look at its disk, then start again"));
+    }
     code = copy();
   }
   if (code == SQLITE_OK) return absl::OkStatus();

@@ -259,7 +259,9 @@ int Writer::Checkpoint(int mode) {
 }
 
 bool Writer::MakeRoom() {
-  CutLog(*database_);
+  if (const int code = CutLog(*database_); code != SQLITE_OK && !IsSlowDisk(code)) {
+    Fail(absl::StrCat("the log cannot be cut: ", sqlite3_errstr(code), " (SQLite code ", code, ")"));
+  }
   return log_bytes_ > 0 && Checkpoint(SQLITE_CHECKPOINT_TRUNCATE) == SQLITE_OK;
 }
 

@@ -34,6 +34,12 @@ int Sync(sqlite3_file* file, int flags) {
   return Methods(file).xSync(Real(file), flags);
 }
 
+int Truncate(sqlite3_file* file, sqlite3_int64 size) {
+  const File& self = *reinterpret_cast<File*>(file);
+  if (self.is_log && self.disk->fail_log_cut) return SQLITE_IOERR_TRUNCATE;
+  return Methods(file).xTruncate(Real(file), size);
+}
+
 int ShmMap(sqlite3_file* file, int page, int size, int extend, void volatile** out) {
   if (!reinterpret_cast<File*>(file)->disk->full_index) return Methods(file).xShmMap(Real(file), page, size, extend, out);
   const int code = Methods(file).xShmMap(Real(file), page, size, 0, out);
@@ -45,7 +51,7 @@ const sqlite3_io_methods kMethods = {
     .xClose = [](sqlite3_file* f) { return Methods(f).xClose(Real(f)); },
     .xRead = [](sqlite3_file* f, void* data, int size, sqlite3_int64 offset) { return Methods(f).xRead(Real(f), data, size, offset); },
     .xWrite = &Write,
-    .xTruncate = [](sqlite3_file* f, sqlite3_int64 size) { return Methods(f).xTruncate(Real(f), size); },
+    .xTruncate = &Truncate,
     .xSync = &Sync,
     .xFileSize = [](sqlite3_file* f, sqlite3_int64* size) { return Methods(f).xFileSize(Real(f), size); },
     .xLock = [](sqlite3_file* f, int lock) { return Methods(f).xLock(Real(f), lock); },

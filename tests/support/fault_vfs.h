@@ -25,6 +25,7 @@ class FaultVfs {
   std::atomic<bool> fail_log_sync = false;      // a sync of the -wal file fails
   std::atomic<bool> fail_main_sync = false;     // a sync of the database file fails
   std::atomic<bool> fail_write = false;         // writes fail as a broken disk does
+  std::atomic<bool> fail_log_cut = false;       // the -wal file cannot be made shorter
   std::atomic<bool> full_index = false;         // the shared index of the log cannot grow
   std::function<bool(bool is_log)> sync_fails;  // asked at each sync of the log or the database; set while no file is open
   testing::Counter full_writes;                 // writes that found no space so far

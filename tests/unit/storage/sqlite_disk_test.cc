@@ -323,6 +323,37 @@ TEST_F(SqliteFailStopTest, AFailedSyncOfTheDatabaseEndsTheProcess) {
   ExpectCleanStart(10);
 }
 
+// Fills the disk while the log has an end that no commit covers, and cannot be cut; returns only if the process survives that.
+void CutTheLogOfABrokenDisk(const std::string& path) {
+  FaultVfs disk;
+  Awaited<bool> unwritable;
+  auto stores = OpenStores({.path = path, .vfs = disk.name()});
+  if (!stores.ok()) return;
+  stores->store->SetWritableListener([&](bool writable) {
+    if (!writable) unwritable.Set(true);
+  });
+  const RunId run = TestRunId(1);
+  CreateNow(*stores->store, TestRun(run));
+  AppendRequest large = TestAppend(run, stores->store->epoch(), 1);
+  large.events = {TestEvent(2, stores->store->epoch(), 500'000)};
+  AppendNow(*stores->store, std::move(large));
+  // Once it is copied the next commit begins it anew.
+  sqlite3* prompt = nullptr;
+  sqlite3_open(path.c_str(), &prompt);
+  sqlite3_exec(prompt, "PRAGMA wal_checkpoint(PASSIVE)", nullptr, nullptr, nullptr);
+  sqlite3_close(prompt);
+  AppendNow(*stores->store, TestAppend(run, stores->store->epoch(), 2));
+  disk.fail_log_cut = true;
+  disk.full = true;
+  stores->store->Append(TestAppend(run, stores->store->epoch(), 3), [](AppendResult) {});
+  unwritable.Wait();
+}
+
+TEST_F(SqliteFailStopTest, AFailedCutOfTheLogEndsTheProcess) {
+  EXPECT_EXIT(CutTheLogOfABrokenDisk(path()), ::testing::ExitedWithCode(74), "the store cannot go on.*the log cannot be cut.*SQLite code 1546");
+  ExpectCleanStart(3);
+}
+
 // The kernel takes a page that it could not write for written, so the next sync of it succeeds: each one that fails is the end of opening.
 TEST(SqliteOpenTest, AnySyncThatFailsOnceIsTheEndOfOpening) {
   int refused = 0;
