@@ -67,7 +67,10 @@ std::vector<std::string> Inspector::FileFaults() {
     }
     if (database_->failed()) faults.emplace_back(database_->TakeError().message());
   }
-  Count("SELECT count(*) = 0 FROM server WHERE epoch > 0 AND length(id) > 0", "rows that name the store and its epoch, missing", faults);
+  Count("SELECT count(*) = 0 FROM server WHERE epoch > 0 AND length(id) > 0 AND restored_epoch BETWEEN 0 AND epoch",
+        "rows that name the store and its epochs, missing or damaged", faults);
+  Count("SELECT count(*) FROM events WHERE epoch > (SELECT epoch FROM server)", "events of an epoch that the store's own row has not come to", faults);
+  Count("SELECT count(*) FROM runs WHERE epoch > (SELECT epoch FROM server)", "runs of an epoch that the store's own row has not come to", faults);
   Count("SELECT count(*) FROM events WHERE run NOT IN (SELECT id FROM runs)", "events without a run", faults);
   Count("SELECT count(*) FROM artifacts WHERE run NOT IN (SELECT run FROM runs)", "artifacts without a run", faults);
   CountStrayLabels(faults);

@@ -18,6 +18,7 @@
 #include "storage/sqlite/core.h"
 #include "storage/sqlite/database.h"
 #include "storage/sqlite/disk.h"
+#include "storage/sqlite/epoch_check.h"
 #include "storage/sqlite/schema.h"
 #include "storage/sqlite/store.h"
 
@@ -137,6 +138,7 @@ absl::StatusOr<Stores> OpenStores(const StoreOptions& options) {
   // Before anything is written: on a full disk the log's own space is what that needs.
   RETURN_IF_ERROR(CopyLog(*database, path));
   RETURN_IF_ERROR(Migrate(*database, path, new_id));
+  RETURN_IF_ERROR(CheckEpoch(*database, path));
   RETURN_IF_ERROR(BeginEpoch(*database, *core, options.restored ? std::optional(new_id) : std::nullopt));
   RETURN_IF_ERROR(CopyLog(*database, path));
   ASSIGN_OR_RETURN(core->readers, Readers::Open({.path = path, .read_only = true, .cache_bytes = kReaderCacheBytes, .vfs = options.vfs}, options.readers));

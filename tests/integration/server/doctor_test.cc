@@ -157,6 +157,18 @@ TEST_F(DoctorTest, LabelsAreHeldAgainstThoseOfTheFirstEvent) {
   EXPECT_THAT(ended.out, AllOf(Not(HasSubstr(runs[3])), HasSubstr("labels that no run has: 3\n"), HasSubstr("4 runs, 3 damaged; the file is damaged\n")));
 }
 
+TEST_F(DoctorTest, AnEpochThatIsBehindIsFoundOut) {
+  Work(1);
+  Stop();
+  Work(1);
+  Stop();
+  Change("UPDATE server SET epoch = 1");
+  const Ended ended = Doctor();
+  EXPECT_EQ(ended.exit_code, 65);
+  EXPECT_THAT(ended.out,
+              AllOf(HasSubstr("events of an epoch that the store's own row has not come to: "), HasSubstr("2 runs, 0 damaged; the file is damaged\n")));
+}
+
 TEST_F(DoctorTest, EventsWithoutARunAreCounted) {
   ASSERT_EQ(Work(1).size(), 1u);
   Stop();

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/id.h"
 #include "proto/base/random.h"
+#include "proto/util/names.h"
 #include "storage/sqlite/schema.h"
 #include "storage/sqlite/stores.h"
 #include "tests/conformance/store_calls.h"
@@ -78,6 +79,47 @@ TEST_F(SqliteOpenTest, AStoreWithoutItsIdIsDamaged) {
   const absl::Status status = Open();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(Message(status), HasSubstr("it has lost its id"));
+}
+
+// Every append to the run would be lost.
+TEST_F(SqliteOpenTest, AnEpochBehindTheEventsIsDamageWithARemedy) {
+  MakeDatabase();
+  ASSERT_TRUE(Open().ok());
+  {
+    auto stores = OpenStores({.path = path_});
+    ASSERT_EQ(stores->store->epoch(), 3);
+    ASSERT_EQ(AppendNow(*stores->store, TestAppend(TestRunId(1), 3, 1)), AppendResult::kDurable);
+    CreateNow(*stores->store, TestRun(TestRunId(2)));  // its event names no epoch
+  }
+  Sql("UPDATE server SET epoch = 1");
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(Message(status), AllOf(HasSubstr(path_), HasSubstr("its last epoch reads 1"), HasSubstr("event 2 of " + RunName(TestRunId(1))),
+                                     HasSubstr("agentd --doctor"), HasSubstr("UPDATE server SET epoch = 3")));
+  EXPECT_EQ(Rows("SELECT epoch FROM server"), std::vector<std::string>{"1"}) << "nothing was written";
+  Sql("UPDATE server SET epoch = 3");
+  auto stores = OpenStores({.path = path_});
+  ASSERT_TRUE(stores.ok()) << stores.status();
+  EXPECT_EQ(AppendNow(*stores->store, TestAppend(TestRunId(1), stores->store->epoch(), 2)), AppendResult::kDurable);
+}
+
+TEST_F(SqliteOpenTest, ADamagedEventSaysNothingOfTheEpoch) {
+  MakeDatabase();
+  {
+    auto stores = OpenStores({.path = path_});
+    AppendNow(*stores->store, TestAppend(TestRunId(1), stores->store->epoch(), 1, 2));
+  }
+  Sql("UPDATE events SET epoch = epoch + 4096 WHERE sequence = 3");
+  Sql("UPDATE runs SET epoch = epoch + 4096");
+  EXPECT_TRUE(Open().ok()) << Open();
+}
+
+TEST_F(SqliteOpenTest, ARestoreThatIsYetToComeIsDamageWithARemedy) {
+  MakeDatabase();
+  Sql("UPDATE server SET restored_epoch = 64");
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(Message(status), AllOf(HasSubstr(path_), HasSubstr("restored in epoch 64"), HasSubstr("UPDATE server SET restored_epoch = epoch")));
 }
 
 TEST_F(SqliteOpenTest, WhatIsNotThereIsNotRestored) {
