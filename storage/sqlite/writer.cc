@@ -146,7 +146,8 @@ Writer::Items Writer::TakeBatch() {
   int64_t bytes = 0;
   MutexLock lock(mu_);
   while (queue_.empty() && !stopping_ && !sweeping_) work_.Wait(mu_);
-  while (!queue_.empty() && items.size() < kBatchItemsMax && bytes < batch_bytes_) {
+  // An item that is larger than a transaction should be has one of its own.
+  while (!queue_.empty() && items.size() < kBatchItemsMax && (items.empty() || bytes + queue_.front()->bytes <= batch_bytes_)) {
     bytes += queue_.front()->bytes;
     items.push_back(std::move(queue_.front()));
     queue_.pop_front();
