@@ -168,10 +168,13 @@ absl::Status Damaged(absl::string_view path, absl::string_view what) {
 // The end of a transaction and the beginning of the next one are behind the first frame that does not fit, which is loaded.
 bool GoesOnBehind(Frames& frames, int64_t number, Sum previous) {
   const int64_t end = number + std::max<int64_t>(1, kLookBytesMax / frames.bytes());
+  // The highest bit of a word moves the sums by one bit too, as one of their own does. So the next frame may follow them as they were or as they are repaired.
+  const Sum as_stored = frames.Stored();
   bool after_commit = frames.RepairOneBit(previous) && frames.Commits();
   previous = frames.Stored();
-  for (++number; number < end && frames.Load(number); ++number) {
-    const bool follows = frames.Ours() && frames.Follows(previous);
+  const int64_t next = ++number;
+  for (; number < end && frames.Load(number); ++number) {
+    const bool follows = frames.Ours() && (frames.Follows(previous) || (number == next && frames.Follows(as_stored)));
     if (follows && after_commit) return true;
     after_commit = follows && frames.Commits();
     previous = frames.Stored();
