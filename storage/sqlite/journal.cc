@@ -81,6 +81,11 @@ absl::StatusOr<RunRecord> SelectRun(Database& database, const RunId& run) {
     RETURN_IF_ERROR(database.TakeError());
     return RunNotFound(run);
   }
+  // SQLite does not compare again where its index has led it: one flipped bit there and another run is the answer.
+  if (select.Bytes(kRunColumn) != run.bytes()) {
+    select.Reset();
+    return RunDamaged(run, "its index leads to another run");
+  }
   absl::StatusOr<RunRecord> record = ReadRun(select);
   select.Reset();
   return record;

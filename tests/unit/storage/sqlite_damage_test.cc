@@ -333,6 +333,37 @@ TEST_F(SqliteDamageTest, AMalformedPageKeepsNoUnfinishedRunBeforeItBack) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("agentd --doctor"));
 }
 
+TEST_F(SqliteDamageTest, AnIndexThatLeadsAstrayIsToldOfTheRunThatWasAskedFor) {
+  constexpr int kRuns = 16;
+  for (int number = 4; number <= kRuns; ++number) CreateNow(store(), TestRun(TestRunId(number)));
+  stores_ = {};
+  constexpr size_t kPage = 8192;
+  constexpr char kIndexLeaf = 10;
+  std::ifstream in(path_, std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  int misled = 0;
+  for (int damaged = 1; damaged <= kRuns; ++damaged) {
+    std::string bytes = whole;
+    for (size_t page = kPage; page < bytes.size(); page += kPage) {
+      const size_t at = bytes.find(std::string(TestRunId(damaged).bytes()), page);
+      if (bytes[page] == kIndexLeaf && at < page + kPage) bytes[at] = static_cast<char>(bytes[at] ^ 0x20);
+    }
+    std::ofstream(path_, std::ios::binary) << bytes;
+    Open();
+    for (int number = 1; number <= kRuns; ++number) {
+      const auto record = store().GetRun(TestRunId(number));
+      if (record.ok()) {
+        EXPECT_EQ(record->id, TestRunId(number));
+      } else {
+        EXPECT_THAT(std::string(record.status().message()), HasSubstr(TestRunId(number).ToString())) << damaged;
+        misled += absl::IsDataLoss(record.status()) ? 1 : 0;
+      }
+    }
+    stores_ = {};
+  }
+  EXPECT_GT(misled, 0);
+}
+
 // Only if nothing reads the log.
 bool CanRestartLog(const std::string& path) {
   sqlite3* database = nullptr;
