@@ -83,13 +83,12 @@ std::map<RunId, std::string> StoreModel::RunTexts() const {
   return texts;
 }
 
-std::set<RunId> StoreModel::Labelled(const std::string& key, const std::string& value) const {
-  std::set<RunId> runs;
+std::map<std::pair<std::string, std::string>, std::set<RunId>> StoreModel::Labelled() const {
+  std::map<std::pair<std::string, std::string>, std::set<RunId>> labelled;
   for (const auto& [id, run] : runs_) {
-    const auto& labels = run.accepted.created->run_created().labels();
-    if (const auto label = labels.find(key); label != labels.end() && label->second == value) runs.insert(id);
+    for (const auto& [key, value] : run.accepted.created->run_created().labels()) labelled[{key, value}].insert(id);
   }
-  return runs;
+  return labelled;
 }
 
 std::string StoreModel::Text() const {

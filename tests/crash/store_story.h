@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,8 +24,8 @@ class StoreModel {
   std::vector<std::string> request_ids() const;
   // By id, a run's part of Text; its first line is what a list says of it.
   std::map<RunId, std::string> RunTexts() const;
-  // Those with this label.
-  std::set<RunId> Labelled(const std::string& key, const std::string& value) const;
+  // By label, the runs that have it.
+  std::map<std::pair<std::string, std::string>, std::set<RunId>> Labelled() const;
   // By name or request id, the others. Of agents, the newest revisions.
   std::map<std::string, std::string> AgentTexts() const;
   const std::map<std::string, std::string>& requests() const { return requests_; }
