@@ -65,6 +65,11 @@ absl::StatusOr<v1::Agent> SelectAgent(Database& database, absl::string_view id, 
     RETURN_IF_ERROR(database.TakeError());
     return AgentNotFound(revision == 0 ? FormatAgentName(id) : FormatRevisionName(id, revision));
   }
+  // SQLite does not compare again where its index has led it: one flipped bit there and another agent is the answer.
+  if (select.Bytes(0) != id) {
+    select.Reset();
+    return AgentDamaged(FormatAgentName(id), "its index leads to another agent");
+  }
   absl::StatusOr<v1::Agent> agent = revision == 0 ? ReadNewest(database, select) : ReadAgent(database, select);
   select.Reset();
   RETURN_IF_ERROR(database.TakeError());
@@ -130,7 +135,7 @@ void Apply(Database& database, Write& write) {
     return;
   }
   // A damaged revision is not what is applied, even if its content is: it could never be read. One that is not the newest is nobody's etag either.
-  const bool is_newest = CheckNewest(database, write.id, newest.OptionalInteger(1)).ok();
+  const bool is_newest = newest.Bytes(0) == write.id && CheckNewest(database, write.id, newest.OptionalInteger(1)).ok();
   const bool same = is_newest && IsWhole(newest) && newest.Bytes(3) == content;
   const std::string etag = is_newest ? EtagOf(newest.Integer(1), newest.Integer(4)) : "";
   newest.Reset();
