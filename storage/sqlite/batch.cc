@@ -35,8 +35,9 @@ Batch::Run& Batch::Find(const RunId& id) {
     run.before = run.state;
     return run;
   }
-  Statement& select = database_.Use("SELECT id, state, last_sequence, epoch, journal_bytes FROM runs WHERE run = ?1");
-  if (select.BindBlob(id.bytes()).Step()) {
+  Statement& select = database_.Use("SELECT id, state, last_sequence, epoch, journal_bytes, run FROM runs WHERE run = ?1");
+  // A damaged index may lead to the row of another run, which nothing is written to.
+  if (select.BindBlob(id.bytes()).Step() && select.Bytes(5) == id.bytes()) {
     run.exists = true;
     run.row = select.Integer(0);
     run.state = ParseState(select.Bytes(1));
