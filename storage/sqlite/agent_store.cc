@@ -189,13 +189,15 @@ absl::StatusOr<std::vector<v1::Agent>> SqliteAgentStore::List(absl::string_view 
   int rows = kReadRowsMax;
   for (std::string last(after); agents.size() < most && rows == kReadRowsMax;) {
     Statement& select = reader->Use(
-        "SELECT a.agent, r.revision, r.created_us, r.content, r.crc, a.created_us FROM agents a LEFT JOIN agent_revisions r "
-        "ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent > ?1 ORDER BY a.agent LIMIT ?2");
+        "SELECT a.agent, r.revision, r.created_us, r.content, r.crc, a.created_us, own.agent FROM agents a JOIN agents own ON own.rowid = a.rowid "
+        "LEFT JOIN agent_revisions r ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent > ?1 ORDER BY a.agent LIMIT ?2");
     select.BindText(last).Bind(int64_t{kReadRowsMax});
     std::string seen;  // not `last` itself, which is bound
     for (rows = 0; agents.size() < most && select.Step(); ++rows) {
       seen = std::string(select.Bytes(0));
-      absl::StatusOr<v1::Agent> agent = ReadNewest(*reader, select);
+      // The first column is the index's word, the last is the row's: where they differ, another agent would be listed twice.
+      absl::StatusOr<v1::Agent> agent =
+          select.Bytes(6) == seen ? ReadNewest(*reader, select) : AgentDamaged(FormatAgentName(select.Bytes(6)), "its index names another agent");
       if (agent.ok()) {
         agents.push_back(*std::move(agent));
       } else if (left_out++ == 0) {

@@ -238,7 +238,8 @@ class Answers {
     if (!agents.ok()) return TakeRefusal("", agents.status());
     for (const v1::Agent& agent : *agents) {
       const auto text = texts.find(agent.name());
-      if (text == texts.end() || text->second != AgentText(agent)) absl::StrAppend(&wrong_, "a list has ", agent.name(), " as ", AgentText(agent), "; ");
+      const std::string written = text == texts.end() ? "none" : text->second;
+      if (written != AgentText(agent)) absl::StrAppend(&wrong_, "a list has ", agent.name(), " as ", AgentText(agent), "\ninstead of\n", written, "\n");
       if (text != texts.end()) texts.erase(text);
     }
     hidden_ += static_cast<int>(texts.size());

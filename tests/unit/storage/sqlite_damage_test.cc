@@ -209,6 +209,31 @@ TEST_F(SqliteAgentDamageTest, TheNumberOfTheNewestRevision) {
 }
 
 // Both are whole revisions: only that there is a newer one tells.
+TEST_F(SqliteAgentDamageTest, AnIndexThatNamesAnotherAgentListsNoneTwice) {
+  for (const char* id : {"agent-a", "agent-c"}) ASSERT_TRUE(agents().Update(Agent(id), true, TestTime(2)).ok());
+  ASSERT_THAT(Listed(10), ElementsAre("agents/a", "agents/agent-a", "agents/agent-c", "agents/docs", "agents/z"));
+  Edit("PRAGMA wal_checkpoint(TRUNCATE)");
+  stores_ = {};
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  int64_t page = 0;
+  sqlite3_exec(
+      database, "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_agents_1'",
+      [](void* found, int, char** values, char**) { return *static_cast<int64_t*>(found) = std::stoll(values[0]), 0; }, &page, nullptr);
+  sqlite3_close(database);
+  std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+  std::string bytes(8192, '\0');
+  file.seekg((page - 1) * 8192);
+  ASSERT_TRUE(file.read(bytes.data(), 8192));
+  const size_t at = bytes.find("agent-a");
+  ASSERT_NE(at, std::string::npos);
+  file.seekp((page - 1) * 8192 + static_cast<int64_t>(at) + 6);
+  file.put('c');
+  file.close();
+  Open();
+  EXPECT_THAT(Listed(10), ElementsAre("agents/a", "agents/agent-c", "agents/docs", "agents/z"));
+}
+
 TEST_F(SqliteAgentDamageTest, AnOlderRevisionInThePlaceOfTheNewest) {
   for (const int older : {1, 2}) {
     v1::Agent agent = Agent("docs");
