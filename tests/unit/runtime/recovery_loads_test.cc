@@ -11,6 +11,7 @@
 #include "proto/util/errors.h"
 #include "proto/util/names.h"
 #include "runtime/scheduler.h"
+#include "tests/support/await.h"
 #include "tests/support/counter.h"
 #include "tests/support/forwarding_store.h"
 #include "tests/unit/runtime/runtime_fixture.h"
@@ -102,8 +103,8 @@ TEST_F(RuntimeTest, ADrainThatMeetsARunBeforeItIsTakenUpRefusesItsCommands) {
     const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
     ASSERT_TRUE(run.ok()) << run.status();
     name = run->name();
-    while ((events = runtime.Events(name).size()) < 3) {  // nothing says that the model is asked but the journal
-    }
+    // Nothing says so but the journal.
+    ASSERT_TRUE(testing::AwaitThat("the model is asked", [&] { return (events = runtime.Events(name).size()) >= 3; }));
   }
   {
     Loads loads;
@@ -125,8 +126,7 @@ TEST_F(RuntimeTest, ADrainThatMeetsARunBeforeItIsTakenUpRefusesItsCommands) {
     }
     ASSERT_TRUE(refused.Await(1));
     std::thread stop([&] { runtime.Stop(absl::ZeroDuration()); });
-    while (!runtime.Await(runtime->GetInfo())->draining) {
-    }
+    EXPECT_TRUE(testing::AwaitThat("the server drains", [&] { return runtime.Await(runtime->GetInfo())->draining; }));
     loads.Release();
     for (std::thread& sender : senders) sender.join();
     stop.join();
@@ -134,8 +134,7 @@ TEST_F(RuntimeTest, ADrainThatMeetsARunBeforeItIsTakenUpRefusesItsCommands) {
   }
   TestRuntime runtime(Config(never));
   std::vector<EventPtr> journal;
-  do journal = runtime.Events(name);
-  while (journal.size() <= events);
+  ASSERT_TRUE(testing::AwaitThat("the run is taken up", [&] { return (journal = runtime.Events(name)).size() > events; }));
   EXPECT_EQ(journal[events]->kind_case(), v1::Event::kRunStarted) << "nothing was recorded of it in between";
 }
 

@@ -8,6 +8,7 @@
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "runtime/view.h"
+#include "tests/support/await.h"
 #include "tests/support/counter.h"
 #include "tests/support/journal.h"
 #include "tests/support/latch.h"
@@ -232,7 +233,7 @@ TEST_F(RuntimeTest, ARunThatIsToTryAgainHasNoSession) {
     const auto kinds = Kinds(runtime.Events(created->name()));
     return !kinds.empty() && kinds.back() == v1::Event::kModelFailed;
   };
-  while (!failed()) absl::SleepFor(absl::Milliseconds(1));  // nothing says that it has failed but its journal
+  testing::AwaitThat("the model has failed", failed);  // nothing says so but the journal
   runtime.AwaitNoSession();
   const v1::Run waiting = Get(runtime, created->name());
   EXPECT_EQ(waiting.state(), v1::RUN_STATE_RUNNING);
@@ -263,7 +264,7 @@ TEST_F(RuntimeTest, ARestartKeepsTheTimeOfTheNextTry) {
     ASSERT_TRUE(created.ok()) << created.status();
     name = created->name();
     const auto failed = [&] { return Kinds(runtime.Events(name)).back() == v1::Event::kModelFailed; };
-    while (!failed()) absl::SleepFor(absl::Milliseconds(1));
+    testing::AwaitThat("the model has failed", failed);
   }
   TestRuntime runtime(Config(FailsOnce(after)));
   EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
