@@ -15,10 +15,9 @@ namespace {
 
 constexpr size_t kHeldDeltasMax = 64;
 
-// What the model wrote between its call and this event is void, or said again by it.
-bool VoidsText(const v1::Event& event) { return event.has_decision_made() || event.has_model_failed() || event.has_run_started() || event.has_run_stopped(); }
-
 }  // namespace
+
+bool VoidsText(const v1::Event& event) { return event.has_decision_made() || event.has_model_failed() || event.has_run_started() || event.has_run_stopped(); }
 
 Gate::Gate(RunId run, Sequence durable, bool settled, Strand strand, std::shared_ptr<Publisher> publisher)
     : run_(run), strand_(std::move(strand)), publisher_(std::move(publisher)), completed_(durable), was_settled_(settled), durable_(durable) {}

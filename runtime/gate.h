@@ -19,6 +19,9 @@
 
 namespace agentruntime {
 
+// What the model wrote between its call and this event is void, or said again by it.
+bool VoidsText(const v1::Event& event);
+
 // Takes what is durable and hands it on: watchers, logs, metrics. Thread-safe; must not block.
 class Publisher {
  public:

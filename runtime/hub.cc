@@ -1,17 +1,11 @@
 #include "runtime/hub.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <google/protobuf/wire_format_lite.h>
-
 #include <algorithm>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <map>
-#include <string>
 #include <utility>
 
-#include "agentruntime/v1/run_service.pb.h"
 #include "proto/base/planted_bug.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
@@ -22,28 +16,33 @@ namespace agentruntime {
 
 namespace asio = boost::asio;
 
-namespace {
-
-// A WatchRunResponse with one field, without copying the message into one.
-EncodedResponse EncodeField(int field, const google::protobuf::Message& message) {
-  auto bytes = std::make_shared<std::string>();
-  const size_t size = message.ByteSizeLong();
-  bytes->reserve(size + 8);
-  {
-    google::protobuf::io::StringOutputStream stream(bytes.get());
-    google::protobuf::io::CodedOutputStream out(&stream);
-    out.WriteTag(google::protobuf::internal::WireFormatLite::MakeTag(field, google::protobuf::internal::WireFormatLite::WIRETYPE_LENGTH_DELIMITED));
-    out.WriteVarint32(static_cast<uint32_t>(size));
-    message.SerializeWithCachedSizes(&out);
-  }
-  return bytes;
+std::vector<PublishedEvent> PublishedEvents(absl::Span<const EventPtr> events) {
+  std::vector<EncodedResponse> encoded = EncodeEvents(events);
+  std::vector<PublishedEvent> published;
+  published.reserve(events.size());
+  for (size_t i = 0; i < events.size(); ++i)
+    published.push_back({events[i]->sequence(), events[i]->has_run_stopped(), std::move(encoded[i]), VoidsText(*events[i])});
+  return published;
 }
 
-}  // namespace
+bool Mailbox::IsBehind(const std::shared_ptr<const v1::Run>& settled) {
+  MutexLock lock(mu_);
+  if (mail_.overflowed) mail_.settled = settled;
+  return mail_.overflowed;
+}
 
-EncodedResponse EncodeEvent(const v1::Event& event) { return EncodeField(v1::WatchRunResponse::kEventFieldNumber, event); }
-EncodedResponse EncodeRun(const v1::Run& run) { return EncodeField(v1::WatchRunResponse::kRunFieldNumber, run); }
-EncodedResponse EncodeDelta(const v1::Delta& delta) { return EncodeField(v1::WatchRunResponse::kDeltaFieldNumber, delta); }
+void Mailbox::DropDeltas(bool of_the_model_too) {
+  const auto dropped = [&](const PublishedDelta& delta) { return of_the_model_too || !delta.is_text; };
+  mail_.deltas.erase(std::remove_if(mail_.deltas.begin(), mail_.deltas.end(), dropped), mail_.deltas.end());
+  delta_bytes_ = 0;
+  for (const PublishedDelta& delta : mail_.deltas) delta_bytes_ += delta.encoded.size();
+}
+
+void Mailbox::Overflow() {
+  mail_.overflowed = true;
+  DropDeltas(/*of_the_model_too=*/true);
+  std::vector<PublishedEvent>().swap(mail_.events);
+}
 
 bool Mailbox::HasRoom(const std::vector<PublishedEvent>& events, size_t bytes) const {
   if (IsPlanted(Bug::kUnboundedWatcher)) return true;
@@ -54,16 +53,13 @@ bool Mailbox::HasRoom(const std::vector<PublishedEvent>& events, size_t bytes) c
 
 void Mailbox::Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& settled) {
   size_t bytes = 0;
-  for (const PublishedEvent& event : events) bytes += event.encoded->size();
+  for (const PublishedEvent& event : events) bytes += event.encoded.size();
   {
     MutexLock lock(mu_);
-    mail_.deltas.clear();  // void, or at least told again by the events
-    delta_bytes_ = 0;
     mail_.settled = settled;
-    if (!mail_.overflowed && !HasRoom(events, bytes)) {
-      mail_.overflowed = true;
-      std::vector<PublishedEvent>().swap(mail_.events);
-    }
+    // A tool's progress may be of a call that an event has ended. Text holds until an event says that it does not.
+    DropDeltas(/*of_the_model_too=*/std::any_of(events.begin(), events.end(), [](const PublishedEvent& event) { return event.voids_text; }));
+    if (!mail_.overflowed && !HasRoom(events, bytes)) Overflow();
     if (!mail_.overflowed) {
       mail_.events.insert(mail_.events.end(), events.begin(), events.end());
       event_bytes_ += bytes;
@@ -85,7 +81,7 @@ void Mailbox::PutDelta(PublishedDelta delta) {
   {
     MutexLock lock(mu_);
     if (mail_.overflowed || mail_.deltas.size() >= static_cast<size_t>(kWatchBufferDeltasMax)) return;
-    const size_t bytes = delta.encoded->size();
+    const size_t bytes = delta.encoded.size();
     if (delta_bytes_ + bytes > kWatchBufferBytesMax) return;
     delta_bytes_ += bytes;
     mail_.deltas.push_back(std::move(delta));
@@ -166,19 +162,17 @@ void Hub::Publish(const RunId& run, std::vector<EventPtr> events, std::shared_pt
       if (events.back()->has_run_stopped() || settled != nullptr) mailbox->PutSettled(settled);
       continue;
     }
-    if (published.empty()) {
-      published.reserve(events.size());
-      for (const EventPtr& event : events) published.push_back({event->sequence(), event->has_run_stopped(), EncodeEvent(*event)});
-    }
+    if (mailbox->IsBehind(settled)) continue;
+    if (published.empty()) published = PublishedEvents(events);
     mailbox->Put(published, settled);
   }
 }
 
 void Hub::PublishDelta(const RunId& run, v1::Delta delta) {
-  PublishedDelta published{delta.after_sequence(), !delta.has_tool_progress(), nullptr};
+  PublishedDelta published{delta.after_sequence(), !delta.has_tool_progress(), {}};
   for (const auto& mailbox : MailboxesOf(run)) {
     if (mailbox->interest() != Mailbox::Interest::kEventsAndDeltas) continue;
-    if (published.encoded == nullptr) published.encoded = EncodeDelta(delta);
+    if (!published.encoded) published.encoded = EncodeDelta(delta);
     mailbox->PutDelta(published);
   }
 }

@@ -8,15 +8,14 @@
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <deque>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "proto/base/mutex.h"
 #include "runtime/completion.h"
 #include "runtime/gate.h"
@@ -33,11 +32,14 @@ struct PublishedEvent {
   Sequence sequence = 0;
   bool is_stop = false;
   EncodedResponse encoded;
+  bool voids_text = false;  // of the model, before it
 };
+
+std::vector<PublishedEvent> PublishedEvents(absl::Span<const EventPtr> events);
 
 struct PublishedDelta {
   Sequence after = 0;    // the event it follows
-  bool is_text = false;  // of the model: void once an event after `after` was seen
+  bool is_text = false;  // of the model: void once an event after `after` was seen that voids text
   EncodedResponse encoded;
 };
 
@@ -59,7 +61,7 @@ class Mailbox {
 
   struct Mail {
     std::vector<PublishedEvent> events;
-    std::vector<PublishedDelta> deltas;  // that came after the events
+    std::vector<PublishedDelta> deltas;  // that the events have not outdated
     bool overflowed = false;             // events were dropped: read the journal
     bool settles = false;                // the first two only: the run stopped or waits
     bool draining = false;
@@ -70,6 +72,8 @@ class Mailbox {
 
   Interest interest() const { return interest_; }
   void Put(const std::vector<PublishedEvent>& events, const std::shared_ptr<const v1::Run>& settled);
+  // Whether it has overflowed and nobody has looked since: then the mail says so, with `settled`, and a Put would add nothing.
+  bool IsBehind(const std::shared_ptr<const v1::Run>& settled) ABSL_LOCKS_EXCLUDED(mu_);
   void PutSettled(std::shared_ptr<const v1::Run> settled);
   void PutDelta(PublishedDelta delta);
   void Drain();
@@ -85,6 +89,9 @@ class Mailbox {
 
   bool HasRoom(const std::vector<PublishedEvent>& events, size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // What tools said, or everything.
+  void DropDeltas(bool of_the_model_too) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Overflow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   const Interest interest_;
   Mutex mu_;
   Mail mail_ ABSL_GUARDED_BY(mu_);
@@ -127,10 +134,5 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   absl::flat_hash_map<RunId, std::vector<std::weak_ptr<Mailbox>>> mailboxes_ ABSL_GUARDED_BY(mu_);  // looked up only, never walked but to drain
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
 };
-
-// A WatchRunResponse that holds `event`, `run` or `delta`, on the wire.
-EncodedResponse EncodeEvent(const v1::Event& event);
-EncodedResponse EncodeRun(const v1::Run& run);
-EncodedResponse EncodeDelta(const v1::Delta& delta);
 
 }  // namespace agentruntime

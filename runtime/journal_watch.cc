@@ -70,7 +70,7 @@ asio::awaitable<absl::Status> JournalWatch::Read() {
   CO_ASSIGN_OR_RETURN(const std::vector<EventPtr> events, co_await RunBlocking(hub_->blocking_pool_, [&store = hub_->store_, run = run_, after = cursor_] {
                         return store.ReadEvents(run, after, ReadLimit{.events_max = kWatchBufferEventsMax, .bytes_max = kWatchPageBytesMax});
                       }));
-  for (const EventPtr& event : events) Deliver({event->sequence(), event->has_run_stopped(), EncodeEvent(*event)});
+  for (const PublishedEvent& event : PublishedEvents(events)) Deliver(event);
   if (!events.empty()) co_return absl::OkStatus();
   if (stopped_) {
     phase_ = Phase::kLast;
@@ -94,6 +94,7 @@ asio::awaitable<absl::StatusOr<bool>> JournalWatch::MarkAtCursor() {
 void JournalWatch::Deliver(const PublishedEvent& event) {
   cursor_ = event.sequence;
   stopped_ = event.is_stop;
+  if (event.voids_text) text_void_before_ = event.sequence;
   out_.push_back(event.encoded);
 }
 
@@ -131,7 +132,7 @@ absl::Status JournalWatch::Hear(Mailbox::Mail mail) {
     return absl::OkStatus();
   }
   for (PublishedDelta& delta : mail.deltas) {
-    if (delta.is_text && delta.after < cursor_) continue;  // void: an event that the journal told first ended its attempt
+    if (delta.is_text && delta.after < text_void_before_) continue;  // an event that the journal told first ended its attempt
     out_.push_back(std::move(delta.encoded));
   }
   if (mail.draining && out_.empty()) return ServerDraining(cursor_);

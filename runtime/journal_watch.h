@@ -45,6 +45,7 @@ class JournalWatch final : public Watch {
   // The run as of `marked_`, without what only the first snapshot has; may be old. As it goes out: a message takes a kilobyte, and thousands idle with it.
   EncodedResponse bookmark_;
   Sequence marked_ = 0;
+  Sequence text_void_before_ = 0;  // the last event delivered that voids text
   Phase phase_ = Phase::kBegin;
   bool stopped_ = false;  // the last event delivered is a stop
   Fifo<EncodedResponse> out_;

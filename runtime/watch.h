@@ -2,21 +2,17 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <memory>
-#include <string>
 
 #include "absl/status/statusor.h"
+#include "runtime/encoded_response.h"
 
 namespace agentruntime {
-
-// A WatchRunResponse on the wire: encoded once, handed to every watcher.
-using EncodedResponse = std::shared_ptr<const std::string>;
 
 // Used by one coroutine at a time. Dropping it ends the watch; that never touches the run.
 class Watch {
  public:
   virtual ~Watch() = default;
-  // The next message; nullptr at the end (the last event sent was a stop). Errors: ServerDraining, RunDamaged, RunNotFound (deleted meanwhile).
+  // The next message; none at the end (the last event sent was a stop). Errors: ServerDraining, RunDamaged, RunNotFound (deleted meanwhile).
   // A watcher that does not ask holds a bounded buffer only, and then catches up from the journal. Ends early with CANCELLED when Close was called.
   virtual boost::asio::awaitable<absl::StatusOr<EncodedResponse>> Next() = 0;
   // Wakes a Next under way. Thread-safe; idempotent.

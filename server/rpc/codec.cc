@@ -41,7 +41,7 @@ absl::StatusOr<grpc::ByteBuffer> Encode(const google::protobuf::Message& message
 }
 
 grpc::ByteBuffer Share(EncodedResponse message) {
-  const std::string& bytes = *message;
+  const std::string_view bytes = message.bytes();
   // The slice owns one more reference to the message until the last byte is sent.
   auto* owner = new EncodedResponse(std::move(message));
   grpc::Slice slice(const_cast<char*>(bytes.data()), bytes.size(), [](void* held) { delete static_cast<EncodedResponse*>(held); }, owner);

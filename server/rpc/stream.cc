@@ -73,7 +73,7 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
       MutexLock lock(mu_);
       if (gone_) return true;
       if (writing_) {
-        queued_bytes_ += message->size();
+        queued_bytes_ += message.size();
         queue_.push_back(std::move(message));
         return HasRoom();
       }
@@ -123,12 +123,12 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
       if (writing_) {
         next = std::move(queue_.front());
         queue_.pop_front();
-        queued_bytes_ -= next->size();
+        queued_bytes_ -= next.size();
       }
       if (queue_.empty()) end = std::exchange(end_, std::nullopt);
       if (HasRoom()) room = std::exchange(room_, nullptr);
     }
-    if (next != nullptr) {
+    if (next) {
       buffer_ = Share(std::move(next));
       if (end) {
         StartWriteAndFinish(&buffer_, grpc::WriteOptions(), *std::move(end));

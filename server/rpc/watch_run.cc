@@ -18,7 +18,7 @@ boost::asio::awaitable<absl::Status> Follow(std::unique_ptr<Watch> watch, Respon
       status = std::move(next).status();
       break;
     }
-    if (*next == nullptr) break;
+    if (!*next) break;
     if (!co_await stream.Write(*std::move(next))) {
       status = absl::CancelledError("the client is gone");
       break;

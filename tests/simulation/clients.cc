@@ -4,6 +4,7 @@
 #include "proto/util/time.h"
 #include "runtime/steps.h"
 #include "tests/simulation/stage.h"
+#include "tests/support/decoded.h"
 
 namespace agentruntime::simulation {
 
@@ -78,10 +79,10 @@ asio::awaitable<void> Stage::Submit(CreateRequest request, bool follow) {
       if (watch.ok()) {
         const Connection connection{*std::move(watch), process};
         auto first = co_await Next(connection);
-        v1::WatchRunResponse response;
-        if (first.ok() && *first != nullptr && response.ParseFromString(**first)) {
-          Acknowledge(request, response.run());
-          const RunId run = *ParseRunName(response.run().name());
+        const auto told = first.ok() && *first ? testing::Decoded(*first) : std::nullopt;
+        if (told) {
+          Acknowledge(request, told->run());
+          const RunId run = *ParseRunName(told->run().name());
           co_return co_await Follow(run, 0, /*deltas=*/true, /*may_leave=*/true, connection);
         }
       }

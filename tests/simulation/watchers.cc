@@ -1,5 +1,6 @@
 #include "proto/util/limits.h"
 #include "tests/simulation/stage.h"
+#include "tests/support/decoded.h"
 
 namespace agentruntime::simulation {
 
@@ -30,14 +31,18 @@ asio::awaitable<bool> Stage::FollowOnce(RunId run, Sequence* cursor, bool may_le
       CheckCode(next.status(), "Next");
       co_return absl::IsUnavailable(next.status());
     }
-    if (*next == nullptr) {
+    if (!*next) {
       const Known* const known = judge_.Find(run);
       const bool at_stop = known != nullptr && *cursor > 0 && known->fold.id == run && judge_.FoldTo(*known, *cursor).is_stopped();
       if (!at_stop) world_.Fail("watch: a stream ended at ", *cursor, " of ", run.ToString(), ", which is no stop");
       co_return false;
     }
-    v1::WatchRunResponse response;
-    if (!response.ParseFromString(**next)) world_.Fail("watch: a message is broken");
+    const auto decoded = testing::Decoded(*next);
+    if (!decoded) {
+      world_.Fail("watch: a message is broken");
+      co_return false;
+    }
+    const v1::WatchRunResponse& response = *decoded;
     if (response.has_event()) {
       if (response.event().sequence() != *cursor + 1) world_.Fail("watch: event ", response.event().sequence(), " after ", *cursor, " of ", run.ToString());
       *cursor = response.event().sequence();

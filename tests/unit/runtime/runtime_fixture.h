@@ -10,6 +10,7 @@
 
 #include "agentruntime/v1/run_service.pb.h"
 #include "proto/util/names.h"
+#include "tests/support/decoded.h"
 #include "tests/support/test_runtime.h"
 
 namespace agentruntime::testing {
@@ -77,9 +78,8 @@ inline boost::asio::awaitable<Watched> ReadAll(std::unique_ptr<Watch> watch) {
       watched.end = std::move(next).status();
       co_return watched;
     }
-    if (*next == nullptr) co_return watched;
-    v1::WatchRunResponse response;
-    EXPECT_TRUE(response.ParseFromString(**next));
+    if (!*next) co_return watched;
+    const v1::WatchRunResponse response = Decoded(*next).value();
     // A run behind the first is a bookmark: it never lies ahead of the events that were sent.
     if (response.has_run() && !watched.runs.empty() && !watched.events.empty()) {
       EXPECT_EQ(response.run().last_sequence(), watched.events.back().sequence());

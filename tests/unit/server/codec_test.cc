@@ -88,11 +88,11 @@ TEST(CodecTest, AnAnswerThatIsTooLargeIsAnErrorOfItsOwn) {
 }
 
 TEST(CodecTest, SharedBytesAreNotCopiedAndOutliveTheirMaker) {
-  auto message = std::make_shared<const std::string>(std::string(100'000, 'x'));
-  const std::weak_ptr<const std::string> watch = message;
-  const char* data = message->data();
+  auto memory = std::make_shared<char[]>(100'000, 'x');
+  const std::weak_ptr<char[]> watch = memory;
+  const char* data = memory.get();
   {
-    grpc::ByteBuffer buffer = Share(std::move(message));
+    grpc::ByteBuffer buffer = Share(EncodedResponse(std::move(memory), {data, 100'000}));
     EXPECT_FALSE(watch.expired());
     std::vector<grpc::Slice> slices;
     ASSERT_TRUE(buffer.Dump(&slices).ok());
