@@ -40,20 +40,23 @@ void AddTurn(RunPlan& plan, v1::Run run) {
 
 }  // namespace
 
-absl::StatusOr<RunNames> EarlierRuns(Store& store, const std::string& tenant, const std::string& conversation) {
-  RunNames names;
-  if (conversation.empty()) return names;
-  ASSIGN_OR_RETURN(const std::vector<RunId> runs, store.Conversation(tenant, conversation, kConversationRunsMax));
+absl::StatusOr<EarlierRuns> FindEarlierRuns(Store& store, const std::string& tenant, const std::string& conversation) {
+  EarlierRuns earlier;
+  if (conversation.empty()) return earlier;
+  ASSIGN_OR_RETURN(earlier.seen, store.Conversation(tenant, conversation, kConversationRunsMax));
+  RunNames& names = earlier.names;
   int64_t bytes = 0;
-  for (const RunId& id : runs) {
+  for (const RunId& id : earlier.seen) {
     ASSIGN_OR_RETURN(const std::optional<v1::Run> run, Read(store, id));
-    if (!run || run->state() != v1::RUN_STATE_STOPPED) continue;  // one that is active stops before the new run is accepted, or that is refused
+    if (!run) continue;
+    // Left out, it would be missing from what the new run reads, for good, if it stopped before the store is asked.
+    if (run->state() != v1::RUN_STATE_STOPPED) return ConversationBusy(id);
     bytes += BytesOf(*run);
     if (!names.empty() && bytes > kConversationBytesMax) break;
     *names.Add() = run->name();
   }
   std::reverse(names.begin(), names.end());
-  return names;
+  return earlier;
 }
 
 absl::StatusOr<std::shared_ptr<const RunPlan>> WithEarlierRuns(Store& store, std::shared_ptr<const RunPlan> plan, const RunNames& names) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "agentruntime/v1/event.pb.h"
@@ -14,9 +15,14 @@ namespace agentruntime {
 
 using RunNames = google::protobuf::RepeatedPtrField<std::string>;
 
-// Names of the runs that a new run of the conversation reads, oldest first: the newest of those that are stopped, kConversationRunsMax at most, as many as
-// hold kConversationBytesMax of input and answer together, but at least one. Blocks.
-absl::StatusOr<RunNames> EarlierRuns(Store& store, const std::string& tenant, const std::string& conversation);
+struct EarlierRuns {
+  // What a new run of the conversation reads, oldest first: its newest runs, kConversationRunsMax at most, as many as hold kConversationBytesMax of input and
+  // answer together, but at least one.
+  RunNames names;
+  std::vector<RunId> seen;  // NewRun::conversation_seen
+};
+// FAILED_PRECONDITION (ConversationBusy) if one of them has not stopped. Blocks.
+absl::StatusOr<EarlierRuns> FindEarlierRuns(Store& store, const std::string& tenant, const std::string& conversation);
 
 // `plan` with what these runs asked and answered. Always the same, but for runs deleted or damaged since, which are left out: a stopped run that has a later
 // one in its conversation never changes. Blocks, if there are any.

@@ -55,7 +55,7 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
   struct Accepted {
     std::shared_ptr<const RunPlan> plan;
     v1::Limits limits;
-    RunNames earlier_runs;
+    EarlierRuns earlier_runs;
   };
   asio::awaitable<absl::StatusOr<Accepted>> Accept(std::string agent, v1::Limits limits, std::optional<absl::Time> not_before, std::string conversation,
                                                    std::string tenant);
@@ -179,8 +179,8 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Accepted>> Runtime::Impl::Accept(s
   CO_RETURN_IF_ERROR(CheckPrice(accepted.limits, *accepted.plan));
   if (!conversation.empty()) {
     CO_ASSIGN_OR_RETURN(accepted.earlier_runs,
-                        co_await Blocking([store = environment_.store, tenant, conversation] { return EarlierRuns(*store, tenant, conversation); }));
-    CO_ASSIGN_OR_RETURN(accepted.plan, co_await ExtendPlan(accepted.plan, accepted.earlier_runs));
+                        co_await Blocking([store = environment_.store, tenant, conversation] { return FindEarlierRuns(*store, tenant, conversation); }));
+    CO_ASSIGN_OR_RETURN(accepted.plan, co_await ExtendPlan(accepted.plan, accepted.earlier_runs.names));
   }
   // Nothing is queued for a disk that is full: callers would grow the queue without bound.
   CO_RETURN_IF_ERROR(creates_.CheckWritable());
@@ -226,6 +226,9 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Existin
     case CreateOutcome::Kind::kDeleted: co_return RequestIdOfDeletedRun(request_id, known.run);
     case CreateOutcome::Kind::kBusy: co_return ConversationBusy(known.run);
     case CreateOutcome::Kind::kNoBase: co_return RunNotFound(known.run);
+    case CreateOutcome::Kind::kDamaged:
+      co_return StoreDamaged(
+          absl::StrCat("request_id \"", request_id, "\" leads to the row of ", RunName(known.run), ", which is not whole or not of this request"));
     case CreateOutcome::Kind::kCreated:
     case CreateOutcome::Kind::kExists: break;
   }
@@ -252,7 +255,7 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   created->set_priority(request.run.priority());
   if (not_before) *created->mutable_not_before_time() = request.run.not_before_time();
   created->set_conversation(request.run.conversation());
-  *created->mutable_earlier_runs() = std::move(accepted->earlier_runs);
+  *created->mutable_earlier_runs() = std::move(accepted->earlier_runs.names);
   created->set_principal(caller.principal);
   created->set_traceparent(caller.traceparent);
   created->set_request_id(request.request_id);
@@ -273,6 +276,7 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   run.created = event;
   run.title = submitted.run.title();
   run.projection = ProjectionOf(state);
+  if (!request.run.conversation().empty()) run.conversation_seen = std::move(accepted->earlier_runs.seen);
   CO_ASSIGN_OR_RETURN(const CreateOutcome outcome, co_await Create(std::move(run), std::move(state), std::move(accepted->plan)));
   if (outcome.kind == CreateOutcome::Kind::kCreated) co_return submitted;
   co_return co_await Existing(outcome, request.request_id);

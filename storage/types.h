@@ -58,6 +58,8 @@ struct NewRun {
   std::string title;
   RunProjection projection;
   std::optional<ForkPoint> forked_from;  // of a fork: the last event that it shares, the one before its first own
+  // Of a run that joins a conversation: the newest runs of it, as the caller read them before it wrote down what this run reads of them. nullopt: it did not.
+  std::optional<std::vector<RunId>> conversation_seen;
 };
 
 // What became of it.
@@ -67,8 +69,9 @@ struct CreateOutcome {
     kExists,   // the request id was used, with the same hash, for `run`
     kReused,   // the request id was used, with another hash, for `run`
     kDeleted,  // the request id was used for `run`, which was deleted
-    kBusy,     // `run`, of the same conversation, is not stopped
+    kBusy,     // `run`, of the same conversation, is not stopped, or came after `conversation_seen` was read
     kNoBase,   // `run`, of which it was to be a fork, is gone
+    kDamaged,  // the request id leads to `run`, whose row is damaged or of another request: whether it was used cannot be told
   };
   Kind kind;
   RunId run;

@@ -1,5 +1,6 @@
 #include "storage/sqlite/batch.h"
 
+#include <algorithm>
 #include <string>
 #include <variant>
 
@@ -134,8 +135,12 @@ std::optional<CreateOutcome> Batch::Refused(const AcceptedRow& row) {
   if (row.conversation.empty()) return std::nullopt;
   WriteStates();
   const std::optional<RunId> active = ActiveOfConversation(database_, row.tenant, row.conversation);
-  if (!active) return std::nullopt;
-  return CreateOutcome{CreateOutcome::Kind::kBusy, *active};
+  if (active) return CreateOutcome{CreateOutcome::Kind::kBusy, *active};
+  if (!row.conversation_seen) return std::nullopt;
+  // One that came and stopped since the caller read what came before would be missing from it for good.
+  const std::optional<RunId> last = LastOfConversation(database_, row.tenant, row.conversation);
+  if (!last || std::ranges::find(*row.conversation_seen, *last) != row.conversation_seen->end()) return std::nullopt;
+  return CreateOutcome{CreateOutcome::Kind::kBusy, *last};
 }
 
 bool Batch::WentOn(const Run& run) {

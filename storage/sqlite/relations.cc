@@ -26,6 +26,11 @@ std::optional<RunId> ActiveOfConversation(Database& database, absl::string_view 
       database.Use("SELECT run FROM runs WHERE tenant = ?1 AND conversation = ?2 AND state <> 'STOPPED' LIMIT 1").BindText(tenant).BindText(conversation));
 }
 
+std::optional<RunId> LastOfConversation(Database& database, absl::string_view tenant, absl::string_view conversation) {
+  return FirstRun(
+      database.Use("SELECT run FROM runs WHERE tenant = ?1 AND conversation = ?2 ORDER BY id DESC LIMIT 1").BindText(tenant).BindText(conversation));
+}
+
 absl::StatusOr<std::vector<RunId>> SelectConversation(Database& database, absl::string_view tenant, absl::string_view conversation, int32_t limit) {
   std::vector<RunId> runs;
   Statement& select = database.Use("SELECT run FROM runs WHERE tenant = ?1 AND conversation = ?2 ORDER BY id DESC LIMIT ?3");

@@ -205,6 +205,7 @@ AcceptedRow MakeAcceptedRow(NewRun run) {
   std::sort(row.labels.begin(), row.labels.end());
   row.conversation = created.conversation();
   row.base = run.forked_from;
+  row.conversation_seen = std::move(run.conversation_seen);
   return row;
 }
 

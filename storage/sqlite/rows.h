@@ -50,8 +50,9 @@ struct AcceptedRow {
   std::vector<std::pair<std::string, std::string>> labels;  // by key
   std::string labels_blob;
   int64_t created_us = 0;
-  std::string conversation;       // "": NULL
-  std::optional<ForkPoint> base;  // of a fork
+  std::string conversation;                             // "": NULL
+  std::optional<ForkPoint> base;                        // of a fork
+  std::optional<std::vector<RunId>> conversation_seen;  // as of NewRun; looked at, not written
 };
 AcceptedRow MakeAcceptedRow(NewRun run);
 
@@ -72,6 +73,8 @@ absl::string_view StopReasonText(v1::StopReason reason);
 enum RunColumn {
   kRunColumn = 0,
   kTenantColumn = 1,
+  kRequestIdColumn = 2,
+  kRequestHashColumn = 3,
   kAgentColumn = 4,
   kRevisionColumn = 5,
   kCreatedColumn = 8,

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <utility>
+#include <vector>
 
 #include "proto/util/errors.h"
 #include "tests/conformance/store_calls.h"
@@ -69,6 +70,31 @@ TEST_P(ConversationSuite, StopAndNextRunOfOneTransaction) {
   EXPECT_EQ(last.kind, Kind::kBusy);
   EXPECT_EQ(last.run, TestRunId(3));
   EXPECT_EQ(ToText(store().GetRun(TestRunId(1))->projection), ToText(StoppedProjection(2)));
+}
+
+// Who has read the conversation before it went on must read it again.
+TEST_P(ConversationSuite, ARunThatCameSinceTheConversationWasReadIsInTheWay) {
+  const auto join = [&](int number, std::vector<RunId> seen) {
+    NewRun run = TestRun(TestRunId(number), {.conversation = "chat"});
+    run.conversation_seen = std::move(seen);
+    const CreateOutcome outcome = CreateNow(store(), std::move(run));
+    if (outcome.kind == Kind::kCreated) Stop(number);
+    return outcome;
+  };
+  ASSERT_EQ(join(1, Runs()).kind, Kind::kCreated);
+  const CreateOutcome late = join(2, {});
+  EXPECT_EQ(late.kind, Kind::kBusy);
+  EXPECT_EQ(late.run, TestRunId(1));
+  EXPECT_FALSE(store().GetRun(TestRunId(2)).ok());
+  const std::vector<RunId> read = Runs();
+  ASSERT_EQ(join(3, read).kind, Kind::kCreated);
+  EXPECT_EQ(join(4, read).run, TestRunId(3));
+  ASSERT_EQ(join(4, Runs()).kind, Kind::kCreated);
+  // One that is gone is in nobody's way, and what came before it was read as well.
+  const std::vector<RunId> all = Runs();
+  ASSERT_TRUE(DeleteNow(store(), TestRunId(4)).ok());
+  EXPECT_EQ(join(5, all).kind, Kind::kCreated);
+  EXPECT_EQ(Make(6).kind, Kind::kCreated) << "who has not read asks for nothing";
 }
 
 TEST_P(ConversationSuite, OnlyItsLastRunIsResumed) {

@@ -199,6 +199,8 @@ class Answers {
     const std::string deleted = absl::StrCat(static_cast<int>(CreateOutcome::Kind::kDeleted), " ");
     if (found.ok() && *found != written && absl::StartsWith(*found, deleted) && absl::StartsWith(written, deleted)) {
       ++tombstones_;
+    } else if (found.ok() && absl::StartsWith(*found, absl::StrCat(static_cast<int>(CreateOutcome::Kind::kDamaged), " "))) {
+      ++named_;
     } else {
       Take("", found, written, "free");
     }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
+#include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/serialize.h"
 #include "runtime/context.h"
@@ -21,7 +22,7 @@ constexpr absl::Duration kCancelSlack = absl::Seconds(4);
 std::string BytesOf(const RunProjection& projection) {
   std::string text = absl::StrCat(projection.state, " ", projection.last_sequence, " ", projection.answer_sequence, " ", projection.last_step, " ",
                                   projection.barren_starts, " ", projection.priority, " ", absl::ToUnixMicros(projection.update_time));
-  for (const auto& time : {projection.start_time, projection.stop_time, projection.wake_time, projection.not_before}) {
+  for (const auto& time : {projection.start_time, projection.stop_time, projection.wake_time, projection.not_before, projection.deadline}) {
     absl::StrAppend(&text, " ", time ? absl::ToUnixMicros(*time) : 0);
   }
   if (projection.stop) absl::StrAppend(&text, " stop ", SerializeDeterministically(*projection.stop));
@@ -135,6 +136,18 @@ std::optional<RunId> Judge::LastOf(const Known& known) const {
   return std::nullopt;
 }
 
+// None is missing that was accepted before, whenever it stopped. Texts are short here: only the number of runs bounds what is read. A run that is deleted
+// takes a place among them, since nobody here knows whether it was there still when the conversation was read.
+void Judge::CheckEarlierRuns(const RunId& run, const v1::RunCreated& created) {
+  const auto& read = created.earlier_runs();
+  const std::vector<RunId>& before = conversations_[created.conversation()];
+  const size_t newest = std::min<size_t>(before.size(), kConversationRunsMax);
+  for (auto earlier = before.end() - static_cast<ptrdiff_t>(newest); earlier != before.end(); ++earlier) {
+    if (Find(*earlier)->deleted || std::find(read.begin(), read.end(), RunName(*earlier)) != read.end()) continue;
+    world_.Fail("conversation: ", run.ToString(), " does not read ", RunName(*earlier), ", which came before it");
+  }
+}
+
 // One run of a conversation is active, and it is the last one; what it reads of earlier ones had stopped.
 void Judge::CheckConversation(const RunId& run, const v1::Event& event) {
   const Known& known = *Find(run);
@@ -147,6 +160,7 @@ void Judge::CheckConversation(const RunId& run, const v1::Event& event) {
         world_.Fail("conversation: ", run.ToString(), " reads ", name, ", which is no stopped run of it");
       }
     }
+    CheckEarlierRuns(run, event.run_created());
     conversations_[conversation].push_back(run);
   }
   if (known.rules.phase() == JournalRules::Phase::kStopped || known.fold.forked != nullptr) return;

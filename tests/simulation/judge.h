@@ -139,6 +139,7 @@ class Judge {
   // What the fork shares, folded as if it were its own.
   Known Shared(const RunId& fork, const ForkPoint& point);
   void CheckConversation(const RunId& run, const v1::Event& event);
+  void CheckEarlierRuns(const RunId& run, const v1::RunCreated& created);
   // The run of the same conversation that was accepted last.
   std::optional<RunId> LastOf(const Known& known) const;
 

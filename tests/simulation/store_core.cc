@@ -102,6 +102,17 @@ void SimulatedStore::Core::Apply(Item& item) {
   ApplyDelete(std::get<DeleteItem>(item.what));
 }
 
+std::optional<RunId> SimulatedStore::Core::BusyWith(const NewRun& run) const {
+  const DiskRun* last = nullptr;
+  for (const DiskRun* other : RunsOf(disk, run.tenant, run.created->run_created().conversation())) {
+    if (IsActive(*other)) return other->record.id;
+    if (last == nullptr || other->number > last->number) last = other;
+  }
+  if (last == nullptr || !run.conversation_seen) return std::nullopt;
+  const std::vector<RunId>& seen = *run.conversation_seen;
+  return std::find(seen.begin(), seen.end(), last->record.id) == seen.end() ? std::optional(last->record.id) : std::nullopt;
+}
+
 void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
   NewRun& run = item.run;
   if (const auto known = KnownRequest(disk, run.tenant, run.request_id, run.request_hash)) {
@@ -115,9 +126,8 @@ void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
       return;
     }
   }
-  for (const DiskRun* other : RunsOf(disk, run.tenant, run.created->run_created().conversation())) {
-    if (!IsActive(*other)) continue;
-    item.outcome = {CreateOutcome::Kind::kBusy, other->record.id};
+  if (const auto busy = BusyWith(run)) {
+    item.outcome = {CreateOutcome::Kind::kBusy, *busy};
     return;
   }
   item.outcome = {CreateOutcome::Kind::kCreated, run.id};

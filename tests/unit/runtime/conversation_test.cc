@@ -4,10 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "tests/support/counter.h"
+#include "tests/support/forwarding_store.h"
 #include "tests/support/latch.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
@@ -26,6 +32,20 @@ std::string TextOf(const ModelMessage& message) {
   return "tool";
 }
 
+// Between what a new run reads of its conversation and its own place in it.
+class LateStore final : public testing::ForwardingStore {
+ public:
+  using BeforeCreate = std::function<void(const v1::RunCreated&)>;
+  LateStore(std::unique_ptr<Store> store, BeforeCreate before) : ForwardingStore(std::move(store)), before_(std::move(before)) {}
+  void Create(NewRun run, CreateDone done) override {
+    before_(run.created->run_created());
+    ForwardingStore::Create(std::move(run), std::move(done));
+  }
+
+ private:
+  const BeforeCreate before_;
+};
+
 class ConversationTest : public RuntimeTest {
  protected:
   // Answers `re: ` and the newest question. One that asks to wait is answered when the test lets it.
@@ -43,6 +63,16 @@ class ConversationTest : public RuntimeTest {
       if (question == "user: wait" && !co_await go.Opened()) co_return ModelOutcome();  // cancelled: no answer
       co_return Answer("re: " + question.substr(6));
     });
+  }
+  // The same; `meanwhile` happens when a run that says `late` has read what came before, and is not accepted yet.
+  TestRuntime::Config LateConfig(std::function<void()> meanwhile) {
+    TestRuntime::Config config = Config();
+    config.wrap_store = [meanwhile = std::move(meanwhile)](std::unique_ptr<Store> store) {
+      return std::make_unique<LateStore>(std::move(store), [meanwhile](const v1::RunCreated& created) {
+        if (created.input(0).text() == "late") meanwhile();
+      });
+    };
+    return config;
   }
   static CreateRequest Request(const TestRuntime& runtime, const std::string& input, const std::string& conversation = "chat") {
     CreateRequest request = runtime.Request(input);
@@ -124,6 +154,47 @@ TEST_F(ConversationTest, OneRunIsActive) {
   go.Open();
   runtime.WaitForStop(active->name());
   EXPECT_EQ(Say(runtime, "two").stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+}
+
+// Whatever happens while a run is submitted: once it is accepted it reads every run that came before.
+TEST_F(ConversationTest, ARunThatStopsMeanwhileIsNotMissing) {
+  TestRuntime* server = nullptr;
+  std::string active;
+  TestRuntime runtime(LateConfig([&] {
+    go.Open();
+    server->WaitForStop(active);
+  }));
+  server = &runtime;
+  const auto waiting = Create(runtime, Request(runtime, "wait"));
+  ASSERT_TRUE(waiting.ok()) << waiting.status();
+  active = waiting->name();
+  auto late = Create(runtime, Request(runtime, "late"));
+  if (!late.ok()) {
+    EXPECT_EQ(ReasonOf(late.status()), v1::ERROR_REASON_CONVERSATION_BUSY);
+    EXPECT_THAT(std::string(late.status().message()), ::testing::HasSubstr(active));
+    go.Open();
+    runtime.WaitForStop(active);
+    late = Create(runtime, Request(runtime, "late"));
+  }
+  ASSERT_TRUE(late.ok()) << late.status();
+  EXPECT_THAT(runtime.Events(late->name())[0]->run_created().earlier_runs(), ElementsAre(active));
+  runtime.WaitForStop(late->name());
+  EXPECT_THAT(read(), ElementsAre("user: wait", "agent: re: wait", "user: late"));
+}
+
+TEST_F(ConversationTest, ARunThatCameAndStoppedMeanwhileIsNotMissing) {
+  TestRuntime* server = nullptr;
+  std::string between;
+  TestRuntime runtime(LateConfig([&] {
+    if (between.empty()) between = Say(*server, "between").name();
+  }));
+  server = &runtime;
+  const v1::Run first = Say(runtime, "one");
+  const auto refused = Create(runtime, Request(runtime, "late"));
+  EXPECT_EQ(ReasonOf(refused.status()), v1::ERROR_REASON_CONVERSATION_BUSY);
+  EXPECT_THAT(std::string(refused.status().message()), ::testing::HasSubstr(between));
+  const v1::Run late = Say(runtime, "late");
+  EXPECT_THAT(runtime.Events(late.name())[0]->run_created().earlier_runs(), ElementsAre(first.name(), between));
 }
 
 TEST_F(ConversationTest, OnlyItsLastRunCanBeResumed) {

@@ -149,6 +149,82 @@ TEST_F(SqliteDamageTest, ADamagedStoppedRunCanBeDeleted) {
   EXPECT_EQ(store().Info()->set_aside, 0);
 }
 
+// A retry is told the truth or that there is none to be had: not that its request id is another request's, nor of another's run.
+class SqliteRequestDamageTest : public SqliteDamageTest {
+ protected:
+  SqliteRequestDamageTest() {
+    for (int number = 4; number <= 6; ++number) CreateNow(store(), TestRun(TestRunId(number), {.request_id = Job(number)}));
+  }
+  static std::string Job(int number) { return absl::StrCat("job-", number); }
+  // What the request is answered, also by a transaction in which another run is accepted.
+  CreateOutcome::Kind Retry(int number) {
+    const int ids = 1000 * ++retries_;
+    Awaited<CreateOutcome> again, other;
+    Plug plug(store(), TestRunId(ids));
+    store().Create(TestRun(TestRunId(ids + 1), {.request_id = Job(number)}), [&](CreateOutcome outcome) { again.Set(outcome); });
+    store().Create(TestRun(TestRunId(ids + 2)), [&](CreateOutcome outcome) { other.Set(outcome); });
+    const auto found = store().FindRequest("", Job(number), "hash");
+    plug.Release();
+    EXPECT_EQ(other.Wait().kind, CreateOutcome::Kind::kCreated);
+    const CreateOutcome::Kind kind = again.Wait().kind;
+    if (!found.ok() || !*found) {
+      ADD_FAILURE() << found.status() << ": nothing is found of " << Job(number);
+    } else {
+      EXPECT_EQ((*found)->kind, kind);
+    }
+    return kind;
+  }
+  // Flips one bit of the last character of `text` in the page of that kind that holds it, while nobody serves the file.
+  void Flip(char kind_of_page, const std::string& text, int bit) {
+    constexpr size_t kPage = 8192;
+    stores_ = {};
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    file.clear();
+    int flipped = 0;
+    for (size_t page = kPage; page < bytes.size(); page += kPage) {
+      const size_t at = bytes.find(std::string(text), page);
+      if (bytes[page] != kind_of_page || at >= page + kPage) continue;
+      file.seekp(static_cast<std::streamoff>(at + text.size() - 1));
+      file.put(static_cast<char>(bytes[at + text.size() - 1] ^ (1 << bit)));
+      ++flipped;
+    }
+    file.close();
+    ASSERT_EQ(flipped, 1) << text;
+    Open();
+  }
+
+ private:
+  int retries_ = 0;
+};
+
+TEST_F(SqliteRequestDamageTest, AnyChangedColumnOfItsRun) {
+  ASSERT_EQ(Retry(5), CreateOutcome::Kind::kExists);
+  const auto expect_damaged = [&](absl::string_view column, const std::string& changed) {
+    Damage(absl::StrCat("CREATE TABLE kept AS SELECT ", column, " AS value FROM runs WHERE id = 5; UPDATE runs SET ", column, " = ", changed, " WHERE id = 5"));
+    EXPECT_EQ(Retry(5), CreateOutcome::Kind::kDamaged) << column;
+    Edit(absl::StrCat("UPDATE runs SET ", column, " = (SELECT value FROM kept) WHERE id = 5; DROP TABLE kept"));
+    EXPECT_EQ(Retry(5), CreateOutcome::Kind::kExists) << column;
+  };
+  for (const char* column : {"agent",      "revision",    "title",         "created_us",      "conversation",  "base_sequence",       "accepted_crc",
+                             "state",      "stop_reason", "steps",         "tool_calls",      "input_tokens",  "active_us",           "started_us",
+                             "updated_us", "stopped_us",  "last_sequence", "last_step",       "output_tokens", "cached_input_tokens", "barren_starts",
+                             "wake_us",    "epoch",       "journal_bytes", "answer_sequence", "state_crc"}) {
+    expect_damaged(column, absl::StrCat("coalesce(", column, ", 0) || '1'"));
+  }
+  for (const char* column : {"run", "request_hash", "labels", "base", "detail"}) {
+    expect_damaged(column, absl::StrCat("CAST(coalesce(", column, ", '') || 'x' AS BLOB)"));
+  }
+}
+
+// Of the index alone: a statement would have changed the row as well.
+TEST_F(SqliteRequestDamageTest, AnIndexThatLeadsToAnotherRequest) {
+  constexpr char kIndexLeaf = 10;
+  Flip(kIndexLeaf, Job(6), 0);  // 7
+  EXPECT_EQ(Retry(7), CreateOutcome::Kind::kDamaged);
+  EXPECT_EQ(Retry(5), CreateOutcome::Kind::kExists);
+}
+
 class SqliteAgentDamageTest : public SqliteDamageTest {
  protected:
   SqliteAgentDamageTest() {
@@ -208,7 +284,6 @@ TEST_F(SqliteAgentDamageTest, TheNumberOfTheNewestRevision) {
   ExpectDamagedUntilApplied("is not there");
 }
 
-// Both are whole revisions: only that there is a newer one tells.
 TEST_F(SqliteAgentDamageTest, AnIndexThatNamesAnotherAgentListsNoneTwice) {
   for (const char* id : {"agent-a", "agent-c"}) ASSERT_TRUE(agents().Update(Agent(id), true, TestTime(2)).ok());
   ASSERT_THAT(Listed(10), ElementsAre("agents/a", "agents/agent-a", "agents/agent-c", "agents/docs", "agents/z"));
@@ -234,6 +309,7 @@ TEST_F(SqliteAgentDamageTest, AnIndexThatNamesAnotherAgentListsNoneTwice) {
   EXPECT_THAT(Listed(10), ElementsAre("agents/a", "agents/agent-c", "agents/docs", "agents/z"));
 }
 
+// Both are whole revisions: only that there is a newer one tells.
 TEST_F(SqliteAgentDamageTest, AnOlderRevisionInThePlaceOfTheNewest) {
   for (const int older : {1, 2}) {
     v1::Agent agent = Agent("docs");
