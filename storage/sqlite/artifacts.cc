@@ -1,6 +1,7 @@
 #include "storage/sqlite/artifacts.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -195,10 +196,11 @@ absl::StatusOr<ArtifactPiece> SelectArtifact(Database& database, const RunId& ru
   return piece;
 }
 
-absl::StatusOr<std::vector<ArtifactRecord>> SelectArtifacts(Database& database, const RunId& run) {
+absl::StatusOr<std::vector<ArtifactRecord>> SelectArtifacts(Database& database, const RunId& run, std::optional<int32_t> after, int32_t limit) {
   std::vector<ArtifactRecord> records;
-  Statement& select = database.Use("SELECT number, epoch, media_type, hash, bytes, crc FROM artifacts WHERE run = ?1 ORDER BY number");
-  select.BindBlob(run.bytes());
+  Statement& select = database.Use("SELECT number, epoch, media_type, hash, bytes, crc FROM artifacts WHERE run = ?1 AND number > ?2 ORDER BY number LIMIT ?3");
+  // From the very first: a damaged number may be any.
+  select.BindBlob(run.bytes()).Bind(after ? *after : std::numeric_limits<int64_t>::min()).Bind(int64_t{limit});
   while (select.Step()) {
     absl::StatusOr<Head> head = ReadHead(select, run);
     if (!head.ok()) {

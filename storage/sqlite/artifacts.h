@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,7 @@ bool SweepArtifacts(Database& database, Epoch now);
 
 // As Store's, within the transaction that is open.
 absl::StatusOr<ArtifactPiece> SelectArtifact(Database& database, const RunId& run, int32_t number, int64_t offset, int64_t bytes_max);
-absl::StatusOr<std::vector<ArtifactRecord>> SelectArtifacts(Database& database, const RunId& run);
+// At most `limit`, by number, behind `after`.
+absl::StatusOr<std::vector<ArtifactRecord>> SelectArtifacts(Database& database, const RunId& run, std::optional<int32_t> after, int32_t limit);
 
 }  // namespace agentruntime::sqlite

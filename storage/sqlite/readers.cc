@@ -2,7 +2,8 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "proto/base/clock.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 
@@ -26,10 +27,12 @@ Readers::Readers(std::vector<std::unique_ptr<Database>> databases) : count_(data
 Readers::~Readers() = default;
 
 absl::StatusOr<Readers::Lease> Readers::Acquire() {
-  const absl::Time deadline = absl::Now() + kWaitMax;
+  // Not by the wall clock: one that is set back an hour would make it an hour.
+  const SystemClock clock;
+  const absl::Duration deadline = clock.Monotonic() + kWaitMax;
   MutexLock lock(mu_);
   while (free_.empty()) {
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - clock.Monotonic();
     if (left <= absl::ZeroDuration()) return TooManyAtOnce("reads of the store", static_cast<int64_t>(count_));
     returned_.WaitFor(mu_, left);
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -151,9 +152,18 @@ absl::StatusOr<ArtifactPiece> SqliteStore::ReadArtifact(const RunId& run, int32_
 }
 
 absl::StatusOr<std::vector<ArtifactRecord>> SqliteStore::ListArtifacts(const RunId& run) {
-  ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
-  reader->Use("BEGIN").Run();
-  return SelectArtifacts(*reader, run);
+  std::vector<ArtifactRecord> records;
+  std::optional<int32_t> after;
+  for (;;) {
+    // Given back after each page, and its transaction ends.
+    ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
+    reader->Use("BEGIN").Run();
+    ASSIGN_OR_RETURN(std::vector<ArtifactRecord> page, SelectArtifacts(*reader, run, after, kReadRowsMax));
+    const bool last = page.size() < static_cast<size_t>(kReadRowsMax);
+    std::move(page.begin(), page.end(), std::back_inserter(records));
+    if (last) return records;
+    after = records.back().number;
+  }
 }
 
 absl::StatusOr<RunRecord> SqliteStore::GetRun(const RunId& run) {

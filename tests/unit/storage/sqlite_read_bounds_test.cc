@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "storage/sqlite/readers.h"
@@ -60,6 +61,17 @@ TEST_F(SqliteReadBoundsTest, Events) {
   const auto events = store().ReadEvents(TestRunId(1), 0, {.events_max = kMany, .bytes_max = int64_t{1} << 30});
   ASSERT_TRUE(events.ok()) << events.status();
   EXPECT_EQ(events->size(), static_cast<size_t>(kReadRowsMax));
+  EXPECT_EQ(longest, kReadRowsMax);
+}
+
+TEST_F(SqliteReadBoundsTest, Artifacts) {
+  AppendRequest append = TestAppend(TestRunId(1), store().epoch(), 1);
+  for (int32_t number = 1; number <= kMany; ++number) append.artifacts.push_back(TestArtifact(number, 1));
+  ASSERT_EQ(AppendNow(store(), std::move(append)), AppendResult::kDurable);
+  const auto artifacts = store().ListArtifacts(TestRunId(1));
+  ASSERT_TRUE(artifacts.ok()) << artifacts.status();
+  ASSERT_EQ(artifacts->size(), static_cast<size_t>(kMany));
+  for (int32_t i = 0; i < kMany; ++i) EXPECT_EQ((*artifacts)[static_cast<size_t>(i)].number, i + 1);
   EXPECT_EQ(longest, kReadRowsMax);
 }
 
