@@ -68,7 +68,7 @@ absl::StatusOr<std::shared_ptr<Tool>> MakeTool(const cfg::ToolConfig& tool, cons
       options.allow_hosts.assign(tool.http_get().allow_hosts().begin(), tool.http_get().allow_hosts().end());
       options.response_bytes_max = tool.http_get().response_bytes_max();
       options.timeout = FromProto(tool.timeout());
-      ASSIGN_OR_RETURN(std::unique_ptr<Tool> made, HttpGetTool::Open(std::move(options), *parts.http));
+      ASSIGN_OR_RETURN(std::unique_ptr<Tool> made, HttpGetTool::Open(std::move(options), *parts.http, *parts.clock));
       return std::shared_ptr<Tool>(std::move(made));
     }
     case cfg::ToolConfig::kHttpCall: return MakeHttpCall(tool, keys, parts);

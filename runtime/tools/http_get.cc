@@ -6,7 +6,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
 #include "runtime/http/retry_after.h"
@@ -44,7 +43,7 @@ ToolOutcome Page(const HttpRequest& request, const HttpOutcome& http) {
   return done;
 }
 
-ToolOutcome Outcome(const HttpRequest& request, const HttpOutcome& http) {
+ToolOutcome Outcome(const HttpRequest& request, const HttpOutcome& http, absl::Time now) {
   switch (http.end) {
     case HttpEnd::kRefused: return ToolFailed{.message = absl::StrCat("not asked: ", http.message)};
     case HttpEnd::kCancelled: return ToolFailed{.message = "cancelled"};
@@ -56,23 +55,23 @@ ToolOutcome Outcome(const HttpRequest& request, const HttpOutcome& http) {
   }
   const int status = http.head.status;
   if (status == 408 || status == 429 || status >= 500) {
-    return ToolFailed{.message = SaidByServer(http), .retryable = true, .retry_after = ParseRetryAfter(http.head.Find("Retry-After"), absl::Now())};
+    return ToolFailed{.message = SaidByServer(http), .retryable = true, .retry_after = ParseRetryAfter(http.head.Find("Retry-After"), now)};
   }
   return Page(request, http);
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<HttpGetTool>> HttpGetTool::Open(HttpGetOptions options, HttpClient& http) {
+absl::StatusOr<std::unique_ptr<HttpGetTool>> HttpGetTool::Open(HttpGetOptions options, HttpClient& http, const Clock& clock) {
   if (options.allow_hosts.empty()) return absl::InvalidArgumentError("allow_hosts: name the hosts that may be asked, such as status.example.com");
   auto hosts = HostAllowList::Parse(options.allow_hosts);
   if (!hosts.ok()) return absl::InvalidArgumentError(absl::StrCat("allow_hosts: ", hosts.status().message()));
   if (options.response_bytes_max < 1) return absl::InvalidArgumentError("response_bytes_max: must be at least 1");
-  return std::unique_ptr<HttpGetTool>(new HttpGetTool(std::move(options), *std::move(hosts), http));
+  return std::unique_ptr<HttpGetTool>(new HttpGetTool(std::move(options), *std::move(hosts), http, clock));
 }
 
-HttpGetTool::HttpGetTool(HttpGetOptions options, HostAllowList hosts, HttpClient& http)
-    : options_(std::move(options)), hosts_(std::make_shared<HostAllowList>(std::move(hosts))), http_(http) {
+HttpGetTool::HttpGetTool(HttpGetOptions options, HostAllowList hosts, HttpClient& http, const Clock& clock)
+    : options_(std::move(options)), hosts_(std::make_shared<HostAllowList>(std::move(hosts))), http_(http), clock_(clock) {
   spec_.name = options_.name;
   spec_.description = absl::StrCat("Reads a web page or file by its URL. Allowed hosts: ", hosts_->ToString(), ".");
   spec_.input_schema = kSchema;
@@ -98,7 +97,7 @@ asio::awaitable<ToolOutcome> HttpGetTool::Call(ToolRequest request, ProgressSink
   get.response_bytes_max = options_.response_bytes_max;
   get.redirects_max = options_.redirects_max;
   const HttpOutcome http = co_await http_.Send(get, nullptr);
-  co_return Outcome(get, http);
+  co_return Outcome(get, http, clock_.Now());
 }
 
 }  // namespace agentruntime

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "proto/base/clock.h"
 #include "runtime/http/http_client.h"
 #include "runtime/tools/tool.h"
 
@@ -26,18 +27,19 @@ struct HttpGetOptions {
 // something about the page is a result; 408, 429 and 5xx are failures to be tried again. READ_ONLY, not local: a GET may still be seen by others.
 class HttpGetTool final : public Tool {
  public:
-  // INVALID_ARGUMENT names the option that is wrong. `http` outlives the tool.
-  static absl::StatusOr<std::unique_ptr<HttpGetTool>> Open(HttpGetOptions options, HttpClient& http);
+  // INVALID_ARGUMENT names the option that is wrong. `http` and `clock` outlive the tool.
+  static absl::StatusOr<std::unique_ptr<HttpGetTool>> Open(HttpGetOptions options, HttpClient& http, const Clock& clock);
 
   const ToolSpec& spec() const override { return spec_; }
   boost::asio::awaitable<ToolOutcome> Call(ToolRequest request, ProgressSink& progress) override;
 
  private:
-  HttpGetTool(HttpGetOptions options, HostAllowList hosts, HttpClient& http);
+  HttpGetTool(HttpGetOptions options, HostAllowList hosts, HttpClient& http, const Clock& clock);
 
   const HttpGetOptions options_;
   const std::shared_ptr<const HostAllowList> hosts_;  // shared with the requests under way
   HttpClient& http_;
+  const Clock& clock_;  // what a date in Retry-After is counted from
   ToolSpec spec_;
 };
 

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
 #include "runtime/http/curl_client.h"
 #include "tests/support/coroutine.h"
 #include "tests/support/http_server.h"
@@ -27,6 +28,13 @@ class NoProgress final : public ProgressSink {
   void Progress(absl::string_view, std::optional<double>) override {}
 };
 
+// Ten seconds before what `/later` says.
+class TestClock final : public Clock {
+ public:
+  absl::Time Now() const override { return absl::FromCivil(absl::CivilSecond(1994, 11, 6, 8, 49, 27), absl::UTCTimeZone()); }
+  absl::Duration Monotonic() const override { return absl::ZeroDuration(); }
+};
+
 class HttpGetTest : public ::testing::Test {
  protected:
   HttpGetTest()
@@ -34,6 +42,7 @@ class HttpGetTest : public ::testing::Test {
           if (request.target == "/moved") return c.Answer(302, "", "Location: /page\r\n");
           if (request.target == "/away") return c.Answer(302, "", "Location: http://169.254.169.254/latest/meta-data/\r\n");
           if (request.target == "/busy") return c.Answer(503, "try later", "Retry-After: 7\r\n");
+          if (request.target == "/later") return c.Answer(429, "try later", "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
           if (request.target == "/missing") return c.Answer(404, "no such page", "Content-Type: text/plain\r\n");
           if (request.target == "/image") return c.Answer(200, "\x89PNG\x01\x02", "Content-Type: image/png\r\n");
           if (request.target == "/big") return c.Answer(200, std::string(5000, 'x'), "Content-Type: text/plain\r\n");
@@ -48,7 +57,7 @@ class HttpGetTest : public ::testing::Test {
   }
 
   ToolOutcome Get(const HttpGetOptions& options, const std::string& url) {
-    auto tool = HttpGetTool::Open(options, client_);
+    auto tool = HttpGetTool::Open(options, client_, clock_);
     EXPECT_TRUE(tool.ok()) << tool.status();
     ToolRequest request;
     request.arguments = absl::StrCat("{\"url\":\"", url, "\"}");
@@ -59,6 +68,7 @@ class HttpGetTest : public ::testing::Test {
 
   HttpServer server_;
   CurlClient client_;
+  TestClock clock_;
 };
 
 TEST_F(HttpGetTest, TellsStatusTypeAndText) {
@@ -79,6 +89,10 @@ TEST_F(HttpGetTest, ABusyServerIsToBeAskedAgain) {
   EXPECT_EQ(failed.message, "HTTP 503 \"try later\"");
   EXPECT_TRUE(failed.retryable);
   EXPECT_EQ(failed.retry_after, absl::Seconds(7));
+}
+
+TEST_F(HttpGetTest, ADateToAskAgainAtIsCountedByTheClockThatItWasGiven) {
+  EXPECT_EQ(std::get<ToolFailed>(Get(Options(), server_.Url("/later"))).retry_after, absl::Seconds(10));
 }
 
 TEST_F(HttpGetTest, RefusesLoopbackEvenIfItIsAllowed) {
@@ -106,13 +120,14 @@ TEST_F(HttpGetTest, RefusesHostsThatAreNotAllowedAndRedirectsToThem) {
 
 TEST(HttpGetOptionsTest, TheToolDoesNotExistWithoutAllowedHosts) {
   CurlClient client;
-  EXPECT_THAT(std::string(HttpGetTool::Open(HttpGetOptions(), client).status().message()), HasSubstr("allow_hosts"));
+  const TestClock clock;
+  EXPECT_THAT(std::string(HttpGetTool::Open(HttpGetOptions(), client, clock).status().message()), HasSubstr("allow_hosts"));
   HttpGetOptions wrong;
   wrong.allow_hosts = {"https://example.com/"};
-  EXPECT_THAT(std::string(HttpGetTool::Open(wrong, client).status().message()), HasSubstr("is no host"));
+  EXPECT_THAT(std::string(HttpGetTool::Open(wrong, client, clock).status().message()), HasSubstr("is no host"));
   HttpGetOptions right;
   right.allow_hosts = {"status.example.com"};
-  const auto tool = HttpGetTool::Open(right, client);
+  const auto tool = HttpGetTool::Open(right, client, clock);
   ASSERT_TRUE(tool.ok());
   EXPECT_EQ((*tool)->spec().side_effect, v1::SIDE_EFFECT_READ_ONLY);
   EXPECT_EQ((*tool)->spec().attempts_max, 3);
