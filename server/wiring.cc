@@ -53,10 +53,9 @@ RuntimeOptions OptionsOf(const config::v1::ServerConfig& config) {
 struct Wiring::Impl {
   explicit Impl(int threads) : pool(static_cast<size_t>(threads)), blocking_pool(kBlockingThreads), tool_pool(kToolThreads) {}
 
-  // The runtime first, while the pools still run what it posted; then the pools' threads, so that nothing reads the stores behind their back; then the stores,
-  // which may finish writes and post their completions to pools that stand still.
+  // The pools' threads first: what was cut off may still be at work on them, and it borrows from the runtime and reads the stores. Then the stores, which may
+  // finish writes and post their completions to pools that stand still; the runtime last, for those find it.
   ~Impl() {
-    runtime.reset();
     pool.stop();
     pool.join();
     blocking_pool.stop();
@@ -67,6 +66,7 @@ struct Wiring::Impl {
     timers.Stop();
     http.reset();
     stores = {};
+    runtime.reset();
   }
 
   std::optional<StartFailure> Open(const LoadedConfig& loaded, const ProcessOptions& process);
