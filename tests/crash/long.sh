@@ -24,6 +24,7 @@ run() {
 run 200000 600 write_points_test '*NothingIsHalf'
 run 4000 60 write_points_test '*LeavesNothing'
 run 20000 200 write_points_test '*FirstMoments*'
+run 10000 200 write_points_test '*ItsLogWasMade'
 run 10000 100 write_points_test '*Renewed'
 run 300 300 write_points_test '*FoundOut'
 run 2000 60 call_faults_test
@@ -36,7 +37,7 @@ run 1000 10 kill_load_test '*AskedAgain'
 run 100 3 kill_load_test '*PowerCut'
 GTEST_REPEAT=2 run 1 1 clock_test
 run 10000 10000 recovery_test
-run 1000 20 watchers_test '*Slow*'
+run 5000 2000 watchers_test '*Slow*'
 run 10000 10000 idle_watchers_test '*TenThousand*'
 run 1800 30 idle_watchers_test '*Churn*'
 printf 'results: %s\n' "$CRASH_RESULTS"

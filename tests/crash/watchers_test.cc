@@ -33,6 +33,7 @@ constexpr int64_t kJournalBytes = 2 * kGrowthMax;
 constexpr double kSlowdownMax = 1.1;
 constexpr double kSlowdownMaxShared = 3;
 constexpr int kRounds = 3;
+constexpr int kSampledEvery = 5;                         // of whose runs the steps are timed: to read all of them takes longer than to run them
 constexpr absl::Duration kReadEvery = absl::Seconds(1);  // what a slow watcher that does read takes for an event
 constexpr int kWindowBytes = 64 << 10;                   // of a slow watcher's stream
 constexpr absl::Duration kSettled = absl::Seconds(2);
@@ -181,8 +182,8 @@ class WatchersTest : public ::testing::Test {
   }
   Steps StepsOf(const std::vector<std::string>& names) {
     Steps steps;
-    for (const std::string& name : names) {
-      for (const v1::Event& event : Watch(*stubs_, name).events()) steps.Add(event);
+    for (size_t i = 0; i < names.size(); i += kSampledEvery) {
+      for (const v1::Event& event : Watch(*stubs_, names[i]).events()) steps.Add(event);
     }
     return steps;
   }

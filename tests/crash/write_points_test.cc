@@ -292,6 +292,33 @@ TEST_F(WritePointsTest, TheFirstMomentsOfAStore) {
   }
 }
 
+// A cut as the file had become one with a log: the journal of that change is there still, and a log as well. Whoever opens it undoes the change and makes it
+// again, and that journal must not come back once an epoch was given out.
+TEST_F(WritePointsTest, AStoreThatWasCutAsItsLogWasMade) {
+  Effort effort("points of a store begun twice", 1'000, 200);
+  Random random(effort.seed());
+  Beginning half;
+  {
+    const Life first = Record(random, Beginning(), /*idle=*/true);
+    PowerCut cut(first.trace);
+    const auto removes_journal = [](const DiskCall& call) { return call.kind == DiskCall::Kind::kRemove; };
+    const auto last = std::find_if(first.trace.calls.rbegin(), first.trace.calls.rend(), removes_journal);
+    ASSERT_NE(last, first.trace.calls.rend());
+    while (cut.position() < first.trace.calls.rend() - last - 1) cut.Pass();
+    half.image = cut.Everything();
+    half.image[absl::StrCat(kDatabase, "-wal")] = "";
+  }
+  const Life life = Record(random, half, /*idle=*/true);
+  ASSERT_FALSE(HasFailure());
+  for (int64_t points = 0; points < effort.count();) {
+    for (PowerCut cut(life.trace); !cut.at_end() && points < effort.count(); cut.Pass(), ++points) {
+      std::string why;
+      ASSERT_EQ(Examine(cut.Survivors(random), life, cut.position() >= life.opened_at ? life.epoch : 0, why), 0)
+          << "cut at call " << cut.position() << " of " << life.trace.calls.size() << ": " << why;
+    }
+  }
+}
+
 // A file of an older format that becomes one of this server's: a cut at any point leaves the one or the other, with all that it held.
 TEST_F(WritePointsTest, AFileWhoseFormatIsRenewed) {
   Effort effort("points while a format is renewed", 600, 200);

@@ -20,6 +20,7 @@ struct RecordingVfs::File {
   RecordingVfs* disk;
   const char* path;
   bool is_log;
+  bool syncs_folder;  // with its next sync
 };
 
 struct RecordingVfs::Calls {
@@ -45,12 +46,16 @@ struct RecordingVfs::Calls {
     return Methods(file).xTruncate(Real(file), size);
   }
   static int Sync(sqlite3_file* file, int) {
-    Self(file).disk->Add(Call(file, DiskCall::Kind::kSync));
+    DiskCall call = Call(file, DiskCall::Kind::kSync);
+    call.folder = std::exchange(Self(file).syncs_folder, false);
+    Self(file).disk->Add(std::move(call));
     return SQLITE_OK;
   }
   static int Open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* flags_out) {
     auto* disk = static_cast<RecordingVfs*>(vfs->pAppData);
-    File* opened = new (file) File{{nullptr}, disk, path, (flags & SQLITE_OPEN_WAL) != 0};
+    // As SQLite's own file system for unix: the first sync of a log or journal syncs the folder too, whether or not the file was there when it was opened.
+    const bool makes_log = (flags & SQLITE_OPEN_CREATE) != 0 && (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL)) != 0;
+    File* opened = new (file) File{{nullptr}, disk, path, (flags & SQLITE_OPEN_WAL) != 0, makes_log};
     const int code = disk->real_->xOpen(disk->real_, path, Real(file), flags, flags_out);
     if (Real(file)->pMethods != nullptr) opened->base.pMethods = &kMethods;
     if (code == SQLITE_OK && path != nullptr && (flags & SQLITE_OPEN_CREATE) != 0) disk->NoteMade(BaseName(path));
@@ -102,7 +107,7 @@ RecordingVfs::~RecordingVfs() { sqlite3_vfs_unregister(&vfs_); }
 void RecordingVfs::Record(DiskImage before) {
   MutexLock lock(mu_);
   present_.clear();
-  for (const auto& [name, bytes] : before) present_[name] = true;
+  for (const auto& [name, bytes] : before) present_.insert(name);
   trace_ = {.before = std::move(before), .calls = {}};
   recording_ = true;
 }
@@ -121,20 +126,13 @@ int64_t RecordingVfs::position() {
 void RecordingVfs::Add(DiskCall call) {
   MutexLock lock(mu_);
   if (!recording_) return;
-  if (call.kind == DiskCall::Kind::kSync) {
-    // SQLite syncs the folder with the first sync of a log or journal that it made.
-    const auto made = present_.find(call.name);
-    call.folder = made != present_.end() && !made->second;
-    if (call.folder) made->second = true;
-  }
   if (call.kind == DiskCall::Kind::kRemove) present_.erase(call.name);
   trace_.calls.push_back(std::move(call));
 }
 
 void RecordingVfs::NoteMade(const std::string& name) {
   MutexLock lock(mu_);
-  if (!recording_ || present_.contains(name)) return;
-  present_[name] = false;
+  if (!recording_ || !present_.insert(name).second) return;
   trace_.calls.push_back({.kind = DiskCall::Kind::kMake, .name = name});
 }
 

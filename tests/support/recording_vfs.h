@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -75,7 +76,7 @@ class RecordingVfs {
   bool hold_ ABSL_GUARDED_BY(mu_) = false;
   bool held_ ABSL_GUARDED_BY(mu_) = false;
   DiskTrace trace_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, bool> present_ ABSL_GUARDED_BY(mu_);  // by name: its making is synced
+  std::set<std::string> present_ ABSL_GUARDED_BY(mu_);  // names
 };
 
 }  // namespace agentruntime::testing
