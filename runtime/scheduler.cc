@@ -35,16 +35,16 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
   return sessions;
 }
 
-// What the run waits for out of memory, as its row says; nothing if it is due.
-std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
-  if (!run.wake_time || *run.wake_time <= now) return std::nullopt;
+// What the run waits for out of memory, as its row says.
+std::optional<Sleeper> SleeperOf(const UnfinishedRun& run) {
+  if (!run.wake_time) return std::nullopt;
   switch (run.state) {
     case v1::RUN_STATE_QUEUED: return Sleeper{Sleeper::Until::kStart, *run.wake_time, run.priority};
     case v1::RUN_STATE_WAITING: return Sleeper{Sleeper::Until::kPerson, *run.wake_time, run.priority};
     default: break;
   }
   // One that may be what ends the server is looked at first.
-  if (run.barren_starts >= kBarrenStartsSuspect || IsRetryDue(*run.wake_time, now)) return std::nullopt;
+  if (run.barren_starts >= kBarrenStartsSuspect) return std::nullopt;
   return Sleeper{Sleeper::Until::kRetry, *run.wake_time, run.priority};
 }
 
@@ -164,7 +164,7 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
       for (const UnfinishedRun& unfinished : *page) {
         if (unfinished.epoch < restored) {
           waiting_.Push({unfinished.id, unfinished.priority, unfinished.id.time()});  // to be stopped, whatever it waits for
-        } else if (const auto sleeper = SleeperOf(unfinished, environment_.clock->Now())) {
+        } else if (const auto sleeper = SleeperOf(unfinished); sleeper && !IsDue(*sleeper, environment_.clock->Now())) {
           Sleep(unfinished.id, *sleeper);
           ++asleep;
         } else if (unfinished.barren_starts >= kBarrenStartsSuspect) {
@@ -243,6 +243,8 @@ void Scheduler::BeginLoad(const RunId& run) {
 }
 
 void Scheduler::Load(RunId run) {
+  waiting_.Remove(run);
+  awaited_.Remove(run);
   auto state = LoadState(*environment_.store, run);
   if (!state.ok()) return LoadFailed(run, std::move(state).status());
   const auto name = ParseAgentName(state->agent());

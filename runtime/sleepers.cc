@@ -2,9 +2,19 @@
 
 #include <algorithm>
 
+#include "proto/util/limits.h"
 #include "runtime/backoff.h"
 
 namespace agentruntime {
+
+bool IsDue(const Sleeper& sleeper, absl::Time now) {
+  switch (sleeper.until) {
+    case Sleeper::Until::kStart: return sleeper.wake <= now;
+    case Sleeper::Until::kPerson: return sleeper.wake <= now || sleeper.wake - now > kCallWaitMaximum;
+    case Sleeper::Until::kRetry: return IsRetryDue(sleeper.wake, now);
+  }
+  return true;
+}
 
 void Sleepers::Add(const RunId& run, const Sleeper& sleeper) {
   Remove(run);
@@ -24,9 +34,15 @@ void Sleepers::Remove(const RunId& run) {
 std::optional<std::pair<RunId, Sleeper>> Sleepers::TakeDue(absl::Time now) {
   std::optional<RunId> due;
   if (first() <= now) {
-    due = others_.empty() || (!retries_.empty() && *retries_.begin() < *others_.begin()) ? retries_.begin()->second : others_.begin()->second;
-  } else if (!retries_.empty() && IsRetryDue(retries_.rbegin()->first, now)) {
-    due = retries_.rbegin()->second;
+    const Times* earliest = nullptr;
+    for (const Times& times : times_) {
+      if (!times.empty() && (earliest == nullptr || *times.begin() < *earliest->begin())) earliest = &times;
+    }
+    due = earliest->begin()->second;
+  } else {
+    for (const Times& times : times_) {
+      if (!times.empty() && IsDue(by_run_.at(times.rbegin()->second), now)) due = times.rbegin()->second;
+    }
   }
   if (!due) return std::nullopt;
   const std::pair<RunId, Sleeper> taken(*due, by_run_.at(*due));
@@ -36,8 +52,9 @@ std::optional<std::pair<RunId, Sleeper>> Sleepers::TakeDue(absl::Time now) {
 
 absl::Time Sleepers::first() const {
   absl::Time first = absl::InfiniteFuture();
-  if (!retries_.empty()) first = retries_.begin()->first;
-  if (!others_.empty()) first = std::min(first, others_.begin()->first);
+  for (const Times& times : times_) {
+    if (!times.empty()) first = std::min(first, times.begin()->first);
+  }
   return first;
 }
 

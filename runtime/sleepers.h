@@ -1,6 +1,8 @@
 // Runs out of memory that have a time to be looked at again: their start, the expiry of what a person is asked, the next try of what failed.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -23,6 +25,9 @@ struct Sleeper {
   int32_t priority = 0;
 };
 
+// Its time has come, or lies further ahead than any that is set for a person or a retry: the clock was set back meanwhile.
+bool IsDue(const Sleeper& sleeper, absl::Time now);
+
 // Not thread-safe. As many as the store holds of them, about 150 bytes each.
 class Sleepers {
  public:
@@ -30,7 +35,7 @@ class Sleepers {
   void Add(const RunId& run, const Sleeper& sleeper);
   // Nothing if it does not sleep.
   void Remove(const RunId& run);
-  // The next that is due, or nothing. A retry that lies further ahead than any is set (kRetryWaitMax) is due as well: the clock was set back meanwhile.
+  // The next that is due, or nothing.
   std::optional<std::pair<RunId, Sleeper>> TakeDue(absl::Time now);
 
   bool empty() const { return by_run_.empty(); }
@@ -42,10 +47,9 @@ class Sleepers {
 
  private:
   using Times = std::set<std::pair<absl::Time, RunId>>;
-  Times& TimesOf(const Sleeper& sleeper) { return sleeper.until == Sleeper::Until::kRetry ? retries_ : others_; }
+  Times& TimesOf(const Sleeper& sleeper) { return times_[static_cast<size_t>(sleeper.until)]; }
 
-  Times retries_;
-  Times others_;
+  std::array<Times, 3> times_;                  // one for each of Until: what lies too far ahead is another time for each
   absl::flat_hash_map<RunId, Sleeper> by_run_;  // looked up only
   int64_t queued_ = 0;
 };

@@ -40,6 +40,16 @@ TEST(RunQueueTest, ARunGainsALevelForEachMinuteSoNoneStarves) {
   EXPECT_GE(taken, 1200);
 }
 
+TEST(RunQueueTest, OneThatWaitsNoMoreHasNoPlace) {
+  RunQueue queue;
+  for (const uint64_t number : {1, 2, 3}) queue.Push({Id(number), 0, kNow + absl::Seconds(number)});
+  queue.Push({Id(3), 10, kNow});  // it waits already
+  queue.Remove(Id(1));
+  queue.Remove(Id(1));
+  EXPECT_EQ(queue.size(), 2u);
+  EXPECT_THAT(Drain(queue), ::testing::ElementsAre(Id(2), Id(3)));
+}
+
 TEST(RunQueueTest, OneOfTheSameMomentIsTakenByItsId) {
   RunQueue queue;
   for (const uint64_t number : {3, 1, 2}) queue.Push({Id(number), 0, kNow});

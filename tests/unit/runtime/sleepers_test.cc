@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "proto/util/limits.h"
 #include "runtime/backoff.h"
 
 namespace agentruntime {
@@ -46,7 +47,7 @@ TEST(SleepersTest, ARunSleepsOnce) {
   EXPECT_EQ(sleepers.first(), absl::InfiniteFuture());
 }
 
-// A person was promised an instant, and nobody was promised a retry.
+// A person was promised an instant, but none that lies further ahead than any wait; nobody was promised a retry.
 TEST(SleepersTest, AClockThatIsSetBackKeepsNoRetryWaiting) {
   Sleepers sleepers;
   sleepers.Add(Id(1), {Sleeper::Until::kRetry, kNow + absl::Seconds(20)});
@@ -54,6 +55,7 @@ TEST(SleepersTest, AClockThatIsSetBackKeepsNoRetryWaiting) {
   sleepers.Add(Id(3), {Sleeper::Until::kStart, kNow + absl::Seconds(20)});
   EXPECT_THAT(Due(sleepers, kNow - absl::Minutes(1)), ::testing::IsEmpty());
   EXPECT_THAT(Due(sleepers, kNow - absl::Hours(1)), ::testing::ElementsAre(Id(1)));
+  EXPECT_THAT(Due(sleepers, kNow - kCallWaitMaximum), ::testing::ElementsAre(Id(2))) << "and the other has not begun";
   EXPECT_TRUE(IsRetryDue(kNow + kRetryAfterMax + kBackoffMax, kNow + kRetryAfterMax + kBackoffMax));
   EXPECT_FALSE(IsRetryDue(kNow + kRetryAfterMax + kBackoffMax, kNow)) << "the longest wait that is ever set";
 }
