@@ -65,6 +65,7 @@ v1::Event FinishedWithoutChild(const CallState& call, std::string text) {
 v1::Event FinishedWithoutTool(const RunPlan& plan, const CallState& call, absl::string_view name) {
   std::string text = NoSuchTool(plan, name);
   if (call.child != nullptr) return FinishedWithoutChild(call, std::move(text));
+  if (call.in_doubt) return FinishedUncertain(call.id, absl::StrCat(text, "; an earlier attempt of the call may have taken effect"));
   return FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, std::move(text));
 }
 
@@ -155,7 +156,8 @@ v1::Event FactOfOutcome(const CallState& call, const ToolSpec& spec, CallEnd end
     const auto wish = failed != nullptr ? failed->retry_after : std::nullopt;
     return Failed(call, reason, std::move(message), definite, now + BackoffDelay(call.attempts, random, wish));
   }
-  if (!definite && !IsRepeatable(call.side_effect)) return Failed(call, reason, std::move(message), /*definite=*/false, std::nullopt);
+  // Also where this attempt certainly took no effect, and an earlier one may have.
+  if (call.in_doubt || (!definite && !IsRepeatable(call.side_effect))) return Failed(call, reason, std::move(message), /*definite=*/false, std::nullopt);
   v1::Event fact = FinishedWithText(call.id, v1::CALL_OUTCOME_ERROR, std::move(message));
   *fact.mutable_call_finished()->mutable_duration() = ToProto(end.duration);
   if (call.child != nullptr) *fact.mutable_call_finished()->mutable_usage() = UsageOfFailed(call, failed);

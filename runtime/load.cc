@@ -15,11 +15,13 @@ namespace {
 
 bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b) { return SerializeDeterministically(a) == SerializeDeterministically(b); }
 
-// Of what lists and queries say of a run, what its journal alone decides in every version. Others (what it does now, when it wakes) were told otherwise before.
+// Of what lists and queries say of a run, what its journal alone decides in every version. The others an older version may have told otherwise: what the run
+// does now, when it wakes, how its waiting calls are shown, which starts count as barren.
 bool Agree(const RunProjection& folded, const RunProjection& kept) {
   return folded.state == kept.state && folded.last_step == kept.last_step && folded.answer_sequence == kept.answer_sequence &&
-         folded.barren_starts == kept.barren_starts && folded.stop.has_value() == kept.stop.has_value() && (!kept.stop || Same(*folded.stop, *kept.stop)) &&
-         Same(folded.usage, kept.usage) && Same(folded.limits, kept.limits);
+         folded.priority == kept.priority && folded.not_before == kept.not_before && folded.deadline == kept.deadline &&
+         folded.stop.has_value() == kept.stop.has_value() && (!kept.stop || Same(*folded.stop, *kept.stop)) && Same(folded.usage, kept.usage) &&
+         Same(folded.limits, kept.limits);
 }
 
 }  // namespace

@@ -101,11 +101,11 @@ void ApplyForked(RunState& state, const EventPtr& event) {
 
 // Attempts that an earlier epoch left open: repeatable ones are ready again, the model's reservation is booked, UNSAFE calls are uncertain.
 void ApplyStarted(RunState& state, const EventPtr& event) {
-  // A run that only waited for its children is not what ends a server, however often it ends while they work.
-  const bool awaited = state.awaits_children();
+  // A run that only waits for its children is hardly what ends a server, however often it ends while they work. Hardly: a child's answer may be what does.
+  const bool counts = !state.awaits_children() || ++state.awaiting_starts % kAwaitingStartsShare == 0;
   state.phase = v1::RUN_STATE_RUNNING;
   if (!state.start_time) state.start_time = state.last_time;
-  if (event->run_started().cause() == v1::START_CAUSE_RECOVERED && !awaited) ++state.barren_starts;
+  if (event->run_started().cause() == v1::START_CAUSE_RECOVERED && counts) ++state.barren_starts;
   if (event->run_started().cause() == v1::START_CAUSE_RESTORED) state.held = true;
   if (state.model.open) {
     state.model.open = false;
@@ -121,9 +121,10 @@ void ApplyStarted(RunState& state, const EventPtr& event) {
   if (step == nullptr) return;
   for (CallState& call : step->calls) {
     if (call.phase != CallPhase::kOpen) continue;
-    const bool repeatable =
-        call.side_effect == v1::SIDE_EFFECT_READ_ONLY || call.side_effect == v1::SIDE_EFFECT_IDEMPOTENT || IsPlanted(Bug::kForgetUnsafeIntent);
+    const bool forgotten = IsPlanted(Bug::kForgetUnsafeIntent);
+    const bool repeatable = call.side_effect == v1::SIDE_EFFECT_READ_ONLY || call.side_effect == v1::SIDE_EFFECT_IDEMPOTENT || forgotten;
     call.phase = repeatable ? CallPhase::kReady : CallPhase::kUncertain;
+    call.unconfirmed = !forgotten;
     call.retry_time = absl::InfinitePast();
   }
 }
@@ -210,6 +211,7 @@ void ApplyCallFailed(RunState& state, const EventPtr& event) {
   CallState* const call = Find(state, failed.call_id());
   if (call == nullptr) return;
   call->phase = failed.has_retry_time() ? CallPhase::kReady : CallPhase::kUncertain;
+  call->unconfirmed |= !failed.definite();
   call->retry_time = failed.has_retry_time() ? FromProto(failed.retry_time()) : absl::InfinitePast();
   state.barren_starts = 0;
 }
@@ -265,6 +267,8 @@ void ApplyCallResolved(RunState& state, const EventPtr& event) {
   if (call == nullptr) return;
   const bool goes_on = resolved.answer().has_run_again() || resolved.answer().has_allow();
   call->phase = goes_on ? CallPhase::kReady : CallPhase::kUncertain;  // the latter until the call_finished of the same append
+  call->in_doubt |= resolved.answer().has_run_again();
+  call->unconfirmed = false;  // a person has said what to do about it
   call->retry_time = absl::InfinitePast();
   if (!resolved.answer().has_allow()) return;
   call->allowed = event;

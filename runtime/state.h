@@ -43,6 +43,8 @@ struct CallState {
   Sequence open_sequence = 0;  // its call_started
   CallPhase phase = CallPhase::kReady;
   v1::SideEffect side_effect = v1::SIDE_EFFECT_UNSPECIFIED;  // as of the last call_started
+  bool unconfirmed = false;  // an attempt of it ended, nobody knows how, and nobody was asked: its tool's calls could be repeated
+  bool in_doubt = false;     // a person had it run again: an earlier attempt may have taken effect, whatever becomes of later ones that fail
   absl::Time retry_time = absl::InfinitePast();
   absl::Time attempt_time = absl::InfinitePast();  // when the open attempt began
   EventPtr waiting;                                // the last call_waiting
@@ -132,8 +134,9 @@ struct RunState {
   bool held = false;  // it was taken up out of a restored store: it stops
   EventPtr stopped;   // the last run_stopped
   Sequence answer_sequence = 0;
-  int32_t barren_starts = 0;  // recoveries since the last progress
-  int32_t repeats = 0;        // steps in a row with the same calls and results, the last one counted: what max_repeats counts
+  int32_t barren_starts = 0;    // recoveries since the last progress
+  int32_t awaiting_starts = 0;  // recoveries while it only waited for its children
+  int32_t repeats = 0;          // steps in a row with the same calls and results, the last one counted: what max_repeats counts
   std::optional<absl::Time> start_time;
   std::vector<ArtifactRef> artifacts;  // in the order of their first appearance
   int32_t own_artifacts = 0;           // the last number that the run gave

@@ -43,6 +43,7 @@ v1::Event SettledByStop(const CallState& call) {
   switch (call.phase) {
     case CallPhase::kReady:
       if (call.attempts == 0) return FinishedWithText(call.id, v1::CALL_OUTCOME_NOT_RUN, "not run: the run stopped first");
+      if (call.in_doubt) return FinishedUncertain(call.id, "uncertain: an earlier attempt may have taken effect, and the run stopped before another did");
       return FinishedWithText(call.id, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped before it was tried again");
     case CallPhase::kOpen:
       if (!unsafe) return FinishedWithText(call.id, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped while it was under way");
@@ -196,6 +197,19 @@ void WakeAt(Next& next, absl::Duration delay) {
   if (!next.wake || delay < *next.wake) next.wake = delay;
 }
 
+// Repeatable attempts end without anybody asking how. That holds while the tool is one whose calls may be repeated: an operator may have learnt meanwhile
+// that it is not.
+bool IsUncertain(const RunPlan& plan, const StepState& step, const CallState& call) {
+  if (!call.unconfirmed || call.child != nullptr) return false;
+  const auto planned = plan.tools.find(RequestOf(step, call).tool());
+  return planned != plan.tools.end() && planned->second.spec->side_effect == v1::SIDE_EFFECT_UNSAFE;
+}
+
+v1::Event FactOfUncertain(const RunPlan& plan, const StepState& step, const CallState& call, absl::Time now) {
+  if (plan.agent->on_uncertain_call() == v1::UNCERTAIN_CALL_ACTION_ASK) return QuestionAboutUncertain(plan, step, call, now);
+  return FinishedUncertain(call.id, "uncertain: the call was started and its outcome is unknown; it may have taken effect. Check before you repeat it.");
+}
+
 // What the calls of the last step need; an empty Next when all are settled.
 Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
   Next next;
@@ -204,14 +218,7 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
   for (const CallState& call : step->calls) {
     switch (call.phase) {
       case CallPhase::kSettled: break;
-      case CallPhase::kUncertain:
-        if (plan.agent->on_uncertain_call() == v1::UNCERTAIN_CALL_ACTION_ASK) {
-          next.facts.push_back(QuestionAboutUncertain(plan, *step, call, now.wall));
-        } else {
-          next.facts.push_back(
-              FinishedUncertain(call.id, "uncertain: the call was started and its outcome is unknown; it may have taken effect. Check before you repeat it."));
-        }
-        break;
+      case CallPhase::kUncertain: next.facts.push_back(FactOfUncertain(plan, *step, call, now.wall)); break;
       case CallPhase::kWaiting:
         // By wall time: what a person was promised is an instant. One further away than any wait is of a clock that was set back.
         if (ExpiryOf(call) <= now.wall || ExpiryOf(call) - now.wall > kCallWaitMaximum) {
@@ -227,6 +234,8 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
                                                 absl::StrCat("not run: the run's limit of ", state.limits.max_tool_calls(), " tool calls is reached")));
         } else if (!IsRetryDue(call.retry_time, now.wall)) {
           WakeAt(next, call.retry_time - now.wall);
+        } else if (IsUncertain(plan, *step, call)) {
+          next.facts.push_back(FactOfUncertain(plan, *step, call, now.wall));
         } else {
           next.facts.push_back(StartOfCall(state, plan, *step, call, now.wall));
         }

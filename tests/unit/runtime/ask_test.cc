@@ -102,6 +102,54 @@ TEST_F(AskTest, RunAgainIsASecondAttemptUnderTheSameKey) {
   EXPECT_EQ(keys[0], keys[1]);
 }
 
+// The first attempt may have taken effect, whatever a person said of a second one that never began.
+TEST_F(AskTest, ARunThatStopsBeforeTheSecondAttemptLeavesTheCallUncertain) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  journal.AddAll(FactsOfAnswer(Call(journal), Say(RunAgain())));
+  ASSERT_EQ(Call(journal).phase, CallPhase::kReady);
+  journal.active = FromProto(journal.state.limits.timeout());
+  journal.Settle(*plan);
+  ASSERT_TRUE(journal.state.is_stopped());
+  EXPECT_EQ(Call(journal).finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+}
+
+// Nor does a second one that certainly took none say anything of the first.
+TEST_F(AskTest, ASecondAttemptThatFailsLeavesTheCallUncertain) {
+  Journal journal;
+  Ask(journal, {{"unsafe", "{}"}});
+  journal.AddAll(FactsOfAnswer(Call(journal), Say(RunAgain())));
+  journal.Settle(*plan);
+  ASSERT_EQ(Call(journal).phase, CallPhase::kOpen);
+  End(journal, 1, ToolFailed{"nobody listens there", /*retryable=*/false, std::nullopt});
+  journal.Settle(*plan);
+  EXPECT_EQ(Call(journal).phase, CallPhase::kWaiting) << "the person is asked again";
+  EXPECT_EQ(Call(journal).waiting->call_waiting().kind(), v1::WAIT_KIND_UNCERTAIN);
+}
+
+// An operator learnt that the endpoint ignores its key, and said so before the next start.
+TEST_F(AskTest, AnAttemptOfAToolThatMayNotBeRepeatedAnyMoreIsUncertain) {
+  for (const bool failed : {false, true}) {
+    unsafe->mutable_spec().side_effect = v1::SIDE_EFFECT_IDEMPOTENT;
+    unsafe->mutable_spec().attempts_max = 3;
+    Journal journal;
+    Decide(journal, Calls({{"unsafe", "{}"}}));
+    journal.Settle(*plan);
+    ASSERT_EQ(Call(journal).phase, CallPhase::kOpen);
+    if (failed) End(journal, 1, ToolUnknown{"the connection was lost"});
+    unsafe->mutable_spec().side_effect = v1::SIDE_EFFECT_UNSAFE;
+    ++journal.epoch;
+    journal.now += absl::Minutes(1);
+    journal.Settle(*plan);
+    EXPECT_EQ(Call(journal).phase, CallPhase::kWaiting) << failed;
+    EXPECT_EQ(Call(journal).waiting->call_waiting().kind(), v1::WAIT_KIND_UNCERTAIN);
+    EXPECT_EQ(Call(journal).attempts, 1);
+    journal.AddAll(FactsOfAnswer(Call(journal), Say(RunAgain())));
+    journal.Settle(*plan);
+    EXPECT_EQ(Call(journal).attempts, 2);
+  }
+}
+
 TEST_F(AskTest, AResultSettlesTheCallAndIsStoredOnce) {
   Journal journal;
   Ask(journal, {{"unsafe", "{}"}});
@@ -213,9 +261,11 @@ TEST_F(AskTest, ADeadlineEndsAWait) {
   EXPECT_EQ(stop.reason(), v1::STOP_REASON_TIMEOUT);
   EXPECT_EQ(stop.limit().limit(), "deadline");
   EXPECT_EQ(Call(journal).finished->call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
-  EXPECT_EQ(ReasonOf(CheckResume(journal.state, v1::Limits(), std::nullopt)), v1::ERROR_REASON_LIMIT_NOT_RAISED);
-  EXPECT_EQ(ReasonOf(CheckResume(journal.state, v1::Limits(), journal.now)), v1::ERROR_REASON_LIMIT_NOT_RAISED);
-  EXPECT_TRUE(CheckResume(journal.state, v1::Limits(), journal.now + absl::Hours(1)).ok());
+  EXPECT_EQ(ReasonOf(CheckResume(journal.state, journal.now, v1::Limits(), std::nullopt)), v1::ERROR_REASON_LIMIT_NOT_RAISED);
+  EXPECT_EQ(ReasonOf(CheckResume(journal.state, journal.now, v1::Limits(), journal.now)), v1::ERROR_REASON_LIMIT_NOT_RAISED);
+  EXPECT_TRUE(CheckResume(journal.state, journal.now, v1::Limits(), journal.now + absl::Hours(1)).ok());
+  EXPECT_EQ(ReasonOf(CheckResume(journal.state, journal.now + absl::Hours(1), v1::Limits(), journal.now + absl::Hours(1))), v1::ERROR_REASON_LIMIT_NOT_RAISED)
+      << "it is over already";
 }
 
 // Nobody knows how the tool's first attempt ended; the second is fine.

@@ -204,7 +204,7 @@ TEST_F(GrantTest, ARunAtTheDepthBeginsNoChild) {
   EXPECT_THAT(FinishedAt(journal, 1).result(0).text(), HasSubstr("8 runs below"));
 }
 
-TEST_F(GrantTest, WaitingForChildrenIsNoTimeOfItsOwnAndNoBarrenStart) {
+TEST_F(GrantTest, WaitingForChildrenIsNoTimeOfItsOwnAndHardlyABarrenStart) {
   Journal journal;
   Ask(journal, 2);
   EXPECT_TRUE(journal.state.awaits_children());
@@ -215,12 +215,25 @@ TEST_F(GrantTest, WaitingForChildrenIsNoTimeOfItsOwnAndNoBarrenStart) {
     ++journal.epoch;
     journal.Settle(*plan);
   }
-  EXPECT_EQ(journal.state.barren_starts, 0);
+  EXPECT_EQ(journal.state.barren_starts, 2 * kBarrenStartsMax / kAwaitingStartsShare);
   EXPECT_TRUE(journal.state.awaits_children());
   End(journal, 1, Used(Done("found"), 1, 1));
   EXPECT_TRUE(journal.state.awaits_children());
   End(journal, 2, Used(Done("found"), 1, 1));
   EXPECT_TRUE(journal.state.is_active());
+}
+
+// What ends the server may be the answer of the child, each time that it comes.
+TEST_F(GrantTest, ARunThatWaitsForAChildIsNotTakenUpForEver) {
+  Journal journal;
+  Ask(journal, 1);
+  int starts = 0;
+  for (; !journal.state.is_stopped() && starts < 1000; ++starts) {
+    ++journal.epoch;
+    journal.Settle(*plan);
+  }
+  EXPECT_EQ(starts, (kBarrenStartsMax + 1) * kAwaitingStartsShare);
+  EXPECT_EQ(journal.state.stopped->run_stopped().stop().error().reason(), "RECOVERY_LIMIT");
 }
 
 TEST_F(GrantTest, TheChildBeginsWithWhatTheParentSays) {
@@ -253,7 +266,7 @@ TEST_F(GrantTest, TheStopOfAChildIsFinal) {
   stop.set_resumable(true);
   journal.AddAll(StopFacts(journal.state, stop));
   EXPECT_FALSE(journal.state.stopped->run_stopped().stop().resumable());
-  EXPECT_THAT(std::string(CheckResume(journal.state, v1::Limits(), std::nullopt).message()), HasSubstr("answers runs/x/calls/1.1"));
+  EXPECT_THAT(std::string(CheckResume(journal.state, journal.now, v1::Limits(), std::nullopt).message()), HasSubstr("answers runs/x/calls/1.1"));
 }
 
 // What a person could do about it is no business of the model that gets it as a result.

@@ -292,6 +292,8 @@ TEST_F(StopTest, ANewEpochBooksTheReservationOfAnOpenModelAttempt) {
 TEST_F(StopTest, RecoveriesWithoutProgressAreBounded) {
   Journal journal;
   journal.Settle(*plan);
+  EXPECT_EQ(kBarrenStartsMax, 20) << "operators plan with it";
+  EXPECT_EQ(kBarrenStartsSuspect, 3);
   for (int i = 0; i <= kBarrenStartsMax; ++i) {
     ASSERT_FALSE(journal.state.is_stopped()) << i;
     ++journal.epoch;
