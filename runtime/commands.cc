@@ -10,20 +10,29 @@
 #include "runtime/budget.h"
 #include "runtime/event_size.h"
 #include "runtime/limits.h"
+#include "runtime/stop.h"
 #include "runtime/view.h"
 
 namespace agentruntime {
 namespace {
+
+// Also a resume that a new run of the conversation has overtaken: who asks again hears of that one.
+absl::Status TakenOver() { return StoreUnavailable("another server has taken the run over, or its conversation went on"); }
 
 void ReplyWhenDurable(Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
   session.WhenDurable([run = RunOf(session.state()), reply = std::move(reply)](bool durable) mutable {
     if (durable) {
       reply->Complete(std::move(run));
     } else {
-      // Also a resume that a new run of the conversation has overtaken: who asks again hears of that one.
-      reply->Complete(StoreUnavailable("another server has taken the run over, or its conversation went on"));
+      reply->Complete(TakenOver());
     }
   });
+}
+
+// A refusal rests on what the run came to, and a crash may still take that back: who was told that a run is stopped would find it at work.
+void RefuseWhenDurable(Session& session, absl::Status refusal, std::shared_ptr<Reply<v1::Run>> reply) {
+  session.WhenDurable(
+      [refusal = std::move(refusal), reply = std::move(reply)](bool durable) mutable { reply->Complete(durable ? std::move(refusal) : TakenOver()); });
 }
 
 void RecordAndReply(Session& session, std::vector<v1::Event> facts, std::shared_ptr<Reply<v1::Run>> reply) {
@@ -46,9 +55,19 @@ bool WasSeen(Session& session, const std::string& request_id, const std::string&
   if (seen->request_hash == request_hash) {
     ReplyWhenDurable(session, reply);
   } else {
-    reply->Complete(RequestIdReused(request_id, session.state().id));
+    RefuseWhenDurable(session, RequestIdReused(request_id, session.state().id), reply);
   }
   return true;
+}
+
+// What a resume adds beside its input: itself and the start behind it, with limits, names and the request's id.
+constexpr int64_t kResumeEvents = 2;
+constexpr int64_t kResumeBytesMax = 4096;
+
+int64_t BytesOf(const std::vector<v1::Part>& input) {
+  int64_t bytes = 0;
+  for (const v1::Part& part : input) bytes += static_cast<int64_t>(part.ByteSizeLong());
+  return bytes;
 }
 
 // What people may add to a journal ends at half of it: the run itself is asked about the rest before each decision only.
@@ -69,14 +88,18 @@ int64_t ValueOf(const v1::Limits& limits, const v1::Limits& present, const std::
 
 }  // namespace
 
-absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline, const std::vector<v1::Part>& input) {
+absl::Status CheckResume(const RunState& state, absl::Time now, const v1::Limits& limits, std::optional<absl::Time> deadline,
+                         const std::vector<v1::Part>& input) {
   if (!state.is_stopped()) return RunNotStopped(state.id, state.phase);
   const v1::Stop& stop = state.stopped->run_stopped().stop();
   if (!state.parent_call().empty()) return RunAnswersCall(state.id, state.parent_call());
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER) return RunAnswered(state.id);
   if (!stop.resumable()) return RunNotResumable(state.id, stop.detail());
+  // Stops leave the run resumable, so that without this bound resumes alone would fill the journal.
+  if (!HasRoomForDecision(state, kResumeEvents, BytesOf(input) + kResumeBytesMax)) return JournalFull(state.id);
   if (stop.limit().limit() == "deadline") {
-    return deadline && *deadline > absl::FromUnixMillis(stop.limit().count()) ? absl::OkStatus() : DeadlineNotRaised(state.id);
+    const bool later = deadline && *deadline > std::max(now, absl::FromUnixMillis(stop.limit().count()));
+    return later ? absl::OkStatus() : DeadlineNotRaised(state.id);
   }
   if (stop.reason() == v1::STOP_REASON_LOOP_DETECTED && !input.empty()) return absl::OkStatus();
   if (stop.has_limit() && ValueOf(limits, state.limits, stop.limit().limit()) <= stop.limit().count()) return LimitNotRaised(state.id, stop.limit());
@@ -107,12 +130,9 @@ void ResumeRun(Session& session, ResumeCommand command, std::shared_ptr<Reply<v1
   if (WasSeen(session, command.request_id, command.request_hash, reply)) return;
   absl::Status allowed = CheckMaximum(command.limits, session.options().maximum_limits, "limits");
   if (allowed.ok() && command.later_run) allowed = ConversationWentOn(state.id, *command.later_run);
-  if (allowed.ok()) allowed = CheckResume(state, command.limits, command.deadline, command.input);
+  if (allowed.ok()) allowed = CheckResume(state, command.now, command.limits, command.deadline, command.input);
   if (allowed.ok()) allowed = CheckPrice(state.limits.has_max_cost_micros() ? state.limits : command.limits, session.plan());
-  if (!allowed.ok()) {
-    reply->Complete(std::move(allowed));
-    return;
-  }
+  if (!allowed.ok()) return RefuseWhenDurable(session, std::move(allowed), std::move(reply));
   v1::Event fact;
   fact.set_step(state.usage.steps());
   v1::RunResumed* const resumed = fact.mutable_run_resumed();
@@ -139,12 +159,8 @@ absl::Status CheckInput(const RunState& state, int64_t bytes) {
 
 void SendInput(Session& session, InputCommand command, std::shared_ptr<Reply<v1::Run>> reply) {
   if (WasSeen(session, command.request_id, command.request_hash, reply)) return;
-  int64_t bytes = 0;
-  for (const v1::Part& part : command.input) bytes += static_cast<int64_t>(part.ByteSizeLong());
-  if (absl::Status status = CheckInput(session.state(), bytes); !status.ok()) {
-    reply->Complete(std::move(status));
-    return;
-  }
+  absl::Status allowed = CheckInput(session.state(), BytesOf(command.input));
+  if (!allowed.ok()) return RefuseWhenDurable(session, std::move(allowed), std::move(reply));
   std::vector<v1::Event> facts(1);
   facts[0].set_step(session.state().usage.steps());
   v1::InputReceived* const received = facts[0].mutable_input_received();
@@ -172,10 +188,8 @@ absl::Status CheckResolve(const RunState& state, const RunPlan& plan, const Call
 
 void ResolveCall(Session& session, ResolveCommand command, std::shared_ptr<Reply<v1::Run>> reply) {
   if (WasSeen(session, command.resolution.request_id, command.resolution.request_hash, reply)) return;
-  if (absl::Status status = CheckResolve(session.state(), session.plan(), command.call, command.resolution.answer); !status.ok()) {
-    reply->Complete(std::move(status));
-    return;
-  }
+  absl::Status allowed = CheckResolve(session.state(), session.plan(), command.call, command.resolution.answer);
+  if (!allowed.ok()) return RefuseWhenDurable(session, std::move(allowed), std::move(reply));
   RecordAndReply(session, FactsOfAnswer(*session.state().FindCall(command.call), std::move(command.resolution)), std::move(reply));
 }
 

@@ -28,6 +28,7 @@ struct ResumeCommand {
   std::string request_hash;
   std::string principal;
   std::optional<RunId> later_run;  // its conversation went on with this one
+  absl::Time now;                  // as it was asked
 };
 
 struct InputCommand {
@@ -50,7 +51,8 @@ struct ResolveCommand {
 absl::Status CheckResolve(const RunState& state, const RunPlan& plan, const CallId& call, const v1::CallAnswer& answer);
 
 // OK unless the run cannot be resumed with these limits, this deadline and this input: RunNotStopped, RunAnswered, LimitNotRaised, DeadlineNotRaised. Pure.
-absl::Status CheckResume(const RunState& state, const v1::Limits& limits, std::optional<absl::Time> deadline, const std::vector<v1::Part>& input = {});
+absl::Status CheckResume(const RunState& state, absl::Time now, const v1::Limits& limits, std::optional<absl::Time> deadline,
+                         const std::vector<v1::Part>& input = {});
 
 // Unless it has stopped or is being cancelled.
 void RequestCancel(Session& session, CancelCommand command);

@@ -381,7 +381,8 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResumeRun(RunId run, ResumeReq
                         std::move(request.request_id),
                         std::move(request.request_hash),
                         caller.principal,
-                        later};
+                        later,
+                        impl->environment_.clock->Now()};
   co_return co_await impl->Command(run, Scheduler::Need::kRoom, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
     agentruntime::ResumeRun(session, command, std::move(reply));
   });

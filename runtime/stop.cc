@@ -147,7 +147,7 @@ std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan
 
 // Bounds of ours, behind those that the caller chose.
 std::optional<v1::Stop> JournalBound(const RunState& state) {
-  if (state.last_sequence + kEventsReserve <= kEventsMax && state.journal_bytes + kJournalBytesReserve <= kJournalBytesMax) return std::nullopt;
+  if (HasRoomForDecision(state, 0, 0)) return std::nullopt;
   return ErrorStop(state, "JOURNAL_FULL",
                    absl::StrCat("the journal holds ", state.last_sequence, " events and ", state.journal_bytes, " bytes; at most ", kEventsMax, " events and ",
                                 kJournalBytesMax, " bytes are kept"),
@@ -263,6 +263,10 @@ Next OpenAttempts(const RunState& state) {
 }
 
 }  // namespace
+
+bool HasRoomForDecision(const RunState& state, int64_t events, int64_t bytes) {
+  return state.last_sequence + events + kEventsReserve <= kEventsMax && state.journal_bytes + bytes + kJournalBytesReserve <= kJournalBytesMax;
+}
 
 std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop) {
   std::vector<v1::Event> facts;

@@ -55,6 +55,9 @@ inline bool IsToBeHeld(const RunState& state, Epochs epochs) {
 // of the server before look as if they were under way.
 inline bool IsToBeTakenUp(const RunState& state, Epochs epochs) { return (state.is_live() && state.epoch < epochs.current) || IsToBeHeld(state, epochs); }
 
+// Whether the journal, with so many events and bytes more, leaves room for another decision and all that it may bring.
+bool HasRoomForDecision(const RunState& state, int64_t events, int64_t bytes);
+
 // Facts that settle everything open and stop the run, as one append.
 std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop);
 

@@ -86,8 +86,8 @@ TEST_F(GraceTest, ThereIsOneInALeg) {
   ExpectGrace(journal);
   Step(journal);
   EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_MAX_STEPS);
-  EXPECT_FALSE(CheckResume(journal.state, Limits(2, 10), std::nullopt).ok()) << "the grace step counts";
-  ASSERT_TRUE(CheckResume(journal.state, Limits(3, 10), std::nullopt).ok());
+  EXPECT_FALSE(CheckResume(journal.state, journal.now, Limits(2, 10), std::nullopt).ok()) << "the grace step counts";
+  ASSERT_TRUE(CheckResume(journal.state, journal.now, Limits(3, 10), std::nullopt).ok());
   v1::Event resumed;
   resumed.mutable_run_resumed()->mutable_limits()->set_max_steps(3);
   journal.Add(std::move(resumed));

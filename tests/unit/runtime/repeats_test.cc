@@ -131,13 +131,13 @@ TEST_F(RepeatsTest, AResumeRaisesTheLimitOrBringsInput) {
   Step(journal);
   ASSERT_TRUE(journal.state.is_stopped());
   const std::vector<v1::Part> input(1);
-  EXPECT_EQ(ReasonOf(CheckResume(journal.state, v1::Limits(), std::nullopt)), v1::ERROR_REASON_LIMIT_NOT_RAISED);
+  EXPECT_EQ(ReasonOf(CheckResume(journal.state, journal.now, v1::Limits(), std::nullopt)), v1::ERROR_REASON_LIMIT_NOT_RAISED);
   v1::Limits raised;
   raised.set_max_repeats(2);
-  EXPECT_FALSE(CheckResume(journal.state, raised, std::nullopt).ok());
-  EXPECT_TRUE(CheckResume(journal.state, v1::Limits(), std::nullopt, input).ok());
+  EXPECT_FALSE(CheckResume(journal.state, journal.now, raised, std::nullopt).ok());
+  EXPECT_TRUE(CheckResume(journal.state, journal.now, v1::Limits(), std::nullopt, input).ok());
   raised.set_max_repeats(3);
-  EXPECT_TRUE(CheckResume(journal.state, raised, std::nullopt).ok());
+  EXPECT_TRUE(CheckResume(journal.state, journal.now, raised, std::nullopt).ok());
 
   Resume(journal, 3, /*input=*/false);
   Step(journal);

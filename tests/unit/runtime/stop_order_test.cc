@@ -3,10 +3,13 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
+#include "runtime/commands.h"
 #include "tests/unit/runtime/journal_fixture.h"
 
 namespace agentruntime {
@@ -161,6 +164,27 @@ TEST_F(JournalBoundTest, TheBytesAreBounded) {
   ASSERT_GT(journal.state.journal_bytes, kJournalBytesMax / 2);
   DearestStep(journal);
   ExpectFull(journal);
+}
+
+// A stop may leave a run resumable for ever: what resumes add is bounded like everything else.
+TEST_F(JournalBoundTest, AFullOneIsNotResumed) {
+  Journal journal;
+  journal.active = FromProto(journal.state.limits.timeout());
+  ASSERT_EQ(NameOf(StopOf(journal)), "TIMEOUT timeout");
+  v1::Limits raised;
+  *raised.mutable_timeout() = ToProto(absl::Hours(24));
+  std::vector<v1::Part> input(1);
+  input[0].set_text(std::string(1000, 'x'));
+  const auto check = [&] { return CheckResume(journal.state, journal.now, raised, std::nullopt, input); };
+  EXPECT_TRUE(check().ok());
+  const int64_t bytes = std::exchange(journal.state.journal_bytes, kJournalBytesMax);
+  while (!check().ok()) journal.state.journal_bytes -= 100;
+  EXPECT_GT(journal.state.journal_bytes, kJournalBytesMax / 2);
+  journal.state.journal_bytes += 1000;
+  EXPECT_EQ(ReasonOf(check()), v1::ERROR_REASON_JOURNAL_FULL);
+  journal.state.journal_bytes = bytes;
+  journal.state.last_sequence = kEventsMax - 1;
+  EXPECT_EQ(ReasonOf(check()), v1::ERROR_REASON_JOURNAL_FULL);
 }
 
 }  // namespace
