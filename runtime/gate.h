@@ -29,6 +29,8 @@ class Publisher {
   // Events of one run in order. `settled` is the run as of the last event, if that stopped it or left it waiting.
   virtual void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) = 0;
   virtual void PublishDelta(const RunId& run, v1::Delta delta) = 0;
+  // The run was found damaged: no event of it follows in this process, and whoever waits for one is to look again.
+  virtual void SetAside(const RunId& run) = 0;
 };
 
 // Lives on the session's strand, except for the tickets, which the store completes on its own thread. Outlives the session while tickets are open.

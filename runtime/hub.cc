@@ -89,6 +89,14 @@ void Mailbox::PutDelta(PublishedDelta delta) {
   Notify();
 }
 
+void Mailbox::LookAgain() {
+  {
+    MutexLock lock(mu_);
+    Overflow();
+  }
+  Notify();
+}
+
 void Mailbox::Drain() {
   {
     MutexLock lock(mu_);
@@ -175,6 +183,10 @@ void Hub::PublishDelta(const RunId& run, v1::Delta delta) {
     if (!published.encoded) published.encoded = EncodeDelta(delta);
     mailbox->PutDelta(published);
   }
+}
+
+void Hub::SetAside(const RunId& run) {
+  for (const auto& mailbox : MailboxesOf(run)) mailbox->LookAgain();
 }
 
 absl::StatusOr<std::shared_ptr<Mailbox>> Hub::Subscribe(const RunId& run, Mailbox::Interest interest) {

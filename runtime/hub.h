@@ -76,6 +76,8 @@ class Mailbox {
   bool IsBehind(const std::shared_ptr<const v1::Run>& settled) ABSL_LOCKS_EXCLUDED(mu_);
   void PutSettled(std::shared_ptr<const v1::Run> settled);
   void PutDelta(PublishedDelta delta);
+  // As if it had overflowed: whoever waits reads the journal.
+  void LookAgain();
   void Drain();
   void Close();
   // Until there is something, or `timeout` is over. Ends early, perhaps with nothing, when the coroutine is cancelled.
@@ -87,11 +89,11 @@ class Mailbox {
   using Wake = Completion<bool>;
   void Notify() ABSL_LOCKS_EXCLUDED(mu_);
 
-  bool HasRoom(const std::vector<PublishedEvent>& events, size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-
   // What tools said, or everything.
   void DropDeltas(bool of_the_model_too) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Overflow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasRoom(const std::vector<PublishedEvent>& events, size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   const Interest interest_;
   Mutex mu_;
   Mail mail_ ABSL_GUARDED_BY(mu_);
@@ -107,6 +109,7 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
 
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override;
+  void SetAside(const RunId& run) override;
 
   // A mailbox that gets what is published from now on; unsubscribed when the last reference goes. TooManyAtOnce over kWatchersMax, never for a run that awaits
   // another.

@@ -15,6 +15,7 @@ class Outlet final : public Publisher {
   explicit Outlet(std::shared_ptr<Hub> hub) : hub_(std::move(hub)) {}
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override { hub_->PublishDelta(run, std::move(delta)); }
+  void SetAside(const RunId& run) override { hub_->SetAside(run); }
 
  private:
   const std::shared_ptr<Hub> hub_;

@@ -298,11 +298,13 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
     drained = TakeDrained();
   }
   for (Mail& each : mail) each.failed(CloneStatus(status));
+    if (absl::IsDataLoss(status)) set_aside_.insert(run);
   for (const auto& completion : drained) completion->Complete(true);
   StartMore();
 }
 
 void Scheduler::TryAgainLater(const RunId& run) {
+  if (absl::IsDataLoss(status)) publisher_->SetAside(run);
   unread_.push_back({run, suspect_ == run});
   if (draining_ || unread_.size() > 1) return;  // the others wait for the same pause
   reload_ = environment_.timers->After(kRetryPause, environment_.blocking_pool, [self = shared_from_this()] {
@@ -368,6 +370,11 @@ void Scheduler::OnWritable() {
   }
   for (const auto& session : sessions) session->Nudge();
 }
+bool Scheduler::IsSetAside(const RunId& run) {
+  MutexLock lock(mu_);
+  return set_aside_.contains(run);
+}
+
 
 int32_t Scheduler::sessions() {
   MutexLock lock(mu_);

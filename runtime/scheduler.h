@@ -67,6 +67,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // Of attempts whose run had stopped when they came, so far.
   int64_t late_results() const { return late_results_; }
   // Whether the run has a session that has not published since its start that the run stopped or waits for a person. Whoever subscribed before asking hears
+  // Whether the run was found damaged when it was to be taken up: it does not go on in this process.
+  bool IsSetAside(const RunId& run);
   // of it when it does.
   bool IsAtWork(const RunId& run);
 
@@ -157,4 +159,5 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   std::vector<std::shared_ptr<Completion<bool>>> drained_ ABSL_GUARDED_BY(mu_);
 };
 
+  absl::flat_hash_set<RunId> set_aside_ ABSL_GUARDED_BY(mu_);  // as many as the store has of damaged ones. Looked up only
 }  // namespace agentruntime

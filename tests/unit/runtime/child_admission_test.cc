@@ -7,8 +7,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "runtime/tools/sub_agent.h"
+#include "tests/support/await.h"
+#include "tests/support/counter.h"
+#include "tests/support/forwarding_store.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -59,6 +63,51 @@ TEST_F(RuntimeTest, RunsThatAskForMoreThanMayBeThereAreRefusedAndEnd) {
   }
   EXPECT_GT(page->runs.size(), size_t{kCallsPerDecisionMax}) << "there is room for the calls of one decision";
   EXPECT_GT(refused, 0);
+}
+
+// All but its row and its first event is lost.
+class DamagedStore final : public testing::ForwardingStore {
+ public:
+  DamagedStore(std::unique_ptr<Store> store, RunId damaged) : ForwardingStore(std::move(store)), damaged_(damaged) {}
+  absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) override {
+    if (run == damaged_ && limit.events_max > 1) return RunDamaged(run, "the test said so");
+    return ForwardingStore::ReadEvents(run, after, limit);
+  }
+
+ private:
+  const RunId damaged_;
+};
+
+TEST_F(RuntimeTest, NobodyWaitsForAChildThatIsDamaged) {
+  testing::Counter hanging;
+  const auto behaviour = [&hanging](ModelRequest request, DeltaSink&) {
+    if (std::get<UserMessage>(request.messages[0]).parts->at(0).text() == "hang") {
+      hanging.Add();
+      return testing::NeverDecides();
+    }
+    return Immediately(request.step == 1 ? Calls({{"ask", R"({"input":"hang"})"}}) : Answer("went on without it"));
+  };
+  const std::vector<std::shared_ptr<Tool>> tools = {
+      std::make_shared<SubAgent>(SubAgentOptions{.name = "ask", .agent = "agents/test", .description = "", .limits = {}})};
+  RunId parent, child;
+  {
+    TestRuntime runtime(Config(behaviour, tools));
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request("ask"), Caller()));
+    ASSERT_TRUE(run.ok()) << run.status();
+    parent = IdOf(*run);
+    ASSERT_TRUE(hanging.Await(1));
+    const auto page = runtime.store().ListRuns(RunQuery());
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const RunRecord& record : page->runs) {
+      if (record.id != parent) child = record.id;
+    }
+    // The model is local, so it is asked before its call is durable.
+    ASSERT_TRUE(testing::AwaitThat("the child has begun", [&] { return runtime.Events(RunName(child)).size() >= 3; }));
+  }
+  TestRuntime::Config config = Config(behaviour, tools);
+  config.wrap_store = [&](std::unique_ptr<Store> store) { return std::make_unique<DamagedStore>(std::move(store), child); };
+  TestRuntime runtime(std::move(config));
+  EXPECT_EQ(runtime.WaitForStop(RunName(parent)).answer(0).text(), "went on without it");
 }
 
 }  // namespace
