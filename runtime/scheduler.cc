@@ -101,7 +101,8 @@ void Scheduler::Hurry(const RunId& run) {
   {
     MutexLock lock(mu_);
     if (draining_ || entries_.contains(run) || sleepers_.contains(run)) return;
-    if (std::find(suspects_.begin(), suspects_.end(), run) != suspects_.end()) return;  // it may be what ends the server: one at a time
+    // One that may be what ends the server has its turn alone.
+    if (std::any_of(suspects_.begin(), suspects_.end(), [&](const Suspect& suspect) { return suspect.run == run; })) return;
     awaited_.Push({run, /*priority=*/0, run.time()});
   }
   StartMore();
@@ -114,6 +115,7 @@ void Scheduler::OnAwaiting(const RunId& run, bool children) {
     if (at == entries_.end() || at->second.awaits_children == children) return;
     at->second.awaits_children = children;
     awaiting_ += children ? 1 : -1;
+    if (children) ReleaseSuspect(run);  // a child may be the next of them
   }
   StartMore();
 }
@@ -168,7 +170,7 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
           Sleep(unfinished.id, *sleeper);
           ++asleep;
         } else if (unfinished.barren_starts >= kBarrenStartsSuspect) {
-          suspects_.push_back(unfinished.id);
+          suspects_.push_back({unfinished.id, /*on_probation=*/unfinished.barren_starts == kBarrenStartsSuspect});
         } else {
           // One that is under way has waited since it was accepted, whatever it was to try again.
           const absl::Time accepted = unfinished.id.time();
@@ -225,13 +227,16 @@ void Scheduler::StartMore() {
     if (!entries_.contains(run)) BeginLoad(run);
   }
   while (!suspect_ && !suspects_.empty() && HasRoom()) {
-    const RunId run = suspects_.front();
+    const Suspect suspect = suspects_.front();
     suspects_.pop_front();
+    const RunId run = suspect.run;
     if (entries_.contains(run)) continue;
-    suspect_ = run;
+    suspect_ = suspect;
     BeginLoad(run);
-    // Innocents wait in a model's call that takes longer than anybody wants to wait for them.
-    probation_ = environment_.timers->After(kSuspectProbation, environment_.blocking_pool, [self = shared_from_this(), run] { self->OnProgress(run); });
+    probation_.reset();
+    if (suspect.on_probation) {
+      probation_ = environment_.timers->After(kSuspectProbation, environment_.blocking_pool, [self = shared_from_this(), run] { self->OnProgress(run); });
+    }
   }
 }
 
@@ -304,8 +309,7 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
 }
 
 void Scheduler::TryAgainLater(const RunId& run) {
-  if (absl::IsDataLoss(status)) publisher_->SetAside(run);
-  unread_.push_back({run, suspect_ == run});
+  unread_.push_back({run, suspect_ && suspect_->run == run ? suspect_ : std::nullopt});
   if (draining_ || unread_.size() > 1) return;  // the others wait for the same pause
   reload_ = environment_.timers->After(kRetryPause, environment_.blocking_pool, [self = shared_from_this()] {
     {
@@ -314,7 +318,7 @@ void Scheduler::TryAgainLater(const RunId& run) {
         if (self->entries_.contains(unread.run)) continue;
         // Its priority is in its journal, which could not be read, and whether another run awaits it: it is tried again by its age.
         if (unread.suspect) {
-          self->suspects_.push_back(unread.run);
+          self->suspects_.push_back(*unread.suspect);
         } else {
           self->awaited_.Push({unread.run, /*priority=*/0, unread.run.time()});
         }
@@ -425,14 +429,14 @@ std::vector<std::shared_ptr<Completion<bool>>> Scheduler::TakeDrained() {
 void Scheduler::OnProgress(const RunId& run) {
   {
     MutexLock lock(mu_);
-    if (suspect_ != run) return;
+    if (!suspect_ || suspect_->run != run) return;
     ReleaseSuspect(run);
   }
   StartMore();
 }
 
 void Scheduler::ReleaseSuspect(const RunId& run) {
-  if (suspect_ == run) suspect_.reset();
+  if (suspect_ && suspect_->run == run) suspect_.reset();
 }
 
 asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {

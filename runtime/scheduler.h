@@ -98,9 +98,16 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   };
 
   // A run that could not be read.
+  // One of those that are taken up one at a time, each until its next progress.
+  struct Suspect {
+    RunId run;
+    // The next may also begin after kSuspectProbation: it is one for the first time. Restarts of other causes, in quick succession, make suspects of all runs
+    // whose models are slow; those that were on probation when the server ended once more have it for themselves.
+    bool on_probation = false;
+  };
   struct Unread {
     RunId run;
-    bool suspect = false;
+    std::optional<Suspect> suspect;
   };
 
   std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin,
@@ -141,8 +148,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // The same, of runs that others wait for or may wait for: these go first, so that no more parents begin to wait than children are at work, and also when no
   // more parents may.
   RunQueue awaited_ ABSL_GUARDED_BY(mu_);
-  std::deque<RunId> suspects_ ABSL_GUARDED_BY(mu_);               // the same, but one at a time: each may be what ends the server
-  std::optional<RunId> suspect_ ABSL_GUARDED_BY(mu_);             // the one under way
+  std::deque<Suspect> suspects_ ABSL_GUARDED_BY(mu_);             // the same, but one at a time: each may be what ends the server
+  std::optional<Suspect> suspect_ ABSL_GUARDED_BY(mu_);           // the one under way
   std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);  // of that one
   int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                     // admitted, not yet durable
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
