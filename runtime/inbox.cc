@@ -11,11 +11,16 @@ namespace asio = boost::asio;
 
 void Inbox::Push(Item item) {
   items_.push_back(std::move(item));
+  Wake();
+}
+
+void Inbox::Wake() {
+  woken_ = true;
   if (auto resume = std::exchange(resume_, nullptr)) resume();
 }
 
 asio::awaitable<void> Inbox::Ready(std::optional<absl::Duration> wake) {
-  if (!items_.empty()) co_return;
+  if (std::exchange(woken_, false)) co_return;
   std::unique_ptr<Timers::Wait> timer;
   if (wake) {
     timer = timers_.After(*wake, strand_, [this] {
@@ -29,6 +34,7 @@ asio::awaitable<void> Inbox::Ready(std::optional<absl::Duration> wake) {
         };
       },
       asio::use_awaitable);
+  woken_ = false;
 }
 
 void Inbox::TakeOne() {

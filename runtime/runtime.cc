@@ -366,7 +366,7 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::CancelRun(RunId run, CancelReq
   CancelCommand command{{}, std::move(request.request_id), std::move(request.request_hash)};
   command.cancellation.set_principal(caller.principal);
   command.cancellation.set_cause(request.cause);
-  co_return co_await impl->Command(run, Scheduler::Need::kNothing, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+  co_return co_await impl->Command(run, Scheduler::Need::kLittle, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
     agentruntime::CancelRun(session, command, std::move(reply));
   });
 }
@@ -406,7 +406,7 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::ResolveCall(RunId run, Resolve
   command.resolution.principal = std::move(caller.principal);
   command.resolution.request_id = std::move(request.request_id);
   command.resolution.request_hash = std::move(request.request_hash);
-  co_return co_await impl->Command(run, Scheduler::Need::kNothing, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+  co_return co_await impl->Command(run, Scheduler::Need::kLittle, [command](Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
     agentruntime::ResolveCall(session, command, std::move(reply));
   });
 }

@@ -243,13 +243,13 @@ void Scheduler::StartMore() {
 void Scheduler::BeginLoad(const RunId& run) {
   entries_[run];
   sleepers_.Remove(run);
+  waiting_.Remove(run);
+  awaited_.Remove(run);
   ++loading_;
   asio::post(environment_.blocking_pool, [self = shared_from_this(), run] { self->Load(run); });
 }
 
 void Scheduler::Load(RunId run) {
-  waiting_.Remove(run);
-  awaited_.Remove(run);
   auto state = LoadState(*environment_.store, run);
   if (!state.ok()) return LoadFailed(run, std::move(state).status());
   const auto name = ParseAgentName(state->agent());
@@ -298,12 +298,13 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
     mail = std::move(entries_[run].mail);
     entries_.erase(run);  // it has no session, so it awaits nobody
     if (for_good) active_since_.erase(run);
+    if (absl::IsDataLoss(status)) set_aside_.insert(run);
     if (!for_good) TryAgainLater(run);
     ReleaseSuspect(run);
     drained = TakeDrained();
   }
   for (Mail& each : mail) each.failed(CloneStatus(status));
-    if (absl::IsDataLoss(status)) set_aside_.insert(run);
+  if (absl::IsDataLoss(status)) publisher_->SetAside(run);
   for (const auto& completion : drained) completion->Complete(true);
   StartMore();
 }
@@ -335,8 +336,9 @@ void Scheduler::Deliver(const RunId& run, Session& session, Mail mail) {
       MutexLock lock(self->mu_);
       --self->entries_[run].undelivered;
     }
-    if (target.IsTakenUp()) return mail.command(target);
-    mail.failed(ServerDraining(std::nullopt));  // it parks: the next start takes the run up
+    if (!target.IsTakenUp()) return mail.failed(target.is_parking() ? ServerDraining(std::nullopt) : StoreUnavailable("another server has taken the run over"));
+    if (target.replies() >= kCommandsPerSessionMax) return mail.failed(QueueFull("commands for this run", kCommandsPerSessionMax));
+    mail.command(target);
   });
 }
 
@@ -349,6 +351,8 @@ void Scheduler::Send(const RunId& run, Session::Command command, Need need, Fail
       refused = ServerDraining(std::nullopt);
     } else if (at == entries_.end() && need == Need::kRoom && !MayBegin()) {
       refused = QueueFull("sessions", options_.running_max);
+    } else if (at == entries_.end() && need != Need::kNothing && static_cast<int64_t>(entries_.size()) >= SessionsMax()) {
+      refused = QueueFull("sessions", SessionsMax());
     } else if (at == entries_.end()) {
       BeginLoad(run);
       entries_[run].mail.push_back({std::move(command), std::move(failed)});
@@ -366,6 +370,11 @@ void Scheduler::Send(const RunId& run, Session::Command command, Need need, Fail
   failed(std::move(refused));
 }
 
+bool Scheduler::IsSetAside(const RunId& run) {
+  MutexLock lock(mu_);
+  return set_aside_.contains(run);
+}
+
 void Scheduler::OnWritable() {
   std::vector<std::shared_ptr<Session>> sessions;
   {
@@ -374,11 +383,6 @@ void Scheduler::OnWritable() {
   }
   for (const auto& session : sessions) session->Nudge();
 }
-bool Scheduler::IsSetAside(const RunId& run) {
-  MutexLock lock(mu_);
-  return set_aside_.contains(run);
-}
-
 
 int32_t Scheduler::sessions() {
   MutexLock lock(mu_);

@@ -35,8 +35,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   Scheduler(const Environment& environment, const RuntimeOptions& options, AgentCatalog& catalog, std::shared_ptr<Publisher> publisher, ChildRuns& child_runs);
 
   enum class Need {
-    kNothing,  // it ends work, or answers what a run that exists waits for
-    kRoom,     // it begins work: refused where there is none
+    kNothing,  // another run waits for it: those that do are bounded themselves
+    kLittle,   // it ends work, or answers what a run that exists waits for: refused over SessionsMax only
+    kRoom,     // it begins work: refused over running_max
   };
 
   // OK if one more run may be accepted; then Created or NotCreated follows. QueueFull, ServerDraining.
@@ -55,8 +56,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   void Recover() { RecoverAfter(std::nullopt, 0); }
 
   // A command for a run, executed by its session; the session is made if there is none. `failed` is called instead, on some thread, where the run cannot
-  // be loaded (NOT_FOUND, DATA_LOSS), has too many commands waiting, or the server drains; with kRoom QueueFull where a session would have to be made over
-  // running_max.
+  // be loaded (NOT_FOUND, DATA_LOSS), has too many commands waiting, or the server drains; QueueFull where a session would have to be made for which there is
+  // no room.
   using Failed = absl::AnyInvocable<void(absl::Status)>;
   void Send(const RunId& run, Session::Command command, Need need, Failed failed);
 
@@ -66,9 +67,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t sessions();
   // Of attempts whose run had stopped when they came, so far.
   int64_t late_results() const { return late_results_; }
-  // Whether the run has a session that has not published since its start that the run stopped or waits for a person. Whoever subscribed before asking hears
   // Whether the run was found damaged when it was to be taken up: it does not go on in this process.
   bool IsSetAside(const RunId& run);
+  // Whether the run has a session that has not published since its start that the run stopped or waits for a person. Whoever subscribed before asking hears
   // of it when it does.
   bool IsAtWork(const RunId& run);
 
@@ -97,7 +98,6 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     bool awaits_children = false;                  // and nothing else: its place is theirs
   };
 
-  // A run that could not be read.
   // One of those that are taken up one at a time, each until its next progress.
   struct Suspect {
     RunId run;
@@ -105,6 +105,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     // whose models are slow; those that were on probation when the server ended once more have it for themselves.
     bool on_probation = false;
   };
+  // A run that could not be read.
   struct Unread {
     RunId run;
     std::optional<Suspect> suspect;
@@ -127,6 +128,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // Takes waiting runs up while there is room.
   void StartMore() ABSL_LOCKS_EXCLUDED(mu_);
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Sessions that callers may have made. Cancels and answers find room beyond running_max: they end what takes room, or what nothing else would end.
+  int64_t SessionsMax() const { return int64_t{options_.running_max} + options_.queued_max; }
   // Room for a run that nobody waits for.
   bool MayBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Who waits for the drain, if it is over.
@@ -156,6 +159,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   Sleepers sleepers_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_set<RunId> set_aside_ ABSL_GUARDED_BY(mu_);  // as many as the store has of damaged ones. Looked up only
   // Of runs that left memory while their active time passes (Leaving::active_since), until they are loaded again. Looked up only.
   absl::flat_hash_map<RunId, absl::Duration> active_since_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Timers::Wait> alarm_ ABSL_GUARDED_BY(mu_);  // of the sleepers
@@ -166,5 +170,4 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   std::vector<std::shared_ptr<Completion<bool>>> drained_ ABSL_GUARDED_BY(mu_);
 };
 
-  absl::flat_hash_set<RunId> set_aside_ ABSL_GUARDED_BY(mu_);  // as many as the store has of damaged ones. Looked up only
 }  // namespace agentruntime

@@ -119,7 +119,7 @@ Session::Session(const Environment& environment, const RuntimeOptions& options, 
 
 void Session::Start() {
   gate_->OnLost([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->inbox_.Push([] {});
+    if (const auto self = weak.lock()) self->inbox_.Wake();
   });
   asio::co_spawn(
       strand_, [self = shared_from_this()] { return self->Run(); },
@@ -139,7 +139,7 @@ void Session::Park() {
   asio::post(strand_, [self = shared_from_this()] {
     self->parking_ = true;
     self->DropChildAttempts();  // a child parks as well: its parent would wait in vain
-    self->inbox_.Push([] {});
+    self->inbox_.Wake();
   });
 }
 
@@ -149,7 +149,7 @@ void Session::Abandon() {
     self->abandoned_ = true;
     self->gate_->CloseToAttempts();
     self->DropAttempts();
-    self->inbox_.Push([] {});
+    self->inbox_.Wake();
   });
 }
 
@@ -167,7 +167,7 @@ bool Session::MustWaitForDisk() const {
 }
 
 void Session::Nudge() {
-  asio::post(strand_, [self = shared_from_this()] { self->inbox_.Push([] {}); });
+  asio::post(strand_, [self = shared_from_this()] { self->inbox_.Wake(); });
 }
 
 void Session::WakeWhenDurable() {
@@ -176,20 +176,31 @@ void Session::WakeWhenDurable() {
     const auto self = weak.lock();
     if (self == nullptr) return;
     self->waiting_for_disk_ = false;
-    self->inbox_.Push([] {});
+    self->inbox_.Wake();
+  });
+}
+
+void Session::WhenDurable(absl::AnyInvocable<void(bool)> then) {
+  ++replies_;
+  gate_->WhenDurable(state_.last_sequence, [weak = weak_from_this(), then = std::move(then)](bool durable) mutable {
+    if (const auto self = weak.lock()) --self->replies_;
+    then(durable);
   });
 }
 
 void Session::PushOutcome(Inbox::Item outcome) {
   outcomes_.push_back(std::move(outcome));
-  inbox_.Push([] {});
+  inbox_.Wake();
 }
 
 // The order of effects is written here and nowhere else: commands, outcomes, facts, stop, effects, one at a time.
 Session::Turn Session::TakeTurn(std::optional<absl::Duration>& wake) {
+  // What callers ask comes before what is next, but not before the attempts of the server before are settled. Until then it stays, however long the disk takes.
   if (!inbox_.empty() && (parking_ || IsTakenUp())) {
-    // Taken behind this: what callers ask comes before what is next, but not before the attempts of the server before are settled.
-  } else if (MustWaitForDisk()) {
+    inbox_.TakeOne();
+    return Turn::kAgain;
+  }
+  if (MustWaitForDisk()) {
     if (ahead() > 0) WakeWhenDurable();
   } else if (!outcomes_.empty()) {
     Inbox::Item outcome = std::move(outcomes_.front());
@@ -215,7 +226,7 @@ Session::Turn Session::TakeTurn(std::optional<absl::Duration>& wake) {
     for (const Effect& effect : next.effects) StartOnce(effect);
     wake = next.wake;
   }
-  if (inbox_.empty()) {
+  if (!inbox_.is_woken()) {
     TellAwaiting();
     Flush();
   }
@@ -229,26 +240,26 @@ asio::awaitable<void> Session::Run() {
     if (turn == Turn::kLeft) co_return;
     if (turn == Turn::kAgain) continue;
     co_await inbox_.Ready(wake);
-    inbox_.TakeOne();
   }
   Flush();
   DropAttempts();
   // Those that ignore it end later, with nobody to hear of them; a server that drains does not wait for them.
   while (!attempts_.empty() && !abandoned_) {
     for (Inbox::Item& outcome : std::exchange(outcomes_, {})) outcome();
+    TakeLast();
     if (attempts_.empty()) break;
     co_await inbox_.Ready(std::nullopt);
-    TakeLast();
   }
-  while (!owner_.TryLeave(run_, LeavingUntil(ProjectionOf(state_).wake_time))) {
-    co_await inbox_.Ready(std::nullopt);
+  for (;;) {
     TakeLast();
+    if (owner_.TryLeave(run_, LeavingUntil(ProjectionOf(state_).wake_time))) break;
+    co_await inbox_.Ready(std::nullopt);
   }
 }
 
 // No turn follows that would append what a command records, and its reply waits for that.
 void Session::TakeLast() {
-  inbox_.TakeOne();
+  while (!inbox_.empty()) inbox_.TakeOne();
   Flush();
 }
 
@@ -308,7 +319,8 @@ void Session::StartOnce(const Effect& effect) {
     self->PushOutcome([self = self.get(), sequence] { self->attempts_.erase(sequence); });
   };
   if (effect.is_model()) {
-    asio::co_spawn(strand_, RunModel(effect, std::make_unique<ModelRequest>(BuildModelRequest(state_, *plan_, messages_)), plan_->model->info().local),
+    auto request = std::make_unique<ModelRequest>(BuildModelRequest(state_, *plan_, messages_));
+    asio::co_spawn(strand_, RunModel(effect, std::move(request), state_.last_sequence, plan_->model->info().local),
                    asio::bind_cancellation_slot(started->signal.slot(), ended));
     return;
   }
@@ -324,10 +336,12 @@ void Session::StartOnce(const Effect& effect) {
 }
 
 // An outcome never lives across a wait: it would take its room in the frame of every attempt that waits.
-asio::awaitable<void> Session::RunModel(Effect effect, std::unique_ptr<ModelRequest> request, bool local) {
+// `basis`: the last event that the request was made of. It may lie behind the intent: input that came while the session waited for the disk.
+asio::awaitable<void> Session::RunModel(Effect effect, std::unique_ptr<ModelRequest> request, Sequence basis, bool local) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto self = shared_from_this();
-  if (!local && !co_await gate_->Durable(effect.sequence)) co_return;
+  // What is written out of the basis goes to watchers as soon as the intent is durable.
+  if ((!local || basis != effect.sequence) && !co_await gate_->Durable(basis)) co_return;
   const absl::Duration began = environment_.clock->Monotonic();
   // A cancel may have come between the intent and here, when there was no attempt to abort.
   if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none || state_.is_cancelling()) {
@@ -542,7 +556,7 @@ void Session::AskToCancel(const RunId& child) {
       if (session == nullptr) return;
       asio::post(session->strand_, [session, child] {
         for (AskedChild& asked : session->asked_) asked.agreed |= asked.run == child;
-        session->inbox_.Push([] {});
+        session->inbox_.Wake();
       });
     });
   });

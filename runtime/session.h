@@ -78,6 +78,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void Start();
 
   // Whether it takes commands: a live run has to say first that this server has it. A session that parks before that never does. On the strand.
+  bool is_parking() const { return parking_; }
   bool IsTakenUp() const { return !IsToBeTakenUp(state_, StoreEpochs()) || IsPlanted(Bug::kCommandBeforeStart); }
   // Looks at its run again. Thread-safe.
   void Nudge();
@@ -98,7 +99,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // the first time.
   void Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> artifacts = {});
   // Calls `then(true)` once everything recorded so far is durable; `then(false)` if the run was lost.
-  void WhenDurable(absl::AnyInvocable<void(bool)> then) { gate_->WhenDurable(state_.last_sequence, std::move(then)); }
+  void WhenDurable(absl::AnyInvocable<void(bool)> then);
+  // Those that wait for it.
+  int32_t replies() const { return replies_; }
   // Aborts every attempt under way, asks children to cancel; their outcomes are still recorded.
   void AbortAttempts();
   const RuntimeOptions& options() const { return options_; }
@@ -121,16 +124,16 @@ class Session : public std::enable_shared_from_this<Session> {
   // What a turn of the loop leaves to do.
   enum class Turn {
     kAgain,
-    kWait,  // until there is mail, or until the wake that it says
+    kWait,  // until the inbox calls, or until the wake that it says
     kLeft,  // the owner has forgotten the session
   };
 
   boost::asio::awaitable<void> Run();
   [[gnu::noinline]] Turn TakeTurn(std::optional<absl::Duration>& wake);
-  // One item of the mail that comes when the loop has ended.
+  // The mail that comes when the loop has ended.
   void TakeLast();
   void StartOnce(const Effect& effect);
-  boost::asio::awaitable<void> RunModel(Effect effect, std::unique_ptr<ModelRequest> request, bool local);
+  boost::asio::awaitable<void> RunModel(Effect effect, std::unique_ptr<ModelRequest> request, Sequence basis, bool local);
   boost::asio::awaitable<void> RunCall(Effect effect, ToolRequest request, std::shared_ptr<Tool> tool, bool local);
   // What became of an attempt, on its way into the inbox. Functions of their own, never inlined: a temporary in a coroutine takes room in every frame of
   // it that waits.
@@ -194,6 +197,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::map<Sequence, std::unique_ptr<Attempt>> attempts_;  // by the sequence of their intent
   std::vector<AskedChild> asked_;                          // children that were asked to cancel
   bool awaits_children_ = false;                           // as the owner was told
+  int32_t replies_ = 0;
   bool parking_ = false;
   bool abandoned_ = false;
   bool progressed_ = false;

@@ -22,9 +22,9 @@ class Counter {
     MutexLock lock(mu_);
     return value_;
   }
-  // Until it has happened so often. False: a minute passed before.
-  [[nodiscard]] bool Await(int count) ABSL_LOCKS_EXCLUDED(mu_) {
-    const absl::Time until = absl::Now() + absl::Minutes(1);
+  // Until it has happened so often. False: a minute passed before, or `most`.
+  [[nodiscard]] bool Await(int count, absl::Duration most = absl::Minutes(1)) ABSL_LOCKS_EXCLUDED(mu_) {
+    const absl::Time until = absl::Now() + most;
     MutexLock lock(mu_);
     while (value_ < count && absl::Now() < until) changed_.WaitFor(mu_, until - absl::Now());
     return value_ >= count;

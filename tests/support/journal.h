@@ -13,6 +13,7 @@
 #include "runtime/plan.h"
 #include "runtime/state.h"
 #include "runtime/stop.h"
+#include "runtime/view.h"
 #include "tests/support/fake_model.h"
 #include "tests/support/fake_tool.h"
 
@@ -47,6 +48,17 @@ class Journal {
   // Records facts until there are none.
   void Settle(const RunPlan& plan) {
     for (Next next = WhatNext(plan); !next.facts.empty(); next = WhatNext(plan)) AddAll(std::move(next.facts));
+  }
+
+  // All but its first event, as one append of a store whose epoch is `of_store`.
+  AppendRequest Rest(Epoch of_store) const {
+    AppendRequest rest;
+    rest.run = state.id;
+    rest.epoch = of_store;
+    rest.expected_last_sequence = 1;
+    rest.events.assign(events.begin() + 1, events.end());
+    rest.projection = ProjectionOf(state);
+    return rest;
   }
 
   absl::Time now = absl::FromUnixSeconds(1'800'000'000);

@@ -3,17 +3,21 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "proto/util/errors.h"
 #include "proto/util/names.h"
 #include "tests/support/await.h"
+#include "tests/support/counter.h"
+#include "tests/support/forwarding_store.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
 namespace {
 
 using testing::Answer;
+using testing::Calls;
 using testing::DecidesAfter;
 using testing::FakeTool;
 using testing::Forever;
@@ -74,6 +78,102 @@ TEST_F(RuntimeTest, RunsOverTheBoundWaitAndAreRefusedWhenTheQueueIsFull) {
     ASSERT_TRUE(runtime.Await(runtime->CancelRun(*ParseRunName(name), {.cause = ""}, Caller())).ok());
     EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_CANCELLED);
   }
+}
+
+// Their entries in the queue would count until they had their turn, while others hold all the places.
+TEST_F(RuntimeTest, RunsThatAreCancelledInTheQueueMakeRoomThere) {
+  auto config = Config([](ModelRequest, DeltaSink&) { return NeverDecides(); });
+  config.options.running_max = 1;
+  config.options.queued_max = 2;
+  TestRuntime runtime(std::move(config));
+  ASSERT_TRUE(runtime.Await(runtime->CreateRun(runtime.Request(), Caller())).ok());
+  for (int i = 0; i < 6; ++i) {
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok()) << i << ": " << run.status();
+    ASSERT_TRUE(runtime.Await(runtime->CancelRun(IdOf(*run), {.cause = ""}, Caller())).ok());
+    EXPECT_EQ(runtime.WaitForStop(run->name()).stop().reason(), v1::STOP_REASON_CANCELLED);
+  }
+}
+
+// Runs that wait for a person have no place, and any number may wait: their answers must not put them all to work at once.
+TEST_F(RuntimeTest, AnswersFindRoomUpToABound) {
+  auto pay =
+      std::make_shared<FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE, [](ToolRequest, ProgressSink&) { return Immediately(ToolOutcome(ToolUnknown{"no answer"})); });
+  auto config = Config([](ModelRequest request, DeltaSink&) { return request.step == 1 ? Immediately(Calls({{"pay", "{}"}})) : NeverDecides(); }, {pay});
+  config.agent.set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_ASK);
+  config.options.running_max = 1;
+  config.options.queued_max = 1;
+  TestRuntime runtime(std::move(config));
+  std::vector<RunId> waiting;
+  for (int i = 0; i < 4; ++i) {
+    absl::StatusOr<v1::Run> run;
+    ASSERT_TRUE(testing::AwaitThat("there is room", [&] { return (run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()))).ok(); }));
+    ASSERT_EQ(runtime.Await(runtime->GetRun(IdOf(*run), absl::Seconds(60)))->state(), v1::RUN_STATE_WAITING);
+    waiting.push_back(IdOf(*run));
+  }
+  runtime.AwaitNoSession();
+  std::vector<v1::ErrorReason> replies;
+  for (const RunId& run : waiting) {
+    v1::CallAnswer answer;
+    answer.mutable_result()->add_parts()->set_text("paid");
+    const ResolveRequest request = {.call = {1, 1}, .answer = std::move(answer), .request_id = "", .request_hash = ""};
+    replies.push_back(ReasonOf(runtime.Await(runtime->ResolveCall(run, request, Caller())).status()));
+  }
+  EXPECT_THAT(replies,
+              ::testing::ElementsAre(v1::ERROR_REASON_UNSPECIFIED, v1::ERROR_REASON_UNSPECIFIED, v1::ERROR_REASON_QUEUE_FULL, v1::ERROR_REASON_QUEUE_FULL));
+}
+
+// Keeps a cancel, and what comes behind it, to itself until it is told.
+class SlowToCancel final : public testing::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  void Append(AppendRequest request, AppendDone done) override {
+    MutexLock lock(mu_);
+    holds_ |= request.events.front()->has_cancel_requested() && !released_;
+    if (!holds_) return ForwardingStore::Append(std::move(request), std::move(done));
+    held_.emplace_back(std::move(request), std::move(done));
+  }
+  void Release() {
+    MutexLock lock(mu_);
+    for (auto& [request, done] : held_) ForwardingStore::Append(std::move(request), std::move(done));
+    released_ = true;
+    holds_ = false;
+  }
+
+ private:
+  Mutex mu_;
+  bool holds_ = false;
+  bool released_ = false;
+  std::vector<std::pair<AppendRequest, AppendDone>> held_;
+};
+
+// A client may ask for the same cancel again and again while the disk is slow.
+TEST_F(RuntimeTest, RepliesThatWaitForTheDiskAreBounded) {
+  constexpr int kWaitingMax = 64;
+  SlowToCancel* store = nullptr;
+  auto config = Config([](ModelRequest, DeltaSink&) { return NeverDecides(); });
+  config.wrap_store = [&store](std::unique_ptr<Store> wrapped) {
+    auto slow = std::make_unique<SlowToCancel>(std::move(wrapped));
+    store = slow.get();
+    return slow;
+  };
+  TestRuntime runtime(std::move(config));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok()) << run.status();
+  std::atomic<int> ok = 0;
+  testing::Counter refused;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < kWaitingMax + 6; ++i) {
+    callers.emplace_back([&] {
+      const auto reply = runtime.Await(runtime->CancelRun(IdOf(*run), {.cause = ""}, Caller()));
+      ok += reply.ok() ? 1 : 0;
+      if (ReasonOf(reply.status()) == v1::ERROR_REASON_QUEUE_FULL) refused.Add();
+    });
+  }
+  EXPECT_TRUE(refused.Await(6));
+  store->Release();
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(ok, kWaitingMax);
 }
 
 // A session that awaits another run stays in memory and gives its place away: without a bound of its own, runs whose children wait would fill the memory.

@@ -2,8 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <map>
+
 #include "proto/util/names.h"
 #include "proto/util/time.h"
+#include "tests/support/await.h"
+#include "tests/support/forwarding_store.h"
+#include "tests/support/latch.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -13,6 +19,7 @@ namespace asio = boost::asio;
 using testing::Answer;
 using testing::Calls;
 using testing::Done;
+using testing::FakeModel;
 using testing::FakeTool;
 using testing::Forever;
 using testing::Immediately;
@@ -20,6 +27,65 @@ using testing::NeverDecides;
 using testing::RuntimeTest;
 using testing::Steps;
 using testing::TestRuntime;
+
+// Knows whether the store is amid a completion on this thread.
+class CompletingStore final : public testing::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+
+  static bool completing() { return completing_; }
+  void Create(NewRun run, CreateDone done) override { ForwardingStore::Create(std::move(run), Marked(std::move(done))); }
+  void Append(AppendRequest request, AppendDone done) override { ForwardingStore::Append(std::move(request), Marked(std::move(done))); }
+
+ private:
+  template <typename Result>
+  static absl::AnyInvocable<void(Result)> Marked(absl::AnyInvocable<void(Result)> done) {
+    return [done = std::move(done)](Result result) mutable {
+      completing_ = true;
+      done(std::move(result));
+      completing_ = false;
+    };
+  }
+
+  static thread_local bool completing_;
+};
+thread_local bool CompletingStore::completing_ = false;
+
+// A session, a model, a tool or a caller that went on within a completion would stop the only thread that commits.
+TEST_F(RuntimeTest, NobodyGoesOnWithinACompletionOfTheStore) {
+  std::atomic<int> looked = 0, within = 0;
+  const auto look = [&] {
+    ++looked;
+    if (CompletingStore::completing()) ++within;
+  };
+  auto tool = std::make_shared<FakeTool>("look", v1::SIDE_EFFECT_UNSAFE, [&](ToolRequest, ProgressSink&) {
+    look();
+    return Immediately(Done("looked"));
+  });
+  tool->mutable_spec().local = false;
+  TestRuntime::Config config = Config(
+      [&](ModelRequest request, DeltaSink&) {
+        look();
+        return Immediately(request.step <= 3 ? Calls({{"look", "{}"}}) : Answer("done"));
+      },
+      {tool});
+  static_cast<FakeModel&>(*config.models[0]).mutable_info().local = false;  // what is not local begins when its intent is durable
+  config.wrap_store = [](std::unique_ptr<Store> store) { return std::make_unique<CompletingStore>(std::move(store)); };
+  TestRuntime runtime(std::move(config));
+  const auto follow = [&]() -> asio::awaitable<int> {
+    auto watch = co_await runtime->RunAgent(runtime.Request(), Caller(), /*include_deltas=*/false);
+    look();
+    if (!watch.ok()) co_return 0;
+    for (int messages = 0;; ++messages) {
+      const auto next = co_await (*watch)->Next();
+      look();
+      if (!next.ok() || !*next) co_return messages;
+    }
+  };
+  EXPECT_GE(runtime.Await(follow()), 15);
+  EXPECT_GE(looked, 20);
+  EXPECT_EQ(within, 0);
+}
 
 TEST_F(RuntimeTest, ExampleRunIsNineEventsInOrder) {
   TestRuntime runtime(Config(Steps(1, "echo"), {Echo()}));
@@ -51,6 +117,39 @@ TEST_F(RuntimeTest, ModelReadsResultsInTheOrderOfItsCalls) {
        })}));
   runtime.RunToStop();
   EXPECT_THAT(seen, ::testing::ElementsAre("slow", "echo 1.2"));
+}
+
+// Each call for itself, and recorded when it ends.
+TEST_F(RuntimeTest, ACallThatFailsLeavesTheOthersAtWork) {
+  testing::Latch go_on;
+  int attempts = 0;
+  TestRuntime runtime(Config(
+      [](ModelRequest request, DeltaSink&) { return Immediately(request.step == 1 ? Calls({{"slow", "{}"}, {"bad", "{}"}}) : Answer("done")); },
+      {std::make_shared<FakeTool>("slow", v1::SIDE_EFFECT_READ_ONLY,
+                                  [&](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> {
+                                    ++attempts;
+                                    co_await go_on.Opened();
+                                    co_return Done("slow");
+                                  }),
+       std::make_shared<FakeTool>("bad", v1::SIDE_EFFECT_READ_ONLY,
+                                  [](ToolRequest, ProgressSink&) { return Immediately(ToolOutcome(ToolFailed{"no", /*retryable=*/false, std::nullopt})); })}));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok()) << run.status();
+  std::vector<EventPtr> events;
+  ASSERT_TRUE(testing::AwaitThat("the call that fails is settled", [&] {
+    events = runtime.Events(run->name());
+    return events.back()->has_call_finished();
+  }));
+  EXPECT_EQ(events.back()->call_finished().call_id(), "1.2");
+  go_on.Open();
+  const v1::Run stopped = runtime.WaitForStop(run->name());
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  std::map<std::string, v1::CallOutcome> outcomes;
+  for (const EventPtr& event : runtime.Events(run->name())) {
+    if (event->has_call_finished()) outcomes[event->call_finished().call_id()] = event->call_finished().outcome();
+  }
+  EXPECT_THAT(outcomes, ::testing::ElementsAre(::testing::Pair("1.1", v1::CALL_OUTCOME_OK), ::testing::Pair("1.2", v1::CALL_OUTCOME_ERROR)));
+  EXPECT_EQ(attempts, 1);
 }
 
 TEST_F(RuntimeTest, ArgumentsThatDoNotFitTheSchemaGoBackToTheModel) {

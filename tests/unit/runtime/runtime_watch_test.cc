@@ -1,8 +1,13 @@
 // The whole runtime over a real store: watching.
 #include <gtest/gtest.h>
 
+#include "absl/time/clock.h"
 #include "proto/util/errors.h"
+#include "proto/util/limits.h"
 #include "proto/util/names.h"
+#include "tests/support/counter.h"
+#include "tests/support/decoded.h"
+#include "tests/support/latch.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -71,6 +76,45 @@ TEST_F(RuntimeTest, DrainTellsWatchersWhereToGoOn) {
   EXPECT_EQ(ReasonOf(watched.end), v1::ERROR_REASON_SERVER_DRAINING);
   EXPECT_FALSE(watched.events.empty());
   EXPECT_EQ(ReasonOf(runtime.Await(runtime->CreateRun(runtime.Request(), Caller())).status()), v1::ERROR_REASON_SERVER_DRAINING);
+}
+
+// An input ends no attempt: what the model goes on to say is not void.
+TEST_F(RuntimeTest, TextGoesOnBehindAnInput) {
+  testing::Counter asked;
+  testing::Latch go_on, decide;
+  TestRuntime runtime(Config(
+      [&](ModelRequest request, DeltaSink& deltas) -> asio::awaitable<ModelOutcome> {
+        if (request.step > 1) co_return Answer("done");
+        asked.Add();
+        co_await go_on.Opened();
+        deltas.Text("more");
+        co_await decide.Opened();
+        co_return Calls({{"echo", "{}"}});
+      },
+      {Echo()}));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok());
+  ASSERT_TRUE(asked.Await(1));
+  auto watch = *runtime.Await(runtime->WatchRun(IdOf(*run), 0, true));
+  InputRequest input;
+  input.input.emplace_back().set_text("and that");
+  ASSERT_TRUE(runtime.Await(runtime->SendInput(IdOf(*run), input, Caller())).ok());
+  // While nothing comes, a bookmark does.
+  absl::Time given_up = absl::InfiniteFuture();
+  for (;;) {
+    const auto next = runtime.Await(watch->Next());
+    ASSERT_TRUE(next.ok() && *next);
+    const auto response = testing::Decoded(*next);
+    ASSERT_TRUE(response);
+    if (response->delta().text() == "more") break;
+    if (response->has_run()) ASSERT_LT(absl::Now(), given_up) << "the text is held back";
+    if (response->event().has_input_received()) {
+      go_on.Open();
+      given_up = absl::Now() + kWatchIdleInterval / 2;
+    }
+  }
+  decide.Open();
+  EXPECT_EQ(runtime.WaitForStop(run->name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
 
 }  // namespace

@@ -6,13 +6,19 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "proto/base/clock.h"
 #include "proto/base/random.h"
+#include "proto/util/errors.h"
 #include "runtime/commands.h"
 #include "runtime/completion.h"
 #include "runtime/decide.h"
@@ -39,24 +45,58 @@ class FullStore final : public testing::ForwardingStore {
   using ForwardingStore::ForwardingStore;
   bool writable() const override { return !full; }
   void Append(AppendRequest request, AppendDone done) override {
-    for (const EventPtr& event : request.events) appended.push_back(event->kind_case());
-    ForwardingStore::Append(std::move(request), std::move(done));
+    appends.emplace_back();
+    for (const EventPtr& event : request.events) {
+      appended.push_back(event->kind_case());
+      appends.back().push_back(event->kind_case());
+    }
+    if (holds) {
+      held_.emplace_back(std::move(request), std::move(done));
+    } else {
+      ForwardingStore::Append(std::move(request), std::move(done));
+    }
+  }
+  void ReleaseAllButOne() {
+    while (held_.size() > 1) ReleaseOne();
+  }
+  void Release() {
+    holds = false;
+    while (!held_.empty()) ReleaseOne();
   }
 
   bool full = false;
+  bool holds = false;  // as if the disk were slow
   std::vector<v1::Event::KindCase> appended;
+  std::vector<std::vector<v1::Event::KindCase>> appends;
+
+ private:
+  void ReleaseOne() {
+    ForwardingStore::Append(std::move(held_.front().first), std::move(held_.front().second));
+    held_.pop_front();
+  }
+
+  std::deque<std::pair<AppendRequest, AppendDone>> held_;
 };
 
 // Everything that left.
 class Outside final : public Publisher {
  public:
   void Publish(const RunId&, std::vector<EventPtr> events, std::shared_ptr<const v1::Run>) override {
-    for (const EventPtr& event : events) stopped |= event->has_run_stopped();
+    for (const EventPtr& event : events) {
+      stopped |= event->has_run_stopped();
+      inputs += event->has_input_received() ? 1 : 0;
+    }
   }
-  void PublishDelta(const RunId&, v1::Delta delta) override { progress.push_back(delta.tool_progress().message()); }
+  void PublishDelta(const RunId&, v1::Delta delta) override {
+    if (!delta.text().empty()) said.emplace_back(delta.text(), inputs);
+    if (delta.has_tool_progress()) progress.push_back(delta.tool_progress().message());
+  }
+  void SetAside(const RunId&) override {}
 
   bool stopped = false;
+  int inputs = 0;  // that were published
   std::vector<std::string> progress;
+  std::vector<std::pair<std::string, int>> said;  // by a model, when so many inputs had been published
 };
 
 // A session of its own, whose mail is counted as the scheduler counts it.
@@ -100,14 +140,8 @@ class SessionTest : public ::testing::Test {
   // Of a run that a server before left as `journal` says.
   std::shared_ptr<Session> TakeUp(testing::Journal journal, std::shared_ptr<const RunPlan> plan) {
     Create(journal);
-    AppendRequest rest;
-    rest.run = journal.state.id;
-    rest.epoch = stores_.store->epoch();
-    rest.expected_last_sequence = 1;
-    rest.events.assign(journal.events.begin() + 1, journal.events.end());
-    rest.projection = ProjectionOf(journal.state);
     bool appended = false;
-    stores_.store->Append(std::move(rest), [this, &appended](AppendResult) { asio::post(context_, [&appended] { appended = true; }); });
+    stores_.store->Append(journal.Rest(stores_.store->epoch()), [this, &appended](AppendResult) { asio::post(context_, [&appended] { appended = true; }); });
     RunUntil(appended);
     CloseStore();
     OpenStore();
@@ -131,7 +165,7 @@ class SessionTest : public ::testing::Test {
   }
   // Again: with a new epoch.
   void OpenStore() {
-    stores_ = *sqlite::OpenStores({.path = dir_.File("test.db")});
+    stores_ = *sqlite::OpenStores({.path = dir_.File(file_)});
     auto store = std::make_unique<FullStore>(std::move(stores_.store));
     environment_.store = store_ = store.get();
     stores_.store = std::move(store);
@@ -144,6 +178,20 @@ class SessionTest : public ::testing::Test {
       target.WhenDurable([this](bool durable) { replies_.push_back(durable); });
     });
   }
+  void SendInput(Session& session, std::shared_ptr<Reply<v1::Run>> reply = std::make_shared<Reply<v1::Run>>()) {
+    ++owner_.undelivered;
+    session.Send([this, reply = std::move(reply)](Session& target) {
+      --owner_.undelivered;
+      InputCommand command;
+      command.input.emplace_back().set_text("more");
+      agentruntime::SendInput(target, std::move(command), reply);
+    });
+  }
+  // What a caller is told, once it is.
+  static asio::awaitable<void> Read(std::shared_ptr<Reply<v1::Run>> reply, std::optional<v1::ErrorReason>& told) {
+    const auto answer = co_await reply->Wait();
+    told = ReasonOf(answer.status());
+  }
   void RunUntil(const bool& is_so) {
     while (!is_so) context_.run_one();
   }
@@ -154,6 +202,7 @@ class SessionTest : public ::testing::Test {
   }
 
   TempDir dir_;
+  std::string file_ = "test.db";
   asio::io_context context_;
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(context_);
   SystemClock clock_;
@@ -180,6 +229,93 @@ TEST_F(SessionTest, CommandsThatAParkingSessionTakesLastAreAnswered) {
   EXPECT_THAT(replies_, ElementsAre(true, true));
 }
 
+// Who learns of a refusal acts on it, and a crash must not take back what it rests on.
+TEST_F(SessionTest, ARefusalWaitsForWhatItRestsOn) {
+  auto model = std::make_shared<FakeModel>([](ModelRequest, DeltaSink&) -> asio::awaitable<ModelOutcome> { co_return testing::Answer("done"); });
+  const auto session = MakeSession(testing::MakePlan(model));
+  store_->holds = true;
+  session->Start();
+  context_.poll();
+  ASSERT_THAT(store_->appended, ::testing::Contains(v1::Event::kRunStopped));
+  std::optional<v1::ErrorReason> told;
+  auto reply = std::make_shared<Reply<v1::Run>>();
+  asio::co_spawn(context_, Read(reply, told), asio::detached);
+  SendInput(*session, reply);
+  context_.poll();
+  EXPECT_FALSE(told.has_value()) << "the run is stopped in memory only";
+  store_->Release();
+  while (!told) context_.run_one();
+  EXPECT_EQ(*told, v1::ERROR_REASON_RUN_TAKES_NO_INPUT);
+  RunUntil(owner_.ended);
+}
+
+// A disk that fills just as a server starts: the start of the run waits for it, and so does what is asked of the run.
+TEST_F(SessionTest, MailWaitsUntilTheRunIsTakenUp) {
+  auto model = std::make_shared<FakeModel>([](ModelRequest, DeltaSink&) -> asio::awaitable<ModelOutcome> { co_return testing::Answer("done"); });
+  const auto plan = testing::MakePlan(model);
+  testing::Journal journal;
+  journal.Settle(*plan);
+  const auto session = TakeUp(std::move(journal), plan);
+  store_->full = true;
+  session->Start();
+  std::optional<bool> taken_up;
+  ++owner_.undelivered;
+  session->Send([&](Session& target) {
+    --owner_.undelivered;
+    taken_up = target.IsTakenUp();
+  });
+  for (int i = 0; i < 3; ++i) {
+    session->Nudge();
+    context_.poll();
+  }
+  EXPECT_FALSE(taken_up.has_value());
+  store_->full = false;
+  session->Nudge();
+  RunUntil(owner_.ended);
+  EXPECT_EQ(taken_up, true);
+}
+
+// The text of a model that has read what came last must not be seen before that is durable: also where the session is far ahead of the disk.
+TEST_F(SessionTest, WhatAModelSaysWaitsForAllThatItRead) {
+  bool any_waited = false;
+  for (int shift = 0; shift < 4; ++shift) {  // of the moment when the session is too far ahead: amid a step, whose events are four
+    auto model = std::make_shared<FakeModel>([](ModelRequest request, DeltaSink& deltas) -> asio::awaitable<ModelOutcome> {
+      int64_t inputs = -1;  // beside the first
+      for (const ModelMessage& message : request.messages) inputs += std::holds_alternative<UserMessage>(message) ? 1 : 0;
+      deltas.Text(absl::StrCat(inputs));
+      co_return request.step < 200 ? Calls({{"echo", absl::StrCat(R"({"n":)", request.step, "}")}}) : testing::Answer("done");
+    });
+    auto echo = std::make_shared<FakeTool>("echo", v1::SIDE_EFFECT_READ_ONLY,
+                                           [](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> { co_return Done("echo"); });
+    outside_ = std::make_shared<Outside>();
+    owner_ = Owner();
+    v1::Limits limits = PublishedDefaultLimits();
+    limits.set_max_steps(1000);
+    limits.set_max_tool_calls(1000);
+    testing::Journal journal(std::move(limits));
+    Create(journal);
+    const auto session = MakeSession(std::move(journal), testing::MakePlan(model, {echo}), Session::Origin::kCreated);
+    store_->holds = true;
+    for (int i = 0; i < shift; ++i) SendInput(*session);
+    session->Start();
+    context_.poll();
+    const size_t before = store_->appends.size();
+    SendInput(*session);
+    context_.poll();
+    any_waited |= store_->appends.size() > before;
+    store_->ReleaseAllButOne();  // that of the input
+    for (int i = 0; i < 1000 && outside_->said.empty(); ++i) context_.run_one_for(std::chrono::milliseconds(1));
+    store_->Release();
+    RunUntil(outside_->stopped);
+    RunUntil(owner_.ended);
+    for (const auto& [said, published] : outside_->said) EXPECT_LE(std::stoi(said), published) << "shift " << shift;
+    CloseStore();
+    file_ = absl::StrCat(shift, ".db");
+    OpenStore();
+  }
+  EXPECT_TRUE(any_waited);
+}
+
 // An operator made another tool of it between two starts.
 TEST_F(SessionTest, AChildWhoseToolAsksNoOtherRunAnyMoreIsCancelled) {
   auto ask = std::make_shared<FakeTool>("ask", v1::SIDE_EFFECT_IDEMPOTENT);
@@ -201,8 +337,8 @@ TEST_F(SessionTest, AChildWhoseToolAsksNoOtherRunAnyMoreIsCancelled) {
 // A tool that says something, then nothing until it is told to, whatever its cancellation says, and then something again.
 class DeafTool {
  public:
-  std::shared_ptr<FakeTool> Make() {
-    return std::make_shared<FakeTool>("deaf", v1::SIDE_EFFECT_READ_ONLY, [this](ToolRequest, ProgressSink& progress) { return Call(progress); });
+  std::shared_ptr<FakeTool> Make(const std::string& name = "deaf") {
+    return std::make_shared<FakeTool>(name, v1::SIDE_EFFECT_READ_ONLY, [this](ToolRequest, ProgressSink& progress) { return Call(progress); });
   }
   void GoOn() { go_on_->Complete(true); }
 
@@ -234,6 +370,23 @@ TEST_F(SessionTest, AToolThatOutlivesTheStopIsCountedAndNotHeardAnyMore) {
   CloseStore();
   EXPECT_THAT(outside_->progress, ElementsAre("working"));
   EXPECT_EQ(owner_.late_results, 1);
+}
+
+// What still calls when the grace of a cancel ends is settled by the append that stops the run: a crash finds both or neither.
+TEST_F(SessionTest, AStopSettlesWhatIsOpenInOneAppend) {
+  DeafTool first, second;
+  auto model =
+      std::make_shared<FakeModel>([](ModelRequest, DeltaSink&) -> asio::awaitable<ModelOutcome> { co_return Calls({{"first", "{}"}, {"second", "{}"}}); });
+  const auto session = MakeSession(testing::MakePlan(model, {first.Make("first"), second.Make("second")}));
+  session->Start();
+  RunUntil(first.called);
+  RunUntil(second.called);
+  SendCancel(*session);
+  RunUntil(outside_->stopped);
+  EXPECT_THAT(store_->appends.back(), ElementsAre(v1::Event::kCallFinished, v1::Event::kCallFinished, v1::Event::kRunStopped));
+  first.GoOn();
+  second.GoOn();
+  RunUntil(owner_.ended);
 }
 
 // Thousands of runs that each record one more step fill what may wait for the disk, and a disk may stay full for hours.

@@ -2,14 +2,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <fstream>
 #include <set>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "proto/util/limits.h"
 #include "storage/sqlite/stores.h"
 #include "storage/sqlite/writer.h"
 #include "tests/conformance/store_calls.h"
+#include "tests/support/await.h"
+#include "tests/support/counter.h"
 #include "tests/support/temp_dir.h"
 
 namespace agentruntime::sqlite {
@@ -143,6 +153,42 @@ TEST_F(SqliteBatchTest, CompletionsComeBehindTheCommitOnOneThread) {
   EXPECT_THAT(found, ElementsAre(2, 2, 1));
   EXPECT_EQ(threads.size(), 1u);
   EXPECT_FALSE(threads.contains(std::this_thread::get_id()));
+}
+
+// Asleep, as a thread is that waits for another; one that works is not.
+bool IsAsleep(pid_t thread) {
+  std::ifstream stat(absl::StrCat("/proc/self/task/", thread, "/stat"));
+  std::string line;
+  std::getline(stat, line);
+  return absl::StrContains(line, ") S ");
+}
+
+// The store's queue is bounded, and who comes after that waits for room: memory does not grow with a slow disk.
+TEST_F(SqliteBatchTest, WhoFindsTheQueueFullWaitsUntilThereIsRoom) {
+  constexpr int kFit = kQueueBytesMax / kArtifactBytesMax;
+  constexpr int kPushes = kFit + 4;
+  // All of one content, for a run that is not there: they fill the queue and neither memory nor the disk.
+  const StagedArtifact artifact = TestArtifact(1, kArtifactBytesMax);
+  std::atomic<pid_t> pusher = 0;
+  std::atomic<int> pushed = 0;
+  testing::Counter done;
+  Plug plug(store(), TestRunId(2));
+  std::thread thread([&] {
+    pusher = gettid();
+    for (int i = 0; i < kPushes; ++i) {
+      AppendRequest append = TestAppend(TestRunId(1), store().epoch(), 1);
+      append.artifacts.push_back(artifact);
+      store().Append(std::move(append), [&](AppendResult) { done.Add(); });
+      ++pushed;
+    }
+  });
+  const auto is_blocked = [&] { return pushed == kFit && IsAsleep(pusher); };
+  EXPECT_TRUE(testing::AwaitThat("the queue is full", [&] { return pushed > kFit || is_blocked(); }));
+  EXPECT_EQ(pushed, kFit);
+  EXPECT_EQ(done.value(), 0);
+  plug.Release();
+  EXPECT_TRUE(done.Await(kPushes));
+  thread.join();
 }
 
 }  // namespace
