@@ -7,6 +7,8 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -63,15 +65,15 @@ int BitsApart(const uint8_t* a, const uint8_t* b, size_t size) {
   return bits;
 }
 
-// The log's file, frame by frame.
-class Log {
+// The log, or the database.
+class File {
  public:
-  explicit Log(const std::string& path) : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~Log() {
+  explicit File(const std::string& path) : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~File() {
     if (descriptor_ >= 0) close(descriptor_);
   }
-  Log(const Log&) = delete;
-  Log& operator=(const Log&) = delete;
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
 
   int descriptor() const { return descriptor_; }
   bool Read(void* data, size_t size, int64_t offset) const { return pread(descriptor_, data, size, offset) == static_cast<ssize_t>(size); }
@@ -96,7 +98,7 @@ struct Header {
 // Frames of one log, whose header fits.
 class Frames {
  public:
-  Frames(const Log& log, const Header& header) : log_(log), header_(header), frame_(kFrameHeaderBytes + header.page_bytes()) {}
+  Frames(const File& log, const Header& header) : log_(log), header_(header), frame_(kFrameHeaderBytes + header.page_bytes()) {}
 
   // False at the end of the file.
   bool Load(int64_t number) {
@@ -104,7 +106,11 @@ class Frames {
   }
   // Of the loaded frame:
   bool Ours() const { return memcmp(frame_.data() + kFrameSaltOffset, header_.salts(), kSaltBytes) == 0; }
-  bool Commits() const { return BigEndian(frame_.data() + kCommitOffset) != 0; }
+  bool Commits() const { return pages() != 0; }
+  uint32_t page() const { return BigEndian(frame_.data()); }
+  // Of the database behind a commit, 0 of any other frame.
+  uint32_t pages() const { return BigEndian(frame_.data() + kCommitOffset); }
+  bool Holds(const std::vector<uint8_t>& content) const { return std::equal(content.begin(), content.end(), frame_.begin() + kFrameHeaderBytes, frame_.end()); }
   Sum Stored() const { return SumAt(frame_.data() + kFrameSumOffset); }
   bool Follows(Sum previous) const {
     const Sum head = Add(previous, frame_.data(), kFrameSummedBytes, header_.big_endian());
@@ -154,7 +160,7 @@ class Frames {
     return false;
   }
 
-  const Log& log_;
+  const File& log_;
   const Header& header_;
   std::vector<uint8_t> frame_;
 };
@@ -182,14 +188,38 @@ bool GoesOnBehind(Frames& frames, int64_t number, Sum previous) {
   return false;
 }
 
-// One bit of the header is wrong, and with it turned round the first frame follows: that was written when the header was synced.
-bool HeaderHasTurnedBit(const Log& log, Header header) {
+// Whether the database has every page as the last transaction of the log left it.
+bool IsCopied(Frames& frames, const Header& header, const std::string& database_path) {
+  std::map<uint32_t, int64_t> written;  // the last frame of each page
+  std::map<uint32_t, int64_t> open;     // the same of a transaction that is not committed yet
+  uint32_t pages = 0;
+  Sum previous = SumAt(header.bytes + kHeaderSummedBytes);
+  for (int64_t number = 0; frames.Load(number) && frames.Ours() && frames.Follows(previous); ++number) {
+    previous = frames.Stored();
+    open[frames.page()] = number;
+    if (!frames.Commits()) continue;
+    pages = frames.pages();
+    for (const auto& [page, frame] : std::exchange(open, {})) written[page] = frame;
+  }
+  const File database(database_path);
+  std::vector<uint8_t> content(header.page_bytes());
+  for (const auto& [page, frame] : written) {
+    if (page > pages) continue;  // cut off later
+    const int64_t offset = (int64_t{page} - 1) * static_cast<int64_t>(content.size());
+    if (!frames.Load(frame) || !database.Read(content.data(), content.size(), offset) || !frames.Holds(content)) return false;
+  }
+  return true;
+}
+
+// One bit of the header is wrong, and with it turned round the first frame follows: that was written when the header was synced. A log that is begun anew has
+// such a header too: SQLite counts its fourth word up by one, and a write that is torn behind it changes one bit. But then all of the log was copied before.
+bool HeaderHasTurnedBit(const File& log, Header header, const std::string& database_path) {
   for (size_t bit = 0; bit < sizeof(header.bytes) * 8; ++bit) {
     const auto mask = static_cast<uint8_t>(1 << bit % 8);
     header.bytes[bit / 8] ^= mask;
     if (header.Fits()) {
       Frames frames(log, header);
-      if (frames.Load(0) && frames.Ours() && frames.Follows(SumAt(header.bytes + kHeaderSummedBytes))) return true;
+      if (frames.Load(0) && frames.Ours() && frames.Follows(SumAt(header.bytes + kHeaderSummedBytes))) return !IsCopied(frames, header, database_path);
     }
     header.bytes[bit / 8] ^= mask;
   }
@@ -199,13 +229,13 @@ bool HeaderHasTurnedBit(const Log& log, Header header) {
 }  // namespace
 
 absl::Status CheckLog(const std::string& database_path) {
-  const Log log(database_path + "-wal");
+  const File log(database_path + "-wal");
   if (log.descriptor() < 0) return absl::OkStatus();  // whoever needs it finds out why
   Header header;
   if (!log.Read(header.bytes, sizeof(header.bytes), 0)) return absl::OkStatus();
   if (!header.Fits()) {
     // Else it was being written, and what is behind it had been copied before.
-    return HeaderHasTurnedBit(log, header) ? Damaged(database_path, "one bit of its header has turned round") : absl::OkStatus();
+    return HeaderHasTurnedBit(log, header, database_path) ? Damaged(database_path, "one bit of its header has turned round") : absl::OkStatus();
   }
   Frames frames(log, header);
   Sum previous = SumAt(header.bytes + kHeaderSummedBytes);
