@@ -28,6 +28,13 @@ absl::StatusOr<std::optional<v1::Run>> Read(Store& store, const RunId& id) {
   return *std::move(run);
 }
 
+// Also nullopt for a run of another conversation: an index that was damaged may lead there, and what that run says is not for this one.
+absl::StatusOr<std::optional<v1::Run>> ReadOf(Store& store, const RunId& id, const std::string& tenant, const std::string& conversation) {
+  const absl::StatusOr<RunRecord> record = store.GetRun(id);
+  if (record.ok() && (record->tenant != tenant || record->conversation != conversation)) return std::nullopt;
+  return Read(store, id);
+}
+
 void AddTurn(RunPlan& plan, v1::Run run) {
   plan.earlier_bytes += BytesOf(run);
   plan.earlier.emplace_back(UserMessage{std::make_shared<const Parts>(std::move(*run.mutable_input()))});
@@ -47,7 +54,7 @@ absl::StatusOr<EarlierRuns> FindEarlierRuns(Store& store, const std::string& ten
   RunNames& names = earlier.names;
   int64_t bytes = 0;
   for (const RunId& id : earlier.seen) {
-    ASSIGN_OR_RETURN(const std::optional<v1::Run> run, Read(store, id));
+    ASSIGN_OR_RETURN(const std::optional<v1::Run> run, ReadOf(store, id, tenant, conversation));
     if (!run) continue;
     // Left out, it would be missing from what the new run reads, for good, if it stopped before the store is asked.
     if (run->state() != v1::RUN_STATE_STOPPED) return ConversationBusy(id);

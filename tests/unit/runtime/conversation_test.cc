@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
@@ -44,6 +45,15 @@ class LateStore final : public testing::ForwardingStore {
 
  private:
   const BeforeCreate before_;
+};
+
+// As one whose index of conversations has a flipped bit: it names the runs of another.
+class AstrayStore final : public testing::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  absl::StatusOr<std::vector<RunId>> Conversation(const std::string& tenant, const std::string&, int32_t limit) override {
+    return ForwardingStore::Conversation(tenant, "another", limit);
+  }
 };
 
 class ConversationTest : public RuntimeTest {
@@ -122,6 +132,15 @@ TEST_F(ConversationTest, EachRunReadsTheOnesBefore) {
   const auto listed = runtime.Await(runtime->ListRuns(query));
   ASSERT_TRUE(listed.ok()) << listed.status();
   EXPECT_EQ(listed->first.size(), 3u);
+}
+
+TEST_F(ConversationTest, ARunOfAnotherConversationIsNotRead) {
+  TestRuntime::Config config = Config();
+  config.wrap_store = [](std::unique_ptr<Store> store) { return std::make_unique<AstrayStore>(std::move(store)); };
+  TestRuntime runtime(std::move(config));
+  runtime.RunToStop(Request(runtime, "secret", "another"));
+  Say(runtime, "one");
+  EXPECT_THAT(read(), ElementsAre("user: one"));
 }
 
 TEST_F(ConversationTest, TheNewestAreReadAsManyAsFit) {
