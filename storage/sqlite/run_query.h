@@ -22,8 +22,9 @@ struct WalkedPage {
 };
 
 // Walks the index that narrows the query most (a conversation, a label, unfinished runs, all runs) in the order of ids, between the ids of the query's times,
-// and tests the other conditions row by row, `rows_max` rows at most. Each statement looks at no more than kReadRowsMax of them, so that a query which matches
-// few of many runs holds no long transaction. A damaged run, and one that a label names and that is not there, is noted and left out: it ends no walk.
+// and tests the other conditions row by row, `rows_max` rows at most (but two). Each statement looks at no more than kReadRowsMax of them, so that a query
+// which matches few of many runs holds no long transaction. A damaged run, one that a label names and that is not there, and one that is named out of order, in
+// the place of another, is noted and left out: it ends no walk.
 absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query, int64_t rows_max, SetAside& set_aside);
 
 // Rows that one search looks at.

@@ -6,13 +6,17 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "proto/base/log.h"
 #include "proto/util/errors.h"
 #include "proto/util/time.h"
 #include "storage/sqlite/checksum.h"
+#include "storage/sqlite/readers.h"
 #include "storage/sqlite/stores.h"
 #include "tests/conformance/store_calls.h"
 #include "tests/support/temp_dir.h"
@@ -54,6 +58,25 @@ class SqliteDamageTest : public testing::Test {
     Edit(sql);
     ASSERT_EQ(rows_changed_, 1) << sql;
   }
+  // Flips one bit of that byte of `key` in the leaf of the index that holds it, while nobody serves the file. Of the index alone: a statement would change the
+  // row as well.
+  void FlipInIndex(const std::string& index, const std::string& key, size_t byte, int bit) {
+    stores_ = {};
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    file.clear();
+    int flipped = 0;
+    for (const size_t page : LeavesOf(index)) {
+      const size_t at = bytes.find(key, page * kPageBytes);
+      if (at >= (page + 1) * kPageBytes) continue;
+      file.seekp(static_cast<std::streamoff>(at + byte));
+      file.put(static_cast<char>(bytes[at + byte] ^ (1 << bit)));
+      ++flipped;
+    }
+    file.close();
+    ASSERT_EQ(flipped, 1) << index;
+    Open();
+  }
 
   void ExpectOnlyRun2IsDamaged(const absl::Status& status) {
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
@@ -71,6 +94,20 @@ class SqliteDamageTest : public testing::Test {
   const std::string path_ = folder_.File("agentd.db");
   Stores stores_;
   int rows_changed_ = 0;
+
+ private:
+  static constexpr size_t kPageBytes = 8192;
+
+  std::vector<size_t> LeavesOf(const std::string& index) const {
+    sqlite3* database = nullptr;
+    EXPECT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+    std::vector<size_t> pages;
+    const std::string sql = absl::StrCat("SELECT pageno - 1 FROM dbstat WHERE pagetype = 'leaf' AND name = '", index, "'");
+    const auto add = [](void* to, int, char** values, char**) { return static_cast<std::vector<size_t>*>(to)->push_back(std::stoul(values[0])), 0; };
+    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), add, &pages, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    sqlite3_close(database);
+    return pages;
+  }
 };
 
 TEST_F(SqliteDamageTest, FlippedByteInABodyIsDataLossOfThatRun) {
@@ -135,6 +172,61 @@ TEST_F(SqliteDamageTest, DamagedRunIsLeftOutOfLists) {
   ExpectOnlyRun2IsDamaged(store().GetRun(TestRunId(2)).status());
 }
 
+// Runs whose ids are a bit apart.
+class SqliteOrderTest : public SqliteDamageTest {
+ protected:
+  static RunId IdOf(int number) { return RunId::New(TestTime(10), 7, static_cast<uint64_t>(number)); }
+  static std::string KeyOf(int number) { return std::string(IdOf(number).bytes()); }
+  void CreateRuns(int count) {
+    for (int number = 1; number <= count; ++number) CreateNow(store(), TestRun(IdOf(number), {.labels = {{"order", "v"}}}));
+  }
+  std::vector<int> Listed(bool oldest_first) {
+    const auto page = store().ListRuns({.labels = {{"order", "v"}}, .oldest_first = oldest_first});
+    std::vector<int> numbers;
+    for (const RunRecord& record : page->runs) {
+      for (int number = 1; number <= 3; ++number) {
+        if (record.id == IdOf(number)) numbers.push_back(number);
+      }
+    }
+    return numbers;
+  }
+  static constexpr size_t kLast = 15;  // byte of an id
+};
+
+TEST_F(SqliteOrderTest, ALabelThatNamesAnEarlierRunOfItShowsItOnce) {
+  CreateRuns(3);
+  FlipInIndex("run_labels", KeyOf(3), kLast, 0);  // 2
+  EXPECT_THAT(Listed(/*oldest_first=*/true), ElementsAre(1, 2));
+  EXPECT_THAT(Listed(/*oldest_first=*/false), ElementsAre(2, 1));
+  EXPECT_EQ(store().Info()->set_aside, 1);
+  EXPECT_EQ(store().ListRuns({})->runs.size(), 6u);
+}
+
+TEST_F(SqliteOrderTest, ALabelThatNamesALaterRunOfItHidesNoneBetween) {
+  CreateRuns(3);
+  FlipInIndex("run_labels", KeyOf(1), kLast, 1);  // 3
+  EXPECT_THAT(Listed(/*oldest_first=*/true), ElementsAre(2, 3));
+  EXPECT_THAT(Listed(/*oldest_first=*/false), ElementsAre(3, 2));
+}
+
+// At the last row of a statement, where the next one goes on: an id that sorts behind all others, and one that sorts before them.
+TEST_F(SqliteOrderTest, UnfinishedRunsBehindADamagedIndexAreFound) {
+  constexpr int kRuns = kReadRowsMax + 10;
+  constexpr int kAt = kReadRowsMax - 3;  // there are three more
+  CreateRuns(kRuns);
+  for (const int bit : {7, 0}) {
+    FlipInIndex("runs_unfinished", KeyOf(kAt), 0, bit);
+    std::set<RunId> found;
+    const auto page = store().UnfinishedRuns(std::nullopt, 2 * kReadRowsMax);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const UnfinishedRun& run : *page) EXPECT_TRUE(found.insert(run.id).second) << run.id.ToString();
+    EXPECT_EQ(found.size(), static_cast<size_t>(kRuns + 3 - 1)) << "bit " << bit;
+    EXPECT_FALSE(found.contains(IdOf(kAt)));
+    EXPECT_EQ(store().Info()->set_aside, 1) << "bit " << bit;
+    FlipInIndex("runs_unfinished", KeyOf(kAt).substr(1), static_cast<size_t>(-1), bit);
+  }
+}
+
 TEST_F(SqliteDamageTest, RowsThatWereSwappedAreDamaged) {
   Damage("UPDATE runs SET (state_crc, updated_us) = (SELECT state_crc, updated_us FROM runs WHERE id = 1) WHERE id = 2");
   EXPECT_EQ(store().GetRun(TestRunId(2)).status().code(), absl::StatusCode::kDataLoss);
@@ -174,25 +266,6 @@ class SqliteRequestDamageTest : public SqliteDamageTest {
     }
     return kind;
   }
-  // Flips one bit of the last character of `text` in the page of that kind that holds it, while nobody serves the file.
-  void Flip(char kind_of_page, const std::string& text, int bit) {
-    constexpr size_t kPage = 8192;
-    stores_ = {};
-    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    file.clear();
-    int flipped = 0;
-    for (size_t page = kPage; page < bytes.size(); page += kPage) {
-      const size_t at = bytes.find(std::string(text), page);
-      if (bytes[page] != kind_of_page || at >= page + kPage) continue;
-      file.seekp(static_cast<std::streamoff>(at + text.size() - 1));
-      file.put(static_cast<char>(bytes[at + text.size() - 1] ^ (1 << bit)));
-      ++flipped;
-    }
-    file.close();
-    ASSERT_EQ(flipped, 1) << text;
-    Open();
-  }
 
  private:
   int retries_ = 0;
@@ -217,10 +290,8 @@ TEST_F(SqliteRequestDamageTest, AnyChangedColumnOfItsRun) {
   }
 }
 
-// Of the index alone: a statement would have changed the row as well.
 TEST_F(SqliteRequestDamageTest, AnIndexThatLeadsToAnotherRequest) {
-  constexpr char kIndexLeaf = 10;
-  Flip(kIndexLeaf, Job(6), 0);  // 7
+  FlipInIndex("runs_by_request", Job(6), Job(6).size() - 1, 0);  // 7
   EXPECT_EQ(Retry(7), CreateOutcome::Kind::kDamaged);
   EXPECT_EQ(Retry(5), CreateOutcome::Kind::kExists);
 }
