@@ -95,7 +95,12 @@ v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepStat
   v1::CallStarted* const started = fact.mutable_call_started();
   started->set_call_id(call.id.ToString());
   started->set_attempt(call.attempts + 1);
-  started->set_idempotency_key(IdempotencyKey(state.id, call.id, request.tool(), arguments));
+  if (call.started != nullptr) {
+    // Read back, not computed again: the same also where another version began it, which may write arguments otherwise.
+    started->set_idempotency_key(call.started->call_started().idempotency_key());
+  } else {
+    started->set_idempotency_key(IdempotencyKey(state.id, call.id, request.tool(), arguments));
+  }
   if (arguments != request.arguments()) started->set_arguments(arguments);
   started->set_side_effect(spec.side_effect);
   *started->mutable_timeout() = ToProto(spec.timeout);
@@ -120,7 +125,7 @@ ToolRequest BuildToolRequest(const RunState& state, const RunPlan& plan, const S
   request.call = call.id;
   request.attempt = call.attempts;
   request.arguments = ArgumentsOf(step, call);
-  request.idempotency_key = IdempotencyKey(state.id, call.id, asked.tool(), request.arguments);
+  request.idempotency_key = call.started->call_started().idempotency_key();
   const ToolSpec& spec = *plan.tools.at(asked.tool()).spec;
   request.timeout = spec.timeout;
   if (spec.reads_artifacts) request.artifacts = state.artifacts;

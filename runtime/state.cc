@@ -203,6 +203,7 @@ void ApplyCallStarted(RunState& state, const EventPtr& event) {
   call->open_sequence = event->sequence();
   call->side_effect = event->call_started().side_effect();
   call->attempt_time = state.last_time;
+  if (call->started == nullptr) call->started = event;
   if (event->call_started().has_child() && call->child == nullptr) call->child = event;
 }
 
@@ -239,6 +240,7 @@ void ApplyCallFinished(RunState& state, const EventPtr& event) {
   if (call == nullptr) return;
   call->phase = CallPhase::kSettled;
   call->finished = event;
+  call->started = nullptr;
   AddUsage(state.usage, finished.usage());
   if (finished.outcome() == v1::CALL_OUTCOME_UNCERTAIN) state.call_uncertain = true;
   state.history_bytes += TextBytes(finished.result());

@@ -49,6 +49,7 @@ struct CallState {
   absl::Time attempt_time = absl::InfinitePast();  // when the open attempt began
   EventPtr waiting;                                // the last call_waiting
   EventPtr allowed;                                // the call_resolved by which a person allowed it, for all of its attempts
+  EventPtr started;                                // its first call_started, until it is settled: all attempts have its key
   EventPtr finished;                               // call_finished
   EventPtr child;                                  // its first call_started, if another run answers it; else null
 };
