@@ -98,8 +98,10 @@ v1::Event StartOfCall(const RunState& state, const RunPlan& plan, const StepStat
   if (call.started != nullptr) {
     // Read back, not computed again: the same also where another version began it, which may write arguments otherwise.
     started->set_idempotency_key(call.started->call_started().idempotency_key());
+    started->set_rule(call.started->call_started().rule());
   } else {
     started->set_idempotency_key(IdempotencyKey(state.id, call.id, request.tool(), arguments));
+    if (call.allowed != nullptr) started->set_rule(call.waiting->call_waiting().rule());
   }
   if (arguments != request.arguments()) started->set_arguments(arguments);
   started->set_side_effect(spec.side_effect);

@@ -44,7 +44,7 @@ absl::StatusOr<v1::Limits> LimitsOf(const ChildOrder& order, const RunPlan& plan
   return limits;
 }
 
-EventPtr CreatedBy(const ChildOrder& order, std::string input, const RunPlan& plan, v1::Limits limits, absl::Time now, Epoch epoch) {
+EventPtr CreatedBy(const ChildOrder& order, const std::string& tenant, std::string input, const RunPlan& plan, v1::Limits limits, absl::Time now, Epoch epoch) {
   auto event = std::make_shared<v1::Event>();
   event->set_sequence(1);
   *event->mutable_time() = ToProto(now);
@@ -60,6 +60,7 @@ EventPtr CreatedBy(const ChildOrder& order, std::string input, const RunPlan& pl
   created->set_traceparent(order.traceparent);
   created->set_parent_call(FormatCallName(order.parent, order.call));
   created->set_depth(order.depth);
+  created->set_tenant(tenant);
   return event;
 }
 
@@ -208,7 +209,7 @@ asio::awaitable<absl::Status> ServerChildRuns::Begin(std::shared_ptr<const Child
   run.tenant = found.tenant;
   run.request_id = RequestIdOf(*order);
   run.request_hash = order->key;
-  run.created = CreatedBy(*order, std::move(input), *plan, std::move(limits), environment_.clock->Now(), environment_.store->epoch());
+  run.created = CreatedBy(*order, found.tenant, std::move(input), *plan, std::move(limits), environment_.clock->Now(), environment_.store->epoch());
   RunState state;
   state.id = run.id;
   Apply(state, run.created);

@@ -57,7 +57,7 @@ absl::StatusOr<ForkBase> LoadForkBase(Store& store, const ForkRequest& request) 
   return base;
 }
 
-v1::Event ForkedEvent(const ForkBase& base, ForkRequest request, std::string agent, v1::Limits limits, std::string principal, absl::Time now, Epoch epoch) {
+v1::Event ForkedEvent(const ForkBase& base, ForkRequest request, std::string agent, v1::Limits limits, const Caller& caller, absl::Time now, Epoch epoch) {
   v1::Event event;
   event.set_sequence(base.state.last_sequence + 1);
   // A journal's time does not run backwards, and a fork's begins in its source's.
@@ -73,7 +73,9 @@ v1::Event ForkedEvent(const ForkBase& base, ForkRequest request, std::string age
   for (v1::Part& part : request.input) *forked.add_input() = std::move(part);
   forked.mutable_labels()->insert(request.labels.begin(), request.labels.end());
   forked.set_allow_side_effects(request.allow_side_effects);
-  forked.set_principal(std::move(principal));
+  forked.set_principal(caller.principal);
+  forked.set_tenant(caller.tenant);
+  if (!request.request_id.empty()) forked.set_request_hash(std::move(request.request_hash));
   forked.set_request_id(std::move(request.request_id));
   if (request.deadline) *forked.mutable_deadline() = ToProto(*request.deadline);
   return event;

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "agentruntime/v1/event.pb.h"
+#include "runtime/caller.h"
 #include "runtime/state.h"
 #include "storage/store.h"
 
@@ -39,6 +40,6 @@ struct ForkBase {
 absl::StatusOr<ForkBase> LoadForkBase(Store& store, const ForkRequest& request);
 
 // `run_forked`, complete, for `base.state`. `agent` is the revision that was resolved, `limits` are effective.
-v1::Event ForkedEvent(const ForkBase& base, ForkRequest request, std::string agent, v1::Limits limits, std::string principal, absl::Time now, Epoch epoch);
+v1::Event ForkedEvent(const ForkBase& base, ForkRequest request, std::string agent, v1::Limits limits, const Caller& caller, absl::Time now, Epoch epoch);
 
 }  // namespace agentruntime

@@ -258,7 +258,9 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Submit(
   *created->mutable_earlier_runs() = std::move(accepted->earlier_runs.names);
   created->set_principal(caller.principal);
   created->set_traceparent(caller.traceparent);
+  created->set_tenant(caller.tenant);
   created->set_request_id(request.request_id);
+  if (!request.request_id.empty()) created->set_request_hash(request.request_hash);
   if (absl::Status fits = CheckEventSize(*event); !fits.ok()) {
     scheduler_->NotCreated();
     co_return fits;
@@ -292,8 +294,8 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::SubmitF
   run.request_id = request.request_id;
   run.request_hash = request.request_hash;
   run.forked_from = ForkPoint{request.source, accepted->base.state.last_sequence};
-  run.created = std::make_shared<const v1::Event>(ForkedEvent(accepted->base, request, accepted->plan->agent->revision(), std::move(accepted->limits),
-                                                              caller.principal, environment_.clock->Now(), environment_.store->epoch()));
+  run.created = std::make_shared<const v1::Event>(ForkedEvent(accepted->base, request, accepted->plan->agent->revision(), std::move(accepted->limits), caller,
+                                                              environment_.clock->Now(), environment_.store->epoch()));
   if (absl::Status fits = CheckEventSize(*run.created); !fits.ok()) {
     scheduler_->NotCreated();
     co_return fits;

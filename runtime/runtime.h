@@ -17,19 +17,13 @@
 #include "agentruntime/v1/event.pb.h"
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/id.h"
+#include "runtime/caller.h"
 #include "runtime/environment.h"
 #include "runtime/fork.h"
 #include "runtime/watch.h"
 #include "storage/types.h"
 
 namespace agentruntime {
-
-// Who calls. Until there are credentials everybody on loopback is "local".
-struct Caller {
-  std::string tenant;
-  std::string principal = "local";
-  std::string traceparent;
-};
 
 struct CreateRequest {
   v1::Run run;  // agent, input, limits, labels, deadline; each field valid by itself

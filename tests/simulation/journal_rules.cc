@@ -340,6 +340,7 @@ std::string JournalRules::CallStarted(const v1::Event& event) {
   if (call.ordinal > limits_.max_tool_calls() && call.attempts == 0) return "over max_tool_calls";
   if (IsUnsafe(started.side_effect()) && call.attempts > 0 && !call.may_repeat) return "an UNSAFE call is repeated although it may have taken effect";
   if (started.idempotency_key().size() != 32 || (call.attempts > 0 && started.idempotency_key() != call.key)) return "not the call's key";
+  if (started.rule() != (needs_word(call.tool) ? "approve_tools" : "")) return "not the rule by which somebody was asked";
   if (std::string broken = Child(call, event); !broken.empty()) return broken;
   call.at = Call::At::kOpen;
   call.attempts = started.attempt();

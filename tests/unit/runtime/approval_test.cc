@@ -137,6 +137,7 @@ TEST_F(ApprovalTest, WhatIsAllowedIsStartedAndNobodyIsAskedAgain) {
   journal.Settle(*plan);
   EXPECT_EQ(Starts(journal).size(), 3u);
   EXPECT_EQ(Call(journal).phase, CallPhase::kOpen);
+  for (const v1::CallStarted& start : Starts(journal)) EXPECT_EQ(start.rule(), "approve_tools") << "attempt " << start.attempt();
 }
 
 TEST_F(ApprovalTest, AnUncertainCallThatWasAllowedFollowsItsOwnRule) {
@@ -147,7 +148,8 @@ TEST_F(ApprovalTest, AnUncertainCallThatWasAllowedFollowsItsOwnRule) {
   EXPECT_EQ(Call(journal).waiting->call_waiting().kind(), v1::WAIT_KIND_UNCERTAIN);
   EXPECT_EQ(ReasonOf(Resolve(journal, Allow())), v1::ERROR_REASON_ANSWER_UNFIT);
   ASSERT_TRUE(Resolve(journal, RunAgain()).ok());
-  EXPECT_EQ(Starts(journal).size(), 2u) << "no second approval";
+  ASSERT_EQ(Starts(journal).size(), 2u) << "no second approval";
+  EXPECT_EQ(Starts(journal)[1].rule(), "approve_tools") << "of the first one, although a person was asked something else since";
 }
 
 TEST_F(ApprovalTest, ArgumentsOfAPersonAreUsedEverywhere) {
@@ -230,6 +232,7 @@ TEST_F(ApprovalTest, OtherCallsOfTheStepGoOn) {
   Ask(journal, {{"pay", "{}"}, {"safe", "{}"}});
   EXPECT_EQ(journal.state.phase, v1::RUN_STATE_RUNNING);
   ASSERT_EQ(journal.WhatNext(*plan).effects.size(), 1u);
+  EXPECT_EQ(Starts(journal).at(0).rule(), "") << "nobody had to be asked";
   End(journal, Done("x"), 2);
   EXPECT_EQ(journal.state.phase, v1::RUN_STATE_WAITING);
 }

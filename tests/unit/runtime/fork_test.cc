@@ -68,7 +68,7 @@ class ForkTest : public JournalTest {
     const ForkBase base{journal.state, journal.state.agent(), journal.state.limits};
     v1::Limits limits = base.limits;
     limits.MergeFrom(request.limits);
-    journal.Add(ForkedEvent(base, request, request.agent.empty() ? base.agent : request.agent, limits, "test", journal.now, journal.epoch));
+    journal.Add(ForkedEvent(base, request, request.agent.empty() ? base.agent : request.agent, limits, Caller(), journal.now, journal.epoch));
   }
   // A journal in which about everything happens.
   Journal Eventful() {
@@ -372,6 +372,9 @@ TEST_F(ForkRunTest, ARequestIdIsOneFork) {
   const auto second = Fork(runtime, request);
   ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
   EXPECT_EQ(first->name(), second->name());
+  const v1::RunForked forked = runtime.Events(first->name()).at(static_cast<size_t>(first->forked_from().sequence()))->run_forked();
+  EXPECT_EQ(forked.request_id(), "fork-1");
+  EXPECT_EQ(forked.request_hash(), "hash");
   request.request_hash = "another";
   EXPECT_EQ(ReasonOf(Fork(runtime, request).status()), v1::ERROR_REASON_REQUEST_ID_REUSED);
   CreateRequest create = runtime.Request();

@@ -21,12 +21,18 @@ TEST_F(RuntimeTest, SameRequestIdIsTheSameRun) {
   CreateRequest request = runtime.Request();
   request.request_id = "job-1";
   request.request_hash = "hash";
-  const auto first = runtime.Await(runtime->CreateRun(request, Caller()));
-  const auto second = runtime.Await(runtime->CreateRun(request, Caller()));
+  Caller caller;
+  caller.tenant = "acme";
+  const auto first = runtime.Await(runtime->CreateRun(request, caller));
+  const auto second = runtime.Await(runtime->CreateRun(request, caller));
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_EQ(first->name(), second->name());
+  const v1::RunCreated created = runtime.Events(first->name()).at(0)->run_created();
+  EXPECT_EQ(created.tenant(), "acme");
+  EXPECT_EQ(created.request_id(), "job-1");
+  EXPECT_EQ(created.request_hash(), "hash");
   request.request_hash = "other";
-  const auto third = runtime.Await(runtime->CreateRun(request, Caller()));
+  const auto third = runtime.Await(runtime->CreateRun(request, caller));
   EXPECT_EQ(ReasonOf(third.status()), v1::ERROR_REASON_REQUEST_ID_REUSED);
 }
 
