@@ -1,5 +1,7 @@
 #include "runtime/load.h"
 
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,13 +17,32 @@ namespace {
 
 bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b) { return SerializeDeterministically(a) == SerializeDeterministically(b); }
 
+// The half of the row that is written once, against the run's first own event. Older ones say nothing of the request's hash, and that of a run that answers a
+// call says nothing of its request: it is the call. How a title is cut is no business of the journal.
+template <typename Accepted>
+bool AgreesWith(const Accepted& first, const RunRecord& kept) {
+  const std::map<std::string, std::string> labels(first.labels().begin(), first.labels().end());
+  return first.agent() == kept.agent && labels == kept.labels && first.tenant() == kept.tenant &&
+         (first.request_id().empty() || first.request_id() == kept.request_id) && (first.request_hash().empty() || first.request_hash() == kept.request_hash);
+}
+
+bool AcceptedAgrees(const RunState& folded, const RunRecord& kept) {
+  if (FromProto(folded.accepted().time()) != kept.create_time) return false;
+  if (folded.forked == nullptr) {
+    const v1::RunCreated& created = folded.created->run_created();
+    return !kept.forked_from && created.conversation() == kept.conversation && AgreesWith(created, kept);
+  }
+  const v1::RunForked& forked = folded.forked->run_forked();
+  return kept.forked_from && Same(ToProto(*kept.forked_from), forked.source()) && kept.conversation.empty() && AgreesWith(forked, kept);
+}
+
 // Of what lists and queries say of a run, what its journal alone decides in every version. The others an older version may have told otherwise: what the run
 // does now, when it wakes, how its waiting calls are shown, which starts count as barren.
-bool Agree(const RunProjection& folded, const RunProjection& kept) {
+bool StateAgrees(const RunProjection& folded, const RunProjection& kept) {
   return folded.state == kept.state && folded.last_step == kept.last_step && folded.answer_sequence == kept.answer_sequence &&
-         folded.priority == kept.priority && folded.not_before == kept.not_before && folded.deadline == kept.deadline &&
-         folded.stop.has_value() == kept.stop.has_value() && (!kept.stop || Same(*folded.stop, *kept.stop)) && Same(folded.usage, kept.usage) &&
-         Same(folded.limits, kept.limits);
+         folded.priority == kept.priority && folded.not_before == kept.not_before && folded.deadline == kept.deadline && folded.start_time == kept.start_time &&
+         folded.update_time == kept.update_time && folded.stop_time == kept.stop_time && folded.stop.has_value() == kept.stop.has_value() &&
+         (!kept.stop || Same(*folded.stop, *kept.stop)) && Same(folded.usage, kept.usage) && Same(folded.limits, kept.limits);
 }
 
 }  // namespace
@@ -40,7 +61,7 @@ absl::StatusOr<RunState> LoadState(RunReader& store, const RunId& run) {
   }
   // A batch may have been committed between the two reads: then the fold is ahead of the columns that were read, and there is nothing to compare.
   if (state.last_sequence == record.projection.last_sequence) {
-    if (!Agree(ProjectionOf(state), record.projection)) return RunDamaged(run, "its journal and its columns differ");
+    if (!AcceptedAgrees(state, record) || !StateAgrees(ProjectionOf(state), record.projection)) return RunDamaged(run, "its journal and its columns differ");
   }
   return state;
 }

@@ -120,7 +120,9 @@ struct AppendRequest {
 struct RunRecord {
   RunId id;
   std::string tenant;
-  std::string agent;  // agents/{agent}/revisions/{revision}
+  std::string request_id;    // as of NewRun
+  std::string request_hash;  // as of NewRun
+  std::string agent;         // agents/{agent}/revisions/{revision}
   std::string title;
   std::map<std::string, std::string> labels;
   absl::Time create_time;

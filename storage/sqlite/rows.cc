@@ -265,6 +265,8 @@ absl::StatusOr<RunRecord> ReadRun(Statement& statement) {
   RunRecord record;
   record.id = *run;
   record.tenant = std::string(statement.Bytes(kTenantColumn));
+  record.request_id = std::string(statement.Bytes(kRequestIdColumn));
+  record.request_hash = std::string(statement.Bytes(kRequestHashColumn));
   record.agent = AgentNameOf(statement);
   record.title = std::string(statement.Bytes(6));
   record.create_time = absl::FromUnixMicros(statement.Integer(kCreatedColumn));

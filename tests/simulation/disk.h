@@ -24,8 +24,6 @@ struct DiskArtifact {
 
 struct DiskRun {
   RunRecord record;
-  std::string request_id;
-  std::string request_hash;
   std::vector<std::string> events;            // its own: event 1 first, or, of a fork, the one behind those that it shares
   Epoch epoch = 0;                            // of the last event
   std::map<int32_t, DiskArtifact> artifacts;  // that an event names

@@ -141,6 +141,8 @@ void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
   DiskRun& row = disk.runs[run.id];
   row.record = {run.id,
                 run.tenant,
+                run.request_id,
+                run.request_hash,
                 run.forked_from ? forked.agent() : created.agent(),
                 run.title,
                 {labels.begin(), labels.end()},
@@ -149,8 +151,6 @@ void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
                 run.forked_from,
                 std::move(run.projection)};
   row.number = ++disk.accepted;
-  row.request_id = run.request_id;
-  row.request_hash = run.request_hash;
   row.events.push_back(run.created->SerializeAsString());
   row.epoch = epoch;
   if (!run.request_id.empty()) disk.requests[RequestKey(run.tenant, run.request_id)] = {run.id, run.request_hash};
@@ -219,7 +219,8 @@ void SimulatedStore::Core::ApplyDelete(DeleteItem& item) {
              fork != disk.runs.end()) {
     item.result = RunHasForks(item.run, fork->first);
   } else {
-    if (!at->second.request_id.empty()) disk.requests[RequestKey(at->second.record.tenant, at->second.request_id)].deleted = true;
+    const RunRecord& record = at->second.record;
+    if (!record.request_id.empty()) disk.requests[RequestKey(record.tenant, record.request_id)].deleted = true;
     for (const auto& [artifact, head] : at->second.artifacts) disk.chunks.erase({item.run, artifact, head.epoch});
     disk.runs.erase(at);
     commits.Deleted(item.run);
