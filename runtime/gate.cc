@@ -5,7 +5,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "proto/base/log.h"
 #include "proto/base/planted_bug.h"
+#include "proto/util/names.h"
 
 namespace agentruntime {
 
@@ -83,6 +85,12 @@ void Gate::WhenDurable(Sequence sequence, absl::AnyInvocable<void(bool)> then) {
   if (sequence <= durable_) return then(true);
   if (lost_) return then(false);
   waiters_.push_back({sequence, std::move(then)});
+}
+
+void Gate::Warn(Sequence basis, std::string what, std::string reason) {
+  WhenDurable(basis, [run = run_, what = std::move(what), reason = std::move(reason)](bool durable) {
+    if (durable) Log(LogLevel::kWarn, what, {{"run", RunName(run)}, {"reason", reason}});
+  });
 }
 
 void Gate::CloseToAttempts() {

@@ -1,5 +1,5 @@
 // The output gate of one run: sessions run ahead of the disk, and whatever leaves the process waits here until everything before it is durable.
-// The one object that owns this rule (external synchrony). Replies, non-local attempts, events and deltas to watchers all pass here.
+// The one object that owns this rule (external synchrony). Replies, non-local attempts, events and deltas to watchers, and lines of the log all pass here.
 //
 // Source of the idea: Nightingale et al., "Rethink the Sync" (OSDI 2006); cloudflare/workerd's output gates.
 #pragma once
@@ -8,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -48,6 +49,9 @@ class Gate : public std::enable_shared_from_this<Gate> {
   boost::asio::awaitable<bool> Durable(Sequence sequence);
   // Lets no attempt out any more, those that wait included. What is durable is still published, and replies still wait.
   void CloseToAttempts();
+
+  // A line of the log about the run, for its operator, once everything up to `basis` is durable; none if the run is lost.
+  void Warn(Sequence basis, std::string what, std::string reason);
 
   // Held back until `after_sequence` is durable; dropped where more than kHeldDeltasMax are held: no delta is promised.
   void AddDelta(v1::Delta delta);

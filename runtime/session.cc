@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "proto/base/log.h"
 #include "proto/base/planted_bug.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
@@ -443,8 +442,8 @@ asio::awaitable<void> Session::EndLargeCall(Effect effect, std::unique_ptr<CallE
     for (const ArtifactRecord& record : *kept.known) artifacts_.emplace(record.hash, record.number);
     artifacts_known_ = true;
   } else {
-    Log(LogLevel::kWarn, "what a run has of large results cannot be read now; the same may be kept twice",
-        {{"run", RunName(run_)}, {"reason", std::string(kept.known.status().message())}});
+    gate_->Warn(state_.last_sequence, "what a run has of large results cannot be read now; the same may be kept twice",
+                std::string(kept.known.status().message()));
   }
   for (LargePart& large : kept.large) {
     // The room is taken as long as the content is in memory: until the store has it.

@@ -9,7 +9,9 @@
 #include <boost/asio/io_context.hpp>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/base/log.h"
 
 namespace agentruntime {
 namespace {
@@ -86,6 +88,23 @@ TEST_F(GateTest, NothingLeavesBeforeItIsDurable) {
   second(AppendResult::kDurable);
   Run();
   EXPECT_THAT(outside_->left, ElementsAre("event 1", "delta after 1", "reply to 1", "call after 1", "event 2", "run as of 2", "reply to 2", "call after 2"));
+}
+
+TEST_F(GateTest, ALineOfTheLogWaitsAndIsNotSaidOfARunThatIsLost) {
+  SetLogSink([this](absl::string_view line) { outside_->left.push_back(absl::StrContains(line, "reason=why") ? "line" : std::string(line)); });
+  AppendDone first = Add();
+  AppendDone second = Add();
+  gate_->Warn(1, "something is wrong", "why");
+  gate_->Warn(2, "something else is wrong", "why");
+  Run();
+  EXPECT_THAT(outside_->left, IsEmpty());
+  first(AppendResult::kDurable);
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("event 1", "line"));
+  second(AppendResult::kLost);
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("event 1", "line"));
+  SetLogSink({});
 }
 
 TEST_F(GateTest, WhatIsDurableAlreadyPassesAtOnce) {
