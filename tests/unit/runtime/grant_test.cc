@@ -118,6 +118,37 @@ TEST_F(GrantTest, WhatAChildUsedIsBookedAndTheRestOfItsGrantIsFree) {
   EXPECT_EQ(OpenGrants(*journal.state.last_step()).input_tokens(), 0);
 }
 
+// A child's last call may use more than was reserved for it, and each child may have one. All of it counts, and nothing more is asked for.
+TEST_F(GrantTest, WhatChildrenUsedBeyondTheirGrantsIsBookedAndNoDecisionFollows) {
+  Journal journal(Limits(30'030));
+  Ask(journal, 2);
+  End(journal, 1, Used(Done("found"), 15'000, 100));
+  End(journal, 2, Used(ToolFailed{.message = "it stopped"}, 15'000, 200));
+  EXPECT_EQ(BookedTokens(journal.state), 30 + 15'100 + 15'200);
+  const size_t events = journal.events.size();
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(journal.events.size(), events + 1) << "the model is not asked";
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_TOKEN_BUDGET);
+  EXPECT_EQ(stop.limit().value(), 30'030);
+}
+
+TEST_F(GrantTest, MoneyThatChildrenSpentBeyondTheirGrantsIsBookedAndNoDecisionFollows) {
+  plan->price.emplace();
+  v1::Limits limits = Limits(1'000'000);
+  limits.set_max_cost_micros(9'000);
+  Journal journal(limits);
+  Ask(journal, 2);
+  for (int i = 1; i <= 2; ++i) {
+    ToolOutcome outcome = Used(Done("found"), 10, 1);
+    auto usage = std::make_shared<v1::Usage>(*std::get<ToolDone>(outcome).usage);
+    usage->set_cost_micros(4'501);  // of 3,000
+    std::get<ToolDone>(outcome).usage = std::move(usage);
+    End(journal, i, std::move(outcome));
+  }
+  EXPECT_EQ(journal.state.usage.cost_micros(), 9'002);
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_COST_BUDGET);
+}
+
 TEST_F(GrantTest, WhereNobodyKnowsWhatItUsedTheGrantIsBooked) {
   Journal journal(Limits(30'030));
   Ask(journal, 2);
