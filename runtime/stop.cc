@@ -1,6 +1,7 @@
 #include "runtime/stop.h"
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -23,8 +24,14 @@ namespace {
 
 // Room that a stop and the settlements before it may need beyond the bounds: one step with every call attempted and answered.
 // Arguments of a person are in the answer and in each attempt.
-constexpr int64_t kJournalBytesReserve = kEventBytesMax + kCallsPerDecisionMax * (kResultBytesMax + 8192) + kAllowedArgumentsBytesMax * (1 + kToolAttemptsMax);
-constexpr int64_t kEventsReserve = 2 + kCallsPerDecisionMax * (2 * kToolAttemptsMax + 5) + 2 * kModelAttemptsMax;
+constexpr int64_t kCallEventsMax = 2 * kToolAttemptsMax + 5;
+constexpr int64_t kCallBytesMax = kResultBytesMax + 8192;
+constexpr int64_t kAllowedBytesMax = kAllowedArgumentsBytesMax * (1 + kToolAttemptsMax);
+// Of a run that is taken up, cancelled, taken up once more and stopped, beside what its calls bring.
+constexpr int64_t kEndEvents = 4;
+constexpr int64_t kEndBytesMax = 16 << 10;
+constexpr int64_t kJournalBytesReserve = kEventBytesMax + kCallsPerDecisionMax * kCallBytesMax + kAllowedBytesMax + kEndBytesMax;
+constexpr int64_t kEventsReserve = kEndEvents + kCallsPerDecisionMax * kCallEventsMax + 2 * kModelAttemptsMax;
 
 v1::Event FactOfRun(const RunState& state) {
   v1::Event fact;
@@ -145,15 +152,26 @@ std::optional<v1::Stop> ErrorBeforeDecision(const RunState& state, const RunPlan
   return std::nullopt;
 }
 
-// Bounds of ours, behind those that the caller chose.
-std::optional<v1::Stop> JournalBound(const RunState& state) {
-  if (HasRoomForDecision(state, 0, 0)) return std::nullopt;
+v1::Stop JournalFullStop(const RunState& state) {
   return ErrorStop(state, "JOURNAL_FULL",
                    absl::StrCat("the journal holds ", state.last_sequence, " events and ", state.journal_bytes, " bytes; at most ", kEventsMax, " events and ",
                                 kJournalBytesMax, " bytes are kept"),
                    state.created->run_created().conversation().empty() ? "fork the run from an earlier step"
                                                                        : "fork the run from an earlier step, or submit a new one of its conversation",
                    /*resumable=*/false);
+}
+
+// Bounds of ours, behind those that the caller chose.
+std::optional<v1::Stop> JournalBound(const RunState& state) { return HasRoomForDecision(state, 0, 0) ? std::nullopt : std::optional(JournalFullStop(state)); }
+
+// Whether a run that is about to be taken up may go on with its open calls: each may begin anew, whatever it has been through, and end as dearly as any.
+bool HasRoomToGoOn(const RunState& state) {
+  int64_t open = 0;
+  if (const StepState* const step = state.last_step()) {
+    open = std::count_if(step->calls.begin(), step->calls.end(), [](const CallState& call) { return call.phase != CallPhase::kSettled; });
+  }
+  const int64_t bytes = kEndBytesMax + open * kCallBytesMax + (open > 0 ? kAllowedBytesMax : 0);
+  return state.last_sequence + kEndEvents + open * kCallEventsMax <= kEventsMax && state.journal_bytes + bytes <= kJournalBytesMax;
 }
 
 std::optional<v1::Stop> WindowBound(const RunState& state, const RunPlan& plan) {
@@ -296,6 +314,27 @@ std::vector<v1::Event> StopFacts(const RunState& state, v1::Stop stop) {
 
 namespace {
 
+Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant now);
+
+// `run_started`. Starts are bounded by nothing that looks at the journal, and each may begin every open call anew. Where it has no room for that the run stops,
+// in the same append: a server that ends between the two could come back for ever.
+Next TakenUp(const RunState& state, const RunPlan& plan, v1::StartCause cause, Epochs epochs, Instant now) {
+  Next next;
+  next.facts.push_back(Started(state, cause));
+  if (HasRoomToGoOn(state)) return next;
+  v1::Event event = next.facts.back();
+  event.set_sequence(state.last_sequence + 1);
+  *event.mutable_time() = ToProto(state.last_time);
+  event.set_active_us(absl::ToInt64Microseconds(state.active));
+  event.set_epoch(epochs.current);
+  RunState taken = state;
+  Apply(taken, std::make_shared<const v1::Event>(std::move(event)));
+  Next then = NextOf(taken, plan, epochs, now);
+  const bool stops = !then.facts.empty() && then.facts.back().has_run_stopped();
+  for (v1::Event& fact : stops ? then.facts : StopFacts(taken, JournalFullStop(taken))) next.facts.push_back(std::move(fact));
+  return next;
+}
+
 // All but the wake for the deadline.
 Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant now) {
   Next next;
@@ -304,10 +343,7 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     next.facts = StopFacts(state, CancelStop(state));
     return next;
   }
-  if (IsToBeHeld(state, epochs)) {
-    next.facts.push_back(Started(state, v1::START_CAUSE_RESTORED));
-    return next;
-  }
+  if (IsToBeHeld(state, epochs)) return TakenUp(state, plan, v1::START_CAUSE_RESTORED, epochs, now);
   if (state.phase == v1::RUN_STATE_QUEUED && state.deadline <= now.wall) {
     next.facts = StopFacts(state, DeadlineStop(state, now.wall));
     return next;
@@ -317,8 +353,7 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     return next;
   }
   if (state.phase == v1::RUN_STATE_QUEUED || state.epoch < epochs.current) {
-    next.facts.push_back(Started(state, state.phase == v1::RUN_STATE_QUEUED ? v1::START_CAUSE_FIRST : v1::START_CAUSE_RECOVERED));
-    return next;
+    return TakenUp(state, plan, state.phase == v1::RUN_STATE_QUEUED ? v1::START_CAUSE_FIRST : v1::START_CAUSE_RECOVERED, epochs, now);
   }
   if (state.is_cancelling()) {
     if (!AnythingOpen(state) || now.active >= state.cancel_until) {

@@ -1,7 +1,10 @@
 // Which stop is named where several conditions hold, and the bounds of a journal.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <map>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +12,7 @@
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/time.h"
+#include "runtime/ask.h"
 #include "runtime/commands.h"
 #include "tests/unit/runtime/journal_fixture.h"
 
@@ -125,6 +129,22 @@ class JournalBoundTest : public JournalTest {
       }
     }
   }
+  // As late as one more decision is asked for; `place(back)`: how many events and bytes there are then, the fewer the further back. Not yet asked.
+  template <typename Place>
+  void AlmostFull(Journal& journal, Place place) {
+    journal.Add([] {
+      v1::Event fact;
+      fact.mutable_run_started()->set_cause(v1::START_CAUSE_FIRST);
+      return fact;
+    }());
+    const std::pair<int64_t, int64_t> empty = {journal.state.last_sequence, journal.state.journal_bytes};
+    int64_t back = 0;
+    do {
+      const std::pair<int64_t, int64_t> at = place(back++);
+      journal.state.last_sequence = std::max(at.first, empty.first);
+      journal.state.journal_bytes = std::max(at.second, empty.second);
+    } while (!Decides(journal.WhatNext(*plan)));
+  }
   static bool Decides(const Next& next) { return next.facts.size() == 1 && next.facts[0].has_model_called(); }
 
   void ExpectFull(Journal& journal) {
@@ -164,6 +184,119 @@ TEST_F(JournalBoundTest, TheBytesAreBounded) {
   ASSERT_GT(journal.state.journal_bytes, kJournalBytesMax / 2);
   DearestStep(journal);
   ExpectFull(journal);
+}
+
+// Each start begins what was open anew, and each call that ends in between lets the next starts count from nothing.
+TEST_F(JournalBoundTest, StartsBeginOpenCallsAnewWithinTheBoundOnly) {
+  Journal journal(Limits(10'000, 100'000, 1'000'000'000));
+  AlmostFull(journal, [](int64_t back) { return std::make_pair(kEventsMax - back, int64_t{0}); });
+  Decide(journal, Calls(Asked(static_cast<size_t>(kCallsPerDecisionMax), {"safe", "{}"})));
+  journal.Settle(*plan);
+  for (int call = 1; call <= kCallsPerDecisionMax && !journal.state.is_stopped(); ++call) {
+    for (int start = 0; start < kBarrenStartsMax && !journal.state.is_stopped(); ++start) {
+      ++journal.epoch;
+      journal.Settle(*plan);
+    }
+    if (!journal.state.is_stopped()) End(journal, call, Done("found"));
+  }
+  ExpectFull(journal);
+}
+
+// What a person gave instead of the model's arguments is in each attempt.
+TEST_F(JournalBoundTest, StartsRepeatAPersonsArgumentsWithinTheBoundOnly) {
+  auto agent = std::make_shared<v1::Agent>(*plan->agent);
+  agent->add_approve_tools("safe");
+  plan->agent = std::move(agent);
+  Journal journal(Limits(10'000, 100'000, 1'000'000'000));
+  AlmostFull(journal, [](int64_t back) { return std::make_pair(int64_t{0}, kJournalBytesMax - 1024 * back); });
+  Decide(journal, Calls({{"safe", "{}"}, {"safe", "{}"}}));
+  journal.Settle(*plan);
+  for (int call = 1; call <= 2; ++call) {
+    Resolution allowed;
+    allowed.answer.mutable_allow()->set_arguments(std::string(static_cast<size_t>(kArgumentsBytesMax), 'x'));
+    journal.AddAll(FactsOfAnswer(*journal.state.FindCall({journal.state.usage.steps(), call}), std::move(allowed)));
+  }
+  for (int start = 0; start < kBarrenStartsMax && !journal.state.is_stopped(); ++start) {
+    ++journal.epoch;
+    journal.Settle(*plan);
+  }
+  ExpectFull(journal);
+}
+
+// A server that ended between the two would come back, and again, for ever.
+TEST_F(JournalBoundTest, TheStartForWhichThereIsNoRoomStopsTheRunInTheSameAppend) {
+  Journal journal(Limits(10'000, 100'000, 1'000'000'000));
+  Decide(journal, Calls({{"safe", "{}"}, {"unsafe", "{}"}}));
+  journal.Settle(*plan);
+  journal.state.last_sequence = kEventsMax - 4;  // the start, both settlements, the stop
+  ++journal.epoch;
+  const Next next = journal.WhatNext(*plan);
+  ASSERT_EQ(next.facts.size(), 4U);
+  EXPECT_TRUE(next.facts[0].has_run_started());
+  EXPECT_EQ(next.facts[1].call_finished().outcome(), v1::CALL_OUTCOME_CANCELLED);
+  EXPECT_EQ(next.facts[2].call_finished().outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+  EXPECT_TRUE(next.facts[3].has_run_stopped());
+  ExpectFull(journal);
+}
+
+TEST_F(JournalBoundTest, AStopThatIsDueAnywayKeepsItsName) {
+  Journal journal;
+  Decide(journal, Answer("42"));
+  Journal cancelled;
+  cancelled.Settle(*plan);
+  cancelled.Add(Cancel());
+  for (Journal* each : {&journal, &cancelled}) {
+    ++each->epoch;
+    each->state.last_sequence = kEventsMax - 2;
+    EXPECT_EQ(each->WhatNext(*plan).facts.size(), 2U) << "the start and the stop";
+  }
+  EXPECT_EQ(NameOf(StopOf(journal)), "FINAL_ANSWER");
+  EXPECT_EQ(NameOf(StopOf(cancelled)), "CANCELLED");
+  EXPECT_EQ(cancelled.state.usage.input_tokens(), BookedTokens(cancelled.state)) << "the open attempt is booked once";
+}
+
+// Whatever happens, in whatever order.
+TEST_F(JournalBoundTest, NoJournalOutgrowsItsBounds) {
+  std::minstd_rand dice(1);
+  const auto below = [&](uint32_t count) { return static_cast<int>(dice() % count); };
+  std::map<std::string, int> stops;
+  for (int story = 0; story < 300; ++story) {
+    v1::Limits limits = Limits(10'000, 100'000, 1'000'000'000);
+    limits.set_max_repeats(10'000);
+    Journal journal(limits);
+    const int64_t ahead = below(1500);
+    AlmostFull(journal, [&](int64_t back) { return std::make_pair(kEventsMax - ahead - back, int64_t{0}); });
+    const int calls = 1 + below(kCallsPerDecisionMax);
+    for (int move = 0; move < 20'000 && !journal.state.is_stopped(); ++move) {
+      journal.now += absl::Minutes(1);
+      if (journal.state.model.open) {
+        Asked asked;
+        for (int i = 0; i < calls; ++i) asked.emplace_back(below(3) == 0 ? "unsafe" : "safe", "{}");
+        journal.AddAll(FactsOfOutcome(journal.state, *plan, Calls(asked), absl::Milliseconds(1), journal.now, 0.5));
+      }
+      std::vector<int> open;
+      if (const StepState* const step = journal.state.last_step()) {
+        for (const CallState& call : step->calls) {
+          if (call.phase == CallPhase::kOpen) open.push_back(call.id.index);
+        }
+      }
+      const int what = below(100);
+      if (what < 60) ++journal.epoch;
+      if (what == 60 && below(50) == 0) journal.Add(Cancel());
+      if (what > 60 && !open.empty()) {
+        ToolOutcome end = ToolFailed{.message = "busy", .retryable = true};
+        if (what > 75) end = ToolUnknown{"gone"};
+        if (what > 90) end = Done("found");
+        End(journal, open[static_cast<size_t>(below(static_cast<uint32_t>(open.size())))], std::move(end));
+      }
+      journal.Settle(*plan);
+    }
+    ASSERT_TRUE(journal.state.is_stopped()) << story;
+    ASSERT_LE(journal.state.last_sequence, kEventsMax) << story;
+    const v1::Stop& stop = journal.state.stopped->run_stopped().stop();
+    ++stops[stop.reason() == v1::STOP_REASON_ERROR ? stop.error().reason() : NameOf(stop)];
+  }
+  EXPECT_GE(stops["JOURNAL_FULL"], 30) << "few came near the bound";
 }
 
 // A stop may leave a run resumable for ever: what resumes add is bounded like everything else.
