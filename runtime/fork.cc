@@ -9,9 +9,14 @@
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
+#include "runtime/stop.h"
 
 namespace agentruntime {
 namespace {
+
+// What a fork adds beside its input: itself, with labels, limits, names and the request's id, and the start behind it.
+constexpr int64_t kForkEvents = 2;
+constexpr int64_t kForkBytesMax = 4096 + kLabelsMax * (kLabelKeyBytesMax + kLabelValueBytesMax + 16);
 
 // Each fork of a line holds its base, so the whole line is there.
 absl::Status CheckDepth(Store& store, const RunRecord& source) {
@@ -52,6 +57,10 @@ absl::StatusOr<ForkBase> LoadForkBase(Store& store, const ForkRequest& request) 
     return InvalidField("input", absl::StrCat("step ", request.step, " of ", RunName(request.source),
                                               " is its answer; say what the fork is to do next, or fork at an earlier step"));
   }
+  // What is shared counts as the fork's own: one without room would stop at once, beyond the bounds.
+  int64_t bytes = kForkBytesMax;
+  for (const v1::Part& part : request.input) bytes += static_cast<int64_t>(part.ByteSizeLong());
+  if (!HasRoomForDecision(base.state, kForkEvents, bytes)) return NoRoomToFork(request.source, request.step);
   base.agent = std::move(source.agent);
   base.limits = std::move(source.projection.limits);
   return base;

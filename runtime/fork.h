@@ -36,7 +36,8 @@ struct ForkBase {
 };
 
 // Reads durable events only, so the source may be at work. Blocks. NOT_FOUND: no such run, or no such step of it yet (StepNotFound); FAILED_PRECONDITION:
-// StepNotOver, ForkTooDeep; INVALID_ARGUMENT: the step is an answer, and the request has no input to go on with. DATA_LOSS.
+// StepNotOver, ForkTooDeep; INVALID_ARGUMENT: the step is an answer, and the request has no input to go on with. RESOURCE_EXHAUSTED:
+// NoRoomToFork. DATA_LOSS.
 absl::StatusOr<ForkBase> LoadForkBase(Store& store, const ForkRequest& request);
 
 // `run_forked`, complete, for `base.state`. `agent` is the revision that was resolved, `limits` are effective.

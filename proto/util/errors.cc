@@ -215,6 +215,13 @@ absl::Status JournalFull(const RunId& run) {
               {{"run", RunName(run)}});
 }
 
+absl::Status NoRoomToFork(const RunId& run, int32_t step) {
+  return Make(absl::StatusCode::kResourceExhausted, v1::ERROR_REASON_JOURNAL_FULL,
+              absl::StrCat("step: ", step, " of ", RunName(run), " ends where its journal is nearly full: it keeps at most ", kEventsMax, " events and ",
+                           kJournalBytesMax, " bytes; fork at an earlier step"),
+              {{"run", RunName(run)}});
+}
+
 absl::Status DeadlineNotRaised(const RunId& run) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_LIMIT_NOT_RAISED,
               absl::StrCat("deadline: ", RunName(run), " was stopped by its deadline; give a later one, that is to come"),

@@ -54,6 +54,7 @@ absl::Status RunNotResumable(const RunId& run, absl::string_view why);
 absl::Status RunAnswersCall(const RunId& run, absl::string_view parent_call);  // FAILED_PRECONDITION
 absl::Status RunTakesNoInput(const RunId& run, absl::string_view why);
 absl::Status JournalFull(const RunId& run);
+absl::Status NoRoomToFork(const RunId& run, int32_t step);
 absl::Status DeadlineNotRaised(const RunId& run);  // LIMIT_NOT_RAISED
 absl::Status LimitNotRaised(const RunId& run, const v1::LimitHit& limit);
 absl::Status AgentUnusable(absl::string_view agent, absl::string_view why);

@@ -15,6 +15,7 @@
 #include "runtime/view.h"
 #include "tests/support/await.h"
 #include "tests/support/counter.h"
+#include "tests/support/forwarding_store.h"
 #include "tests/support/latch.h"
 #include "tests/unit/runtime/journal_fixture.h"
 #include "tests/unit/runtime/runtime_fixture.h"
@@ -226,6 +227,52 @@ TEST_F(ForkTest, AForkOfAForkIsItsOwn) {
 }
 
 // The whole runtime over a real store.
+// A store of one run.
+class OneJournal final : public testing::ForwardingStore {
+ public:
+  explicit OneJournal(const Journal& journal) : ForwardingStore(nullptr), journal_(journal) {}
+  absl::StatusOr<RunRecord> GetRun(const RunId& run) override {
+    RunRecord record;
+    record.id = run;
+    record.agent = journal_.state.agent();
+    record.projection = ProjectionOf(journal_.state);
+    return record;
+  }
+  absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId&, Sequence after, ReadLimit) override {
+    std::vector<EventPtr> events;
+    for (const EventPtr& event : journal_.events) {
+      if (event->sequence() > after) events.push_back(event);
+    }
+    return events;
+  }
+
+ private:
+  const Journal& journal_;
+};
+
+// It would have to stop with its first event, beyond the bounds.
+TEST_F(ForkTest, AStepThatLeavesNoRoomIsNotForked) {
+  for (const int64_t skipped : {kEventsMax / 2, kEventsMax - 100}) {
+    Journal journal;
+    journal.Settle(*plan);
+    journal.state.last_sequence += skipped;
+    Decide(journal, Calls({{"safe", "{}"}}));
+    End(journal, 1, Done("found"));
+    OneJournal store(journal);
+    ForkRequest request;
+    request.source = journal.state.id;
+    const auto early = LoadForkBase(store, request);
+    EXPECT_TRUE(early.ok()) << early.status();
+    request.step = 1;
+    const auto late = LoadForkBase(store, request);
+    if (skipped == kEventsMax / 2) {
+      EXPECT_TRUE(late.ok()) << late.status();
+    } else {
+      EXPECT_EQ(ReasonOf(late.status()), v1::ERROR_REASON_JOURNAL_FULL) << late.status();
+    }
+  }
+}
+
 class ForkRunTest : public RuntimeTest {
  protected:
   TestRuntime::Config Config(FakeModel::Behaviour behaviour) {
