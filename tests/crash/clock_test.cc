@@ -47,17 +47,10 @@ class ClockTest : public ::testing::TestWithParam<Case> {
     EXPECT_EQ(ftruncate(file, sizeof(WallClock)), 0);
     wall_ = new (mmap(nullptr, sizeof(WallClock), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)) WallClock();
     close(file);
+    server_.SetVariable("LD_PRELOAD", AGENTRUNTIME_SHIFTED_CLOCK);
+    server_.SetVariable("SHIFTED_CLOCK_FILE", server_.File("shift"));
   }
   ~ClockTest() override { munmap(static_cast<void*>(wall_), sizeof(WallClock)); }
-
-  void Start() {
-    // For the child only.
-    setenv("LD_PRELOAD", AGENTRUNTIME_SHIFTED_CLOCK, 1);
-    setenv("SHIFTED_CLOCK_FILE", server_.File("shift").c_str(), 1);
-    server_.Start();
-    unsetenv("LD_PRELOAD");
-    unsetenv("SHIFTED_CLOCK_FILE");
-  }
 
   TestServer server_;
   WallClock* wall_ = nullptr;
@@ -70,7 +63,7 @@ TEST_P(ClockTest, AJumpChangesNothing) {
   const absl::Duration jump = test.jump * (0.5 + static_cast<double>(Below(random, 1000)) / 1000);
   wall_->since_s = absl::ToUnixSeconds(absl::Now());
   wall_->rate = test.rate;
-  Start();
+  server_.Start();
   ASSERT_FALSE(HasFailure());
   v1::CreateRunRequest request = Submit(test.times_out ? "hang" : "count");
   *request.mutable_run()->mutable_limits()->mutable_timeout() = ToProto(test.times_out ? kShortTimeout : absl::Seconds(60));
@@ -87,7 +80,7 @@ TEST_P(ClockTest, AJumpChangesNothing) {
   if (test.moment == Moment::kWhileDown) server_.Kill();
   wall_->shift_s = absl::ToInt64Seconds(jump);
   if (test.moment == Moment::kWhileDown) {
-    Start();
+    server_.Start();
     ASSERT_FALSE(HasFailure());
     if (test.times_out) begin = absl::Now();  // the time of the attempt that was cut off is not known; this one has all of the timeout at most
   }

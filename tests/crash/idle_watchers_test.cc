@@ -11,10 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/crash/effort.h"
-#include "tests/crash/server_usage.h"
 #include "tests/crash/watcher_crowd.h"
 #include "tests/support/call_all.h"
 #include "tests/support/calls.h"
+#include "tests/support/server_usage.h"
 #include "tests/support/test_server.h"
 
 namespace agentruntime::testing {

@@ -18,8 +18,8 @@
 #include "proto/base/mutex.h"
 #include "proto/util/time.h"
 #include "tests/crash/effort.h"
-#include "tests/crash/server_usage.h"
 #include "tests/support/calls.h"
+#include "tests/support/server_usage.h"
 #include "tests/support/test_server.h"
 
 namespace agentruntime::testing {

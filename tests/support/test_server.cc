@@ -60,7 +60,8 @@ std::string ReadAll(const std::string& path) {
   return text.str();
 }
 
-pid_t Spawn(const std::string& folder, const std::vector<std::string>& arguments, const std::string& out, const std::string& err) {
+pid_t Spawn(const std::string& folder, const std::vector<std::string>& arguments, const std::map<std::string, std::string>& variables, const std::string& out,
+            const std::string& err) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
@@ -72,8 +73,16 @@ pid_t Spawn(const std::string& folder, const std::vector<std::string>& arguments
   std::vector<char*> argv = {program.data()};
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
+  std::vector<std::string> settings;
+  for (const auto& [name, value] : variables) settings.push_back(absl::StrCat(name, "=", value));
+  for (char** own = environ; *own != nullptr; ++own) {
+    if (const std::string setting = *own; !variables.contains(setting.substr(0, setting.find('=')))) settings.push_back(setting);
+  }
+  std::vector<char*> environment;
+  for (std::string& setting : settings) environment.push_back(setting.data());
+  environment.push_back(nullptr);
   pid_t pid = -1;
-  const int error = posix_spawn(&pid, program.c_str(), &actions, nullptr, argv.data(), environ);
+  const int error = posix_spawn(&pid, program.c_str(), &actions, nullptr, argv.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   EXPECT_EQ(error, 0) << program;
   return error == 0 ? pid : -1;
@@ -95,7 +104,7 @@ int AwaitEnd(pid_t pid, absl::Duration most) {
 Ended RunAgentd(const std::string& folder, const std::vector<std::string>& arguments) {
   const TempDir output;
   Ended ended;
-  const pid_t pid = Spawn(folder, arguments, output.File("out"), output.File("err"));
+  const pid_t pid = Spawn(folder, arguments, {}, output.File("out"), output.File("err"));
   if (pid < 0) return ended;
   ended.exit_code = AwaitEnd(pid, kStartMax);
   if (ended.exit_code == -1) {
@@ -126,7 +135,7 @@ void TestServer::Start(const std::vector<std::string>& more) {
   std::filesystem::remove(port_file);
   std::vector<std::string> arguments = {"--config", "agentd.yaml", "--port-file", "port"};
   arguments.insert(arguments.end(), more.begin(), more.end());
-  pid_ = Spawn(dir_.path(), arguments, File("out"), File("log"));
+  pid_ = Spawn(dir_.path(), arguments, variables_, File("out"), File("log"));
   const absl::Time deadline = absl::Now() + kStartMax;
   while (!std::filesystem::exists(port_file)) {
     int status = 0;

@@ -4,6 +4,7 @@
 #include <grpcpp/channel.h>
 #include <sys/types.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ class TestServer {
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;
 
+  // Of the environment of each later Start, beside that of the test.
+  void SetVariable(const std::string& name, const std::string& value) { variables_[name] = value; }
   // Returns once it serves; fails the test if it does not within 30 s. `more`: arguments beside the usual ones.
   void Start(const std::vector<std::string>& more = {});
   void Send(int signal);
@@ -57,6 +60,7 @@ class TestServer {
   TempDir dir_;
   pid_t pid_ = -1;
   std::string address_;
+  std::map<std::string, std::string> variables_;
 };
 
 }  // namespace agentruntime::testing
