@@ -135,6 +135,13 @@ bool Followers::Settled(const std::string& key) {
   return settled_.contains(key);
 }
 
+std::map<std::string, int64_t> Followers::sequences() {
+  MutexLock lock(mu_);
+  std::map<std::string, int64_t> sequences;
+  for (const auto& [name, run] : runs_) sequences[name] = static_cast<int64_t>(run.journal.size());
+  return sequences;
+}
+
 std::map<std::string, std::vector<v1::Event>> Followers::journals() {
   MutexLock lock(mu_);
   std::map<std::string, std::vector<v1::Event>> journals;

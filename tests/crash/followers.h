@@ -38,6 +38,8 @@ class Followers {
   bool Knows(const std::string& input, int step) ABSL_LOCKS_EXCLUDED(mu_);
   // That the call with this idempotency key has finished was seen.
   bool Settled(const std::string& key) ABSL_LOCKS_EXCLUDED(mu_);
+  // By name, the last event that was seen of each run.
+  std::map<std::string, int64_t> sequences() ABSL_LOCKS_EXCLUDED(mu_);
   // By name, what was seen of each run.
   std::map<std::string, std::vector<v1::Event>> journals() ABSL_LOCKS_EXCLUDED(mu_);
   std::map<std::string, std::string> inputs() ABSL_LOCKS_EXCLUDED(mu_);

@@ -38,6 +38,13 @@ std::map<std::pair<std::string, int>, int> Provider::asked() {
   return asked_;
 }
 
+int Provider::requests_of(const std::string& run) {
+  MutexLock lock(mu_);
+  int requests = 0;
+  for (auto at = asked_.lower_bound({run, 0}); at != asked_.end() && at->first.first == run; ++at) requests += at->second;
+  return requests;
+}
+
 void Provider::Serve(const ServedRequest& request, HttpServer::Connection& connection) {
   const auto body = nlohmann::json::parse(request.body);
   int step = 1;

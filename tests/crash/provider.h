@@ -34,6 +34,10 @@ class Provider {
   std::string base_url() const { return server_.Url("/v1"); }
   // How often a step of each run was asked for so far.
   std::map<std::pair<std::string, int>, int> asked() ABSL_LOCKS_EXCLUDED(mu_);
+  // How often a run was asked for, over all of its steps.
+  int requests_of(const std::string& run) ABSL_LOCKS_EXCLUDED(mu_);
+  // Returns when everything that a dead server had sent is counted.
+  void AwaitQuiet() { server_.AwaitQuiet(); }
   // `listener(run, step)` hears of each request as it arrives. Set before the first.
   void Listen(std::function<void(const std::string& run, int step)> listener) { listener_ = std::move(listener); }
 

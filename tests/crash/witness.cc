@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -78,6 +79,16 @@ void Witness::Serve(const ServedRequest& request, HttpServer::Connection& connec
 std::string Witness::faults() {
   MutexLock lock(mu_);
   return faults_;
+}
+
+std::set<std::string> Witness::ExecutedFor(const std::string& run) {
+  MutexLock lock(mu_);
+  std::set<std::string> keys;
+  const std::string prefix = absl::StrCat(run, " ");
+  for (auto at = key_of_call_.lower_bound(prefix); at != key_of_call_.end() && absl::StartsWith(at->first, prefix); ++at) {
+    if (!keys_[at->second].executions.empty()) keys.insert(at->second);
+  }
+  return keys;
 }
 
 std::string Witness::Judge(const std::string& run, const std::vector<v1::Event>& journal) {

@@ -31,6 +31,8 @@ class Witness {
   // Returns when everything that a dead server had sent is written down.
   void AwaitQuiet() { server_.AwaitQuiet(); }
 
+  // The keys under which anything was executed for `run` so far.
+  std::set<std::string> ExecutedFor(const std::string& run) ABSL_LOCKS_EXCLUDED(mu_);
   // What no journal has to be read for: executed again after its finish was told, an UNSAFE key twice, one key with two contents, two keys of one call.
   // "" if nothing.
   std::string faults() ABSL_LOCKS_EXCLUDED(mu_);
