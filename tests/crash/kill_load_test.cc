@@ -14,6 +14,7 @@ namespace {
 const ::testing::Environment* const kNamespace = ::testing::AddGlobalTestEnvironment(new MountNamespace);
 
 constexpr int64_t kDiskBytes = int64_t{1} << 30;  // sparse
+constexpr int64_t kDiskBytesOfACut = 8 << 20;     // what the runs between two cuts leave there
 
 class KillLoadTest : public UnderLoad {};
 
@@ -24,7 +25,7 @@ TEST_F(KillLoadTest, NothingAcknowledgedIsLostAndNothingDecidedIsAskedAgain) {
 
 TEST_F(KillLoadTest, NothingAcknowledgedIsLostByAPowerCut) {
   Effort effort("power cuts of a server", 6, 3);
-  LoopDisk disk(server_.File("image"), server_.File("data"), kDiskBytes);
+  LoopDisk disk(server_.File("image"), server_.File("data"), kDiskBytes + effort.count() * kDiskBytesOfACut);
   disk.Mount();
   ASSERT_FALSE(HasFailure());
   LiveThrough(effort, {.strike = [&] {

@@ -34,7 +34,7 @@ run 5 5 power_cut_test '*DoesNotSync*'
 run 100 4 disk_full_test 'DiskFullTest.OfMemory:DiskFullTest.OfExt4'
 run 20 2 disk_full_test '*WithoutInodes'
 run 1000 10 kill_load_test '*AskedAgain'
-run 100 3 kill_load_test '*PowerCut'
+run 500 3 kill_load_test '*PowerCut'
 run 400 8 failing_disk_test
 GTEST_REPEAT=2 run 1 1 clock_test
 run 10000 10000 recovery_test
