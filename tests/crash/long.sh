@@ -38,7 +38,8 @@ run 500 3 kill_load_test '*PowerCut'
 run 400 8 failing_disk_test
 GTEST_REPEAT=2 run 1 1 clock_test
 run 10000 10000 recovery_test
-run 5000 2000 watchers_test '*Slow*'
+run 5000 2000 watchers_test '*Buffer*'
+run 100000 10000 watchers_test '*FullRate*'
 run 10000 10000 idle_watchers_test '*TenThousand*'
 run 1800 30 idle_watchers_test '*Churn*'
 printf 'results: %s\n' "$CRASH_RESULTS"
