@@ -135,13 +135,16 @@ Mailbox::Mail Mailbox::Take() {
 }
 
 asio::awaitable<void> Mailbox::Await(Timers& timers, absl::Duration timeout) {
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
+  // A cancellation that came while the coroutine was at something else, such as a read, is not told again.
+  if (cancellation.cancelled() != asio::cancellation_type::none) co_return;
   auto wake = std::make_shared<Wake>();
   {
     MutexLock lock(mu_);
     if (!mail_.empty()) co_return;
     waiting_ = wake;
   }
-  auto slot = (co_await asio::this_coro::cancellation_state).slot();
+  auto slot = cancellation.slot();
   if (slot.is_connected()) slot.assign([wake](asio::cancellation_type) { wake->Complete(false); });
   const auto timer = timers.After(timeout, co_await asio::this_coro::executor, [wake] { wake->Complete(false); });
   co_await wake->Wait();

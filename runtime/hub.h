@@ -80,7 +80,7 @@ class Mailbox {
   void LookAgain();
   void Drain();
   void Close();
-  // Until there is something, or `timeout` is over. Ends early, perhaps with nothing, when the coroutine is cancelled.
+  // Until there is something, or `timeout` is over. Ends early, perhaps with nothing, when the coroutine is cancelled; at once if it was.
   boost::asio::awaitable<void> Await(Timers& timers, absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_);
   // Everything there is, or nothing. Apart from the wait: thousands wait, and none of them needs room for mail meanwhile.
   Mail Take() ABSL_LOCKS_EXCLUDED(mu_);

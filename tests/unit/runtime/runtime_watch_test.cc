@@ -5,8 +5,11 @@
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "tests/support/coroutine.h"
 #include "tests/support/counter.h"
 #include "tests/support/decoded.h"
+#include "tests/support/held_reads.h"
 #include "tests/support/latch.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
@@ -115,6 +118,27 @@ TEST_F(RuntimeTest, TextGoesOnBehindAnInput) {
   }
   decide.Open();
   EXPECT_EQ(runtime.WaitForStop(run->name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+}
+
+// Nobody tells it a second time that its caller has left.
+TEST_F(RuntimeTest, AWaitWhoseCallerLeavesWhileTheRunIsReadEnds) {
+  constexpr absl::Duration kWait = absl::Seconds(30);
+  testing::HeldReads held;
+  TestRuntime::Config config = Config(Steps(0, ""));
+  config.wrap_store = [&held](std::unique_ptr<Store> store) { return std::make_unique<testing::HeldStore>(std::move(store), held); };
+  TestRuntime runtime(std::move(config));
+  CreateRequest later = runtime.Request();  // queued, and without a session: only the store knows how it is
+  *later.run.mutable_not_before_time() = ToProto(absl::Now() + absl::Hours(1));
+  const auto run = runtime.Await(runtime->CreateRun(later, Caller()));
+  ASSERT_TRUE(run.ok()) << run.status();
+  held.Hold();
+  const absl::Time begun = absl::Now();
+  testing::Running<absl::StatusOr<v1::Run>> waiting([&] { return runtime->GetRun(IdOf(*run), kWait); });
+  held.AwaitUnderWay(1);
+  waiting.Cancel();
+  held.Release();
+  EXPECT_EQ(waiting.Get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_LT(absl::Now() - begun, kWait);
 }
 
 }  // namespace
