@@ -22,12 +22,12 @@ class AdminServiceImpl final : public Base {
 
   UnaryReactor* GetServerInfo(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
     return StartUnary(host_, response, OnLeave::kGoOn,
-                      Serve<v1::GetServerInfoRequest>("GetServerInfo", *request,
+                      Serve<v1::GetServerInfoRequest>("GetServerInfo", Take(request),
                                                       [&backend = backend_](v1::GetServerInfoRequest r) { return rpc::GetServerInfo(backend, std::move(r)); }));
   }
   UnaryReactor* Drain(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
     return StartUnary(host_, response, OnLeave::kGoOn,
-                      Serve<v1::DrainRequest>("Drain", *request, [&backend = backend_](v1::DrainRequest r) { return rpc::Drain(backend, std::move(r)); }));
+                      Serve<v1::DrainRequest>("Drain", Take(request), [&backend = backend_](v1::DrainRequest r) { return rpc::Drain(backend, std::move(r)); }));
   }
 
  private:

@@ -29,6 +29,13 @@ absl::Status Decode(const grpc::ByteBuffer& bytes, google::protobuf::Message& me
   return InvalidField("request", absl::StrCat("is not a ", message.GetTypeName(), " in protobuf's encoding"));
 }
 
+grpc::ByteBuffer Take(const grpc::ByteBuffer* request) {
+  grpc::ByteBuffer taken;
+  // The object is gRPC's, made for this call and looked at by nobody else; only the pointer that a handler gets is const.
+  const_cast<grpc::ByteBuffer*>(request)->Swap(&taken);
+  return taken;
+}
+
 absl::StatusOr<grpc::ByteBuffer> Encode(const google::protobuf::Message& message) {
   const auto bytes = static_cast<int64_t>(message.ByteSizeLong());
   if (bytes > kResponseBytesMax) return MessageTooLarge("the answer", bytes, kResponseBytesMax);

@@ -14,6 +14,9 @@ namespace agentruntime::rpc {
 // What this server knows of the message; unknown fields, at any depth, are dropped. INVALID_ARGUMENT, naming the field if a text is not UTF-8.
 absl::Status Decode(const grpc::ByteBuffer& bytes, google::protobuf::Message& message);
 
+// The bytes of a request, taken out of gRPC's hands: it would keep them as long as the call is open, of thousands of calls that wait.
+grpc::ByteBuffer Take(const grpc::ByteBuffer* request);
+
 // RESOURCE_EXHAUSTED (MessageTooLarge) over kResponseBytesMax.
 absl::StatusOr<grpc::ByteBuffer> Encode(const google::protobuf::Message& message);
 

@@ -34,11 +34,13 @@ std::string SubjectOf(const Request& request) {
   return "";
 }
 
-// Decodes the request, calls `handler(Request) -> awaitable<StatusOr<Response>>`, encodes the answer. `method` is a literal.
+// Decodes the request, calls `handler(Request) -> awaitable<StatusOr<Response>>`, encodes the answer. `method` is a literal. The bytes are gone before the
+// handler begins, which may wait for long.
 template <typename Request, typename Handler>
 boost::asio::awaitable<absl::StatusOr<grpc::ByteBuffer>> Serve(absl::string_view method, grpc::ByteBuffer bytes, Handler handler) {
   Request request;
   CO_RETURN_IF_ERROR(Decode(bytes, request));
+  bytes.Clear();
   const std::string subject = SubjectOf(request);
   auto response = co_await handler(std::move(request));
   if (!response.ok()) co_return ForCaller(std::move(response).status(), method, subject);
