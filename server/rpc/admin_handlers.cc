@@ -43,6 +43,7 @@ v1::PublishedLimits Published(const Backend& backend) {
   limits.set_run_depth_max(kRunDepthMax);
   limits.set_decision_text_bytes_max(kDecisionTextBytesMax);
   limits.set_watchers_max(kWatchersMax);
+  limits.set_open_calls_max(kOpenCallsMax);
   *limits.mutable_wait_max() = ToProto(kWaitMax);
   limits.set_queued_runs_max(backend.queued_max);
   limits.set_running_runs_max(backend.running_max);

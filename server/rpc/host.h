@@ -7,15 +7,21 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "proto/base/mutex.h"
+#include "proto/util/limits.h"
 
 namespace agentruntime::rpc {
 
-// Calls that have begun and of which gRPC or a coroutine still holds a part. Thread-safe.
+// Calls that have begun and of which gRPC or a coroutine still holds a part: a bounded number, for each takes memory until it ends. Thread-safe.
 class OpenCalls {
  public:
-  void Enter() ABSL_LOCKS_EXCLUDED(mu_) {
+  explicit OpenCalls(int64_t most = kOpenCallsMax) : most_(most) {}
+
+  // False if there are as many as there may be: then the call is refused, and does not leave.
+  bool Enter() ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
+    if (count_ >= most_) return false;
     ++count_;
+    return true;
   }
   void Leave() ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
@@ -27,8 +33,10 @@ class OpenCalls {
     MutexLock lock(mu_);
     while (count_ > 0 && absl::Now() < deadline) none_.WaitFor(mu_, deadline - absl::Now());
   }
+  int64_t most() const { return most_; }
 
  private:
+  const int64_t most_;
   Mutex mu_;
   CondVar none_;
   int64_t count_ ABSL_GUARDED_BY(mu_) = 0;

@@ -13,6 +13,7 @@
 #include "runtime/fifo.h"
 #include "runtime/strand.h"
 #include "server/rpc/codec.h"
+#include "server/rpc/refusal.h"
 #include "server/rpc/status.h"
 
 namespace agentruntime::rpc {
@@ -25,7 +26,7 @@ constexpr size_t kQueuedMessagesMax = 16;
 constexpr size_t kQueuedBytesMax = 64 << 10;
 
 // The coroutine queues messages; whichever thread of gRPC's finishes one begins the next, so that a message costs no turn of the pool. Lives until both the
-// coroutine and gRPC are done with it.
+// coroutine and gRPC are done with it. The call was counted.
 class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ResponseStream {
  public:
   static Stream* Start(Host& host, StreamBody body) {
@@ -39,7 +40,7 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
     return stream.get();
   }
 
-  explicit Stream(Host& host) : host_(host), strand_(Strand::On(host.pool)) { host_.calls.Enter(); }
+  explicit Stream(Host& host) : host_(host), strand_(Strand::On(host.pool)) {}
   ~Stream() override { host_.calls.Leave(); }
 
   asio::awaitable<bool> Write(EncodedResponse message) override {
@@ -169,6 +170,9 @@ class Stream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public R
 
 }  // namespace
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* StartStream(Host& host, StreamBody body) { return Stream::Start(host, std::move(body)); }
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartStream(Host& host, StreamBody body) {
+  if (!host.calls.Enter()) return Refuse<grpc::ServerWriteReactor<grpc::ByteBuffer>>(host.calls);
+  return Stream::Start(host, std::move(body));
+}
 
 }  // namespace agentruntime::rpc

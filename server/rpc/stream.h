@@ -17,7 +17,7 @@ namespace agentruntime::rpc {
 // Makes the coroutine that serves one call; called once, at once. The stream lives until the coroutine has ended.
 using StreamBody = absl::AnyInvocable<boost::asio::awaitable<absl::Status>(ResponseStream& stream)>;
 
-// Runs `body` on a strand of `host.pool`; the call ends with its status. The reactor owns itself.
+// Runs `body` on a strand of `host.pool`; the call ends with its status. The reactor owns itself. Over the bound of open calls it is refused as in unary.h.
 grpc::ServerWriteReactor<grpc::ByteBuffer>* StartStream(Host& host, StreamBody body);
 
 }  // namespace agentruntime::rpc

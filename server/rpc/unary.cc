@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "runtime/strand.h"
+#include "server/rpc/refusal.h"
 
 namespace agentruntime::rpc {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 namespace asio = boost::asio;
 using Answer = absl::StatusOr<grpc::ByteBuffer>;
 
-// gRPC's threads only post to the strand. Lives until both the coroutine and gRPC are done with it.
+// gRPC's threads only post to the strand. Lives until both the coroutine and gRPC are done with it. The call was counted.
 class Unary final : public grpc::ServerUnaryReactor {
  public:
   static Unary* Start(Host& host, grpc::ByteBuffer* response, OnLeave on_leave, asio::awaitable<Answer> body) {
@@ -31,7 +32,7 @@ class Unary final : public grpc::ServerUnaryReactor {
     return call.get();
   }
 
-  Unary(Host& host, OnLeave on_leave) : host_(host), strand_(Strand::On(host.pool)), on_leave_(on_leave) { host_.calls.Enter(); }
+  Unary(Host& host, OnLeave on_leave) : host_(host), strand_(Strand::On(host.pool)), on_leave_(on_leave) {}
   ~Unary() override { host_.calls.Leave(); }
 
  private:
@@ -57,6 +58,7 @@ class Unary final : public grpc::ServerUnaryReactor {
 }  // namespace
 
 grpc::ServerUnaryReactor* StartUnary(Host& host, grpc::ByteBuffer* response, OnLeave on_leave, asio::awaitable<Answer> body) {
+  if (!host.calls.Enter()) return Refuse<grpc::ServerUnaryReactor>(host.calls);
   return Unary::Start(host, response, on_leave, std::move(body));
 }
 

@@ -23,7 +23,8 @@ enum class OnLeave {
   kCancel  // a wait ends: the coroutine's cancellation slot fires
 };
 
-// Runs `body` on a strand of `host.pool`, and puts its answer into `response`, which gRPC owns. The reactor owns itself.
+// Runs `body` on a strand of `host.pool`, and puts its answer into `response`, which gRPC owns. The reactor owns itself. Over the bound of open calls
+// (host.h) the call ends with RESOURCE_EXHAUSTED (TooManyAtOnce), and `body` never begins.
 grpc::ServerUnaryReactor* StartUnary(Host& host, grpc::ByteBuffer* response, OnLeave on_leave, boost::asio::awaitable<absl::StatusOr<grpc::ByteBuffer>> body);
 
 // What a request is about, for the log.

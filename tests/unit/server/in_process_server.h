@@ -18,8 +18,7 @@ namespace agentruntime::testing {
 // `runtime` outlives it.
 class InProcessServer {
  public:
-  explicit InProcessServer(TestRuntime& runtime) {
-    host_.pool = pool_.get_executor();
+  explicit InProcessServer(TestRuntime& runtime, int64_t open_calls_max = kOpenCallsMax) : host_{pool_.get_executor(), rpc::OpenCalls(open_calls_max)} {
     backend_.runtime = &*runtime;
     backend_.default_limits = PublishedDefaultLimits();
     backend_.maximum_limits = PublishedMaximumLimits();
