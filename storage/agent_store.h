@@ -9,8 +9,15 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "agentruntime/v1/agent.pb.h"
+#include "proto/util/limits.h"
 
 namespace agentruntime {
+
+// How many a store keeps; what it has over a bound that was lowered stays.
+struct AgentBounds {
+  int64_t agents_max = kAgentsMax;
+  int64_t revisions_max = kRevisionsPerAgentMax;  // of one agent
+};
 
 // Thread-safe. Every call blocks on the disk: call it on a blocking pool. Writes return when they are durable; while the store cannot write they fail
 // with UNAVAILABLE (StoreUnavailable). What is damaged is DATA_LOSS (AgentDamaged) where it is named. Agents come back with every output-only field set; `etag`
@@ -19,11 +26,12 @@ class AgentStore {
  public:
   virtual ~AgentStore() = default;
 
-  // Revision 1. ALREADY_EXISTS (AgentExists).
+  // Revision 1. ALREADY_EXISTS (AgentExists); FAILED_PRECONDITION (AgentsFull).
   virtual absl::StatusOr<v1::Agent> Create(const v1::Agent& agent, absl::Time now) = 0;
 
   // A new revision, or the current one if the content (everything but output-only fields and etag) is the same and whole.
-  // NOT_FOUND (AgentNotFound) unless `allow_missing`; ABORTED (EtagStale) if agent.etag() is given and not the current one.
+  // NOT_FOUND (AgentNotFound) unless `allow_missing`; ABORTED (EtagStale) if agent.etag() is given and not the current one; FAILED_PRECONDITION (AgentsFull,
+  // RevisionsFull).
   virtual absl::StatusOr<v1::Agent> Update(const v1::Agent& agent, bool allow_missing, absl::Time now) = 0;
 
   // `revision` 0: the newest. NOT_FOUND (AgentNotFound).

@@ -127,6 +127,20 @@ absl::Status AgentExists(absl::string_view name) {
               {{"agent", std::string(name)}});
 }
 
+absl::Status AgentsFull(int64_t agents_max) {
+  return Make(
+      absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_AGENTS_FULL,
+      absl::StrCat("agent.name: the server has ", agents_max, " agents, as many as it keeps; change one of them with UpdateAgent (ListAgents names them)"),
+      {{"limit", absl::StrCat(agents_max)}});
+}
+
+absl::Status RevisionsFull(absl::string_view agent, int64_t revisions_max) {
+  return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_AGENTS_FULL,
+              absl::StrCat("agent.name: ", agent, " has ", revisions_max,
+                           " revisions, as many as are kept of one agent; give what is changed as an agent of another name"),
+              {{"agent", std::string(agent)}, {"limit", absl::StrCat(revisions_max)}});
+}
+
 absl::Status RequestIdReused(absl::string_view request_id, const RunId& run) {
   return Make(absl::StatusCode::kAlreadyExists, v1::ERROR_REASON_REQUEST_ID_REUSED,
               absl::StrCat("request_id: \"", request_id, "\" was used for ", RunName(run), " with other content; use another id for another request"),

@@ -39,6 +39,8 @@ absl::Status CallNotWaiting(const RunId& run, const CallId& call);
 absl::Status AnswerUnfit(const RunId& run, const CallId& call, absl::string_view waits_for, absl::string_view answers);
 absl::Status AgentNotFound(absl::string_view name);
 absl::Status AgentExists(absl::string_view name);
+absl::Status AgentsFull(int64_t agents_max);                                 // FAILED_PRECONDITION
+absl::Status RevisionsFull(absl::string_view agent, int64_t revisions_max);  // FAILED_PRECONDITION, AGENTS_FULL
 absl::Status RequestIdReused(absl::string_view request_id, const RunId& run);
 absl::Status RequestIdOfDeletedRun(absl::string_view request_id, const RunId& run);  // ALREADY_EXISTS, REQUEST_ID_REUSED
 absl::Status EtagStale(absl::string_view agent);

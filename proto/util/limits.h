@@ -60,6 +60,8 @@ inline constexpr int32_t kResultPartsMax = 16;                  // more are join
 inline constexpr int64_t kInstructionsBytesMax = 64 << 10;
 inline constexpr int64_t kDescriptionBytesMax = 1024;
 inline constexpr int32_t kToolsPerAgentMax = 128;
+inline constexpr int64_t kRevisionsPerAgentMax = 10'000;  // kept for ever, for the runs that name them
+inline constexpr int64_t kAgentsMax = 10'000;             // of the server; the same
 
 // Limits of a run: defaults and maxima of the server's configuration.
 inline constexpr int32_t kMaxStepsDefault = 25;

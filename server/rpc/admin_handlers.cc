@@ -44,6 +44,8 @@ v1::PublishedLimits Published(const Backend& backend) {
   limits.set_decision_text_bytes_max(kDecisionTextBytesMax);
   limits.set_watchers_max(kWatchersMax);
   limits.set_open_calls_max(kOpenCallsMax);
+  limits.set_agents_max(kAgentsMax);
+  limits.set_agent_revisions_max(kRevisionsPerAgentMax);
   *limits.mutable_wait_max() = ToProto(kWaitMax);
   limits.set_queued_runs_max(backend.queued_max);
   limits.set_running_runs_max(backend.running_max);

@@ -76,12 +76,23 @@ absl::StatusOr<v1::Agent> SelectAgent(Database& database, absl::string_view id, 
   return agent;
 }
 
-// Behind every whole one and behind their number; where rows are damaged, what they say is not: a number that none of them has.
-int64_t FreeRevision(Database& database, absl::string_view id) {
+int64_t CountRevisions(Database& database, absl::string_view id) {
   Statement& count = database.Use("SELECT count(*) FROM agent_revisions WHERE agent = ?1").BindText(id);
-  int64_t revision = count.Step() ? count.Integer(0) + 1 : 1;
+  const int64_t revisions = count.Step() ? count.Integer(0) : 0;
   count.Reset();
-  revision = std::max(revision, NewerRevision(database, id, 0).value_or(0) + 1);
+  return revisions;
+}
+
+int64_t CountAgents(Database& database) {
+  Statement& count = database.Use("SELECT count(*) FROM agents");
+  const int64_t agents = count.Step() ? count.Integer(0) : 0;
+  count.Reset();
+  return agents;
+}
+
+// Behind every whole one and behind their number; where rows are damaged, what they say is not: a number that none of them has.
+int64_t FreeRevision(Database& database, absl::string_view id, int64_t revisions) {
+  int64_t revision = std::max(revisions, NewerRevision(database, id, 0).value_or(0)) + 1;
   for (;; ++revision) {
     Statement& taken = database.Use("SELECT 1 FROM agent_revisions WHERE agent = ?1 AND revision = ?2").BindText(id).Bind(revision);
     if (!taken.Step()) return revision;
@@ -89,8 +100,11 @@ int64_t FreeRevision(Database& database, absl::string_view id) {
   }
 }
 
-void InsertRevision(Database& database, absl::string_view id, absl::Time now, const std::string& content) {
-  const int64_t revision = FreeRevision(database, id);
+// FAILED_PRECONDITION (RevisionsFull).
+absl::Status InsertRevision(Database& database, absl::string_view id, absl::Time now, const std::string& content, const AgentBounds& bounds) {
+  const int64_t revisions = CountRevisions(database, id);
+  if (revisions >= bounds.revisions_max) return RevisionsFull(FormatAgentName(id), bounds.revisions_max);
+  const int64_t revision = FreeRevision(database, id, revisions);
   const int64_t now_us = absl::ToUnixMicros(now);
   // Mends the row where it was damaged.
   Statement& known = database.Use("SELECT created_us FROM agents WHERE agent = ?1").BindText(id);
@@ -108,6 +122,7 @@ void InsertRevision(Database& database, absl::string_view id, absl::Time now, co
       .BindBlob(content)
       .Bind(RevisionChecksum(id, revision, now_us, content))
       .Run();
+  return absl::OkStatus();
 }
 
 // One write: what it needs and what came of it. Owned by the task, which may outlive the caller.
@@ -116,6 +131,7 @@ struct Write {
   v1::Agent agent;
   bool may_create = false;
   bool may_update = false;
+  AgentBounds bounds;
   absl::Time now;
   absl::Status status;
 };
@@ -127,10 +143,12 @@ void Apply(Database& database, Write& write) {
   Statement& newest = FindNewest(database, write.id);
   if (!newest.Step()) {
     if (database.failed()) return;
-    if (write.may_create) {
-      InsertRevision(database, write.id, write.now, content);
-    } else {
+    if (!write.may_create) {
       write.status = AgentNotFound(FormatAgentName(write.id));
+    } else if (CountAgents(database) >= write.bounds.agents_max) {
+      write.status = AgentsFull(write.bounds.agents_max);
+    } else {
+      write.status = InsertRevision(database, write.id, write.now, content, write.bounds);
     }
     return;
   }
@@ -145,11 +163,11 @@ void Apply(Database& database, Write& write) {
   } else if (!write.agent.etag().empty() && write.agent.etag() != etag) {
     write.status = EtagStale(FormatAgentName(write.id));
   } else if (!same) {
-    InsertRevision(database, write.id, write.now, content);
+    write.status = InsertRevision(database, write.id, write.now, content, write.bounds);
   }
 }
 
-absl::StatusOr<v1::Agent> Run(Core& core, const v1::Agent& agent, bool may_create, bool may_update, absl::Time now) {
+absl::StatusOr<v1::Agent> Run(Core& core, const v1::Agent& agent, bool may_create, bool may_update, absl::Time now, const AgentBounds& bounds) {
   const std::optional<AgentName> name = ParseAgentName(agent.name());
   if (!name || name->revision != 0) return InvalidField("agent.name", absl::StrCat("\"", agent.name(), "\" is not of the form agents/{agent}"));
   auto write = std::make_shared<Write>();  // shared: the task may still be queued when this returns
@@ -157,6 +175,7 @@ absl::StatusOr<v1::Agent> Run(Core& core, const v1::Agent& agent, bool may_creat
   write->agent = agent;
   write->may_create = may_create;
   write->may_update = may_update;
+  write->bounds = bounds;
   write->now = now;
   if (!core.writer->RunTask([write](Database& database) { Apply(database, *write); })) return StoreUnavailable("its disk is full or busy");
   if (!write->status.ok()) return std::move(write->status);
@@ -166,12 +185,12 @@ absl::StatusOr<v1::Agent> Run(Core& core, const v1::Agent& agent, bool may_creat
 
 }  // namespace
 
-SqliteAgentStore::SqliteAgentStore(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+SqliteAgentStore::SqliteAgentStore(std::shared_ptr<Core> core, AgentBounds bounds) : core_(std::move(core)), bounds_(bounds) {}
 
-absl::StatusOr<v1::Agent> SqliteAgentStore::Create(const v1::Agent& agent, absl::Time now) { return Run(*core_, agent, true, false, now); }
+absl::StatusOr<v1::Agent> SqliteAgentStore::Create(const v1::Agent& agent, absl::Time now) { return Run(*core_, agent, true, false, now, bounds_); }
 
 absl::StatusOr<v1::Agent> SqliteAgentStore::Update(const v1::Agent& agent, bool allow_missing, absl::Time now) {
-  return Run(*core_, agent, allow_missing, true, now);
+  return Run(*core_, agent, allow_missing, true, now, bounds_);
 }
 
 absl::StatusOr<v1::Agent> SqliteAgentStore::Get(absl::string_view agent_id, int32_t revision) {

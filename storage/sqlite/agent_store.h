@@ -11,7 +11,7 @@ namespace agentruntime::sqlite {
 
 class SqliteAgentStore final : public AgentStore {
  public:
-  explicit SqliteAgentStore(std::shared_ptr<Core> core);
+  SqliteAgentStore(std::shared_ptr<Core> core, AgentBounds bounds);
 
   absl::StatusOr<v1::Agent> Create(const v1::Agent& agent, absl::Time now) override;
   absl::StatusOr<v1::Agent> Update(const v1::Agent& agent, bool allow_missing, absl::Time now) override;
@@ -20,6 +20,7 @@ class SqliteAgentStore final : public AgentStore {
 
  private:
   const std::shared_ptr<Core> core_;
+  const AgentBounds bounds_;
 };
 
 }  // namespace agentruntime::sqlite

@@ -143,7 +143,7 @@ absl::StatusOr<Stores> OpenStores(const StoreOptions& options) {
   RETURN_IF_ERROR(CopyLog(*database, path));
   ASSIGN_OR_RETURN(core->readers, Readers::Open({.path = path, .read_only = true, .cache_bytes = kReaderCacheBytes, .vfs = options.vfs}, options.readers));
   core->writer = std::make_unique<Writer>(std::move(database), core->epoch, options.fail);
-  return Stores{std::make_unique<SqliteStore>(core), std::make_unique<SqliteAgentStore>(core)};
+  return Stores{std::make_unique<SqliteStore>(core), std::make_unique<SqliteAgentStore>(core, options.agent_bounds)};
 }
 
 }  // namespace agentruntime::sqlite

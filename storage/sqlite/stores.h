@@ -25,6 +25,7 @@ struct StoreOptions {
   std::function<void(absl::string_view what)> fail = EndProcess;
   const Clock* clock = nullptr;  // nullptr: the system's; outlives the stores
   Random* random = nullptr;      // of the store's id; nullptr: the system's
+  AgentBounds agent_bounds;
   // The file is a copy that was put in place of what it was copied from, or beside it: the store gets a new id, and restored_epoch() is that of this opening.
   bool restored = false;
   std::string vfs;  // SQLite's name of the file system to use; "": the system's

@@ -12,8 +12,6 @@
 namespace agentruntime {
 namespace {
 
-class AgentSuite : public StoreSuite {};
-
 v1::Agent TestAgent(const std::string& id, const std::string& instructions = "Answer from the handbook.") {
   v1::Agent agent;
   agent.set_name("agents/" + id);
@@ -27,6 +25,20 @@ v1::Agent TestAgent(const std::string& id, const std::string& instructions = "An
   agent.set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_STOP);
   return agent;
 }
+
+class AgentSuite : public StoreSuite {
+ protected:
+  // `a0` and so on: by several threads, because they share syncs.
+  void Create(int count) {
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 16; ++t) {
+      threads.emplace_back([this, t, count] {
+        for (int number = t; number < count; number += 16) agents().Create(TestAgent("a" + std::to_string(number)), TestTime(1)).IgnoreError();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+};
 
 TEST_P(AgentSuite, CreatedAgentIsReadBack) {
   const auto created = agents().Create(TestAgent("docs"), TestTime(1));
@@ -85,6 +97,31 @@ TEST_P(AgentSuite, UpdateOfAMissingAgent) {
   EXPECT_EQ(agents().Update(TestAgent("docs"), true, TestTime(1))->revision(), "agents/docs/revisions/1");
 }
 
+TEST_P(AgentSuite, AnAgentHasABoundedNumberOfRevisions) {
+  const auto change = [this](int64_t number) { return agents().Update(TestAgent("docs", "Number " + std::to_string(number)), true, TestTime(number)); };
+  for (int64_t number = 1; number <= kSuiteAgentBounds.revisions_max; ++number) ASSERT_TRUE(change(number).ok());
+  const auto refused = change(kSuiteAgentBounds.revisions_max + 1);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(refused.status()), v1::ERROR_REASON_AGENTS_FULL);
+  EXPECT_EQ(refused.status().message(),
+            "agent.name: agents/docs has 5 revisions, as many as are kept of one agent; give what is changed as an agent of another name");
+  EXPECT_EQ(agents().Get("docs", 0)->revision(), "agents/docs/revisions/5");
+  EXPECT_TRUE(change(kSuiteAgentBounds.revisions_max).ok()) << "what is there may be applied again";
+  EXPECT_TRUE(agents().Create(TestAgent("docs2"), TestTime(9)).ok()) << "what it was told to do";
+}
+
+TEST_P(AgentSuite, ThereIsABoundedNumberOfAgents) {
+  Create(static_cast<int>(kSuiteAgentBounds.agents_max));
+  const auto refused = agents().Create(TestAgent("more"), TestTime(2));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(refused.status()), v1::ERROR_REASON_AGENTS_FULL);
+  EXPECT_EQ(refused.status().message(),
+            "agent.name: the server has 1010 agents, as many as it keeps; change one of them with UpdateAgent (ListAgents names them)");
+  EXPECT_EQ(ReasonOf(agents().Update(TestAgent("more"), true, TestTime(2)).status()), v1::ERROR_REASON_AGENTS_FULL);
+  EXPECT_EQ(agents().Get("more", 0).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(agents().Update(TestAgent("a1", "Other."), false, TestTime(2)).ok()) << "what it was told to do";
+}
+
 TEST_P(AgentSuite, StaleEtagIsAborted) {
   const auto first = agents().Create(TestAgent("docs"), TestTime(1));
   v1::Agent change = TestAgent("docs", "Two.");
@@ -119,14 +156,7 @@ TEST_P(AgentSuite, ListIsByNameWithNewestRevisions) {
 }
 
 TEST_P(AgentSuite, ThePageOfTheLargestSizeTellsWhetherThereAreMore) {
-  // By several threads, because they share syncs.
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 16; ++t) {
-    threads.emplace_back([&, t] {
-      for (int number = t; number < kPageSizeMax + 2; number += 16) agents().Create(TestAgent("a" + std::to_string(number)), TestTime(1)).IgnoreError();
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  Create(kPageSizeMax + 2);
   EXPECT_EQ(agents().List("", kPageSizeMax + 1)->size(), static_cast<size_t>(kPageSizeMax + 1));
 }
 

@@ -25,7 +25,7 @@ class SqliteHarness final : public StoreHarness {
 
  private:
   void Open(bool restored) {
-    absl::StatusOr<sqlite::Stores> stores = sqlite::OpenStores({.path = folder_.File("agentd.db"), .restored = restored});
+    absl::StatusOr<sqlite::Stores> stores = sqlite::OpenStores({.path = folder_.File("agentd.db"), .agent_bounds = kSuiteAgentBounds, .restored = restored});
     if (!stores.ok()) abort();
     stores_ = *std::move(stores);
   }

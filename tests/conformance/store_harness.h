@@ -11,6 +11,9 @@
 
 namespace agentruntime {
 
+// What harnesses open their stores with: enough for the largest page, few enough to be reached.
+inline constexpr AgentBounds kSuiteAgentBounds = {.agents_max = kPageSizeMax + 10, .revisions_max = 5};
+
 class StoreHarness {
  public:
   virtual ~StoreHarness() = default;

@@ -30,12 +30,14 @@ absl::StatusOr<v1::Agent> SimulatedAgentStore::Write(v1::Agent agent, bool may_c
   const auto at = disk_.agents.find(name->agent);
   if (at == disk_.agents.end()) {
     if (!may_create) return AgentNotFound(agent.name());
+    if (static_cast<int64_t>(disk_.agents.size()) >= bounds_.agents_max) return AgentsFull(bounds_.agents_max);
     *agent.mutable_create_time() = ToProto(now);
   } else {
     const v1::Agent& newest = at->second.back();
     if (!may_update) return AgentExists(agent.name());
     if (!etag.empty() && etag != newest.etag()) return EtagStale(agent.name());
     if (Content(agent) == Content(newest)) return newest;
+    if (static_cast<int64_t>(at->second.size()) >= bounds_.revisions_max) return RevisionsFull(agent.name(), bounds_.revisions_max);
     *agent.mutable_create_time() = newest.create_time();
   }
   std::vector<v1::Agent>& revisions = disk_.agents[name->agent];

@@ -87,7 +87,7 @@ class SimulatedStore final : public Store {
 class SimulatedAgentStore final : public AgentStore {
  public:
   // While `store` cannot write, writes fail. Both are borrowed.
-  SimulatedAgentStore(Disk& disk, const Store& store) : disk_(disk), store_(store) {}
+  SimulatedAgentStore(Disk& disk, const Store& store, AgentBounds bounds = {}) : disk_(disk), store_(store), bounds_(bounds) {}
   absl::StatusOr<v1::Agent> Create(const v1::Agent& agent, absl::Time now) override;
   absl::StatusOr<v1::Agent> Update(const v1::Agent& agent, bool allow_missing, absl::Time now) override;
   absl::StatusOr<v1::Agent> Get(absl::string_view agent_id, int32_t revision) override;
@@ -98,6 +98,7 @@ class SimulatedAgentStore final : public AgentStore {
 
   Disk& disk_;
   const Store& store_;
+  const AgentBounds bounds_;
 };
 
 }  // namespace agentruntime::simulation

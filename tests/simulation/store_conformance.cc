@@ -28,7 +28,7 @@ class SimulatedHarness final : public StoreHarness {
  private:
   void Open(bool restored) {
     store_ = std::make_unique<SimulatedStore>(disk_, commits_, timers_, thread_.get_executor(), SimulatedStore::Opening{random_, restored});
-    agents_ = std::make_unique<SimulatedAgentStore>(disk_, *store_);
+    agents_ = std::make_unique<SimulatedAgentStore>(disk_, *store_, kSuiteAgentBounds);
   }
   // On the store's thread, where its completions belong.
   void Close() {
