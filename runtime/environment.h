@@ -49,6 +49,9 @@ struct RuntimeOptions {
   absl::Duration stay_max = kStayMax;
   ResultBounds result;
   int64_t artifact_bytes_in_flight_max = kArtifactBytesInFlightMax;
+  // Reads of callers, on the blocking pool: leave as many of its threads to everybody else. Two at least.
+  int64_t reads_at_once_max = 3;
+  int64_t reads_waiting_max = kReadsWaitingMax;
 };
 
 // The published defaults and maxima of limits.h as messages.

@@ -151,7 +151,7 @@ asio::awaitable<void> Mailbox::Await(Timers& timers, absl::Duration timeout) {
   if (slot.is_connected()) slot.clear();
 }
 
-Hub::Hub(Store& store, Timers& timers, asio::any_io_executor blocking_pool) : store_(store), timers_(timers), blocking_pool_(std::move(blocking_pool)) {}
+Hub::Hub(Store& store, Timers& timers, std::shared_ptr<CallerReads> reads) : store_(store), timers_(timers), reads_(std::move(reads)) {}
 
 std::vector<std::shared_ptr<Mailbox>> Hub::MailboxesOf(const RunId& run) {
   std::vector<std::shared_ptr<Mailbox>> found;

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <vector>
@@ -25,6 +24,7 @@
 
 namespace agentruntime {
 
+class CallerReads;
 class JournalWatch;
 
 // An event as it goes to watchers. Encoded by the first watcher's publish, shared by all.
@@ -104,8 +104,8 @@ class Mailbox {
 
 class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
  public:
-  // Borrowed; they outlive the hub.
-  Hub(Store& store, Timers& timers, boost::asio::any_io_executor blocking_pool);
+  // `store` and `timers` are borrowed; they outlive the hub. `reads` bounds what watches read.
+  Hub(Store& store, Timers& timers, std::shared_ptr<CallerReads> reads);
 
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override;
@@ -130,7 +130,7 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
 
   Store& store_;
   Timers& timers_;
-  const boost::asio::any_io_executor blocking_pool_;
+  const std::shared_ptr<CallerReads> reads_;
   std::atomic<int32_t> watchers_ = 0;
 
   Mutex mu_;

@@ -7,7 +7,7 @@
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
-#include "runtime/blocking_pool.h"
+#include "runtime/caller_reads.h"
 #include "runtime/load.h"
 
 namespace agentruntime {
@@ -45,7 +45,8 @@ asio::awaitable<absl::StatusOr<EncodedResponse>> JournalWatch::Next() {
 }
 
 asio::awaitable<absl::StatusOr<v1::Run>> JournalWatch::Load() {
-  co_return co_await RunBlocking(hub_->blocking_pool_, [&store = hub_->store_, run = run_] { return LoadRun(store, run); });
+  co_return co_await hub_->reads_->Read(
+      CallerReads::Kind::kWatcher, [&store = hub_->store_, run = run_](const std::stop_token&) { return LoadRun(store, run); }, closed_.get_token());
 }
 
 void JournalWatch::Mark(v1::Run run) {
@@ -67,9 +68,10 @@ asio::awaitable<absl::Status> JournalWatch::Begin() {
 
 // One page; at the end of the journal what came by mail meanwhile goes on from the cursor.
 asio::awaitable<absl::Status> JournalWatch::Read() {
-  CO_ASSIGN_OR_RETURN(const std::vector<EventPtr> events, co_await RunBlocking(hub_->blocking_pool_, [&store = hub_->store_, run = run_, after = cursor_] {
-                        return store.ReadEvents(run, after, ReadLimit{.events_max = kWatchBufferEventsMax, .bytes_max = kWatchPageBytesMax});
-                      }));
+  const auto page = [&store = hub_->store_, run = run_, after = cursor_](const std::stop_token&) {
+    return store.ReadEvents(run, after, ReadLimit{.events_max = kWatchBufferEventsMax, .bytes_max = kWatchPageBytesMax});
+  };
+  CO_ASSIGN_OR_RETURN(const std::vector<EventPtr> events, co_await hub_->reads_->Read(CallerReads::Kind::kWatcher, page, closed_.get_token()));
   for (const PublishedEvent& event : PublishedEvents(events)) Deliver(event);
   if (!events.empty()) co_return absl::OkStatus();
   if (stopped_) {

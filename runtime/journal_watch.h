@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 
 #include "runtime/fifo.h"
 #include "runtime/hub.h"
@@ -16,7 +17,10 @@ class JournalWatch final : public Watch {
   void BeginWith(v1::Run run, const v1::Event& created);
 
   boost::asio::awaitable<absl::StatusOr<EncodedResponse>> Next() override;
-  void Close() override { mailbox_->Close(); }
+  void Close() override {
+    closed_.request_stop();
+    mailbox_->Close();
+  }
 
  private:
   enum class Phase {
@@ -49,6 +53,7 @@ class JournalWatch final : public Watch {
   Phase phase_ = Phase::kBegin;
   bool stopped_ = false;  // the last event delivered is a stop
   Fifo<EncodedResponse> out_;
+  std::stop_source closed_;  // for a read that waits
 };
 
 }  // namespace agentruntime

@@ -14,6 +14,7 @@
 #include "runtime/agent_catalog.h"
 #include "runtime/blocking_pool.h"
 #include "runtime/budget.h"
+#include "runtime/caller_reads.h"
 #include "runtime/child_runs.h"
 #include "runtime/commands.h"
 #include "runtime/conversation.h"
@@ -25,12 +26,12 @@
 #include "runtime/outlet.h"
 #include "runtime/reply.h"
 #include "runtime/scheduler.h"
-#include "runtime/steps.h"
 #include "runtime/view.h"
 
 namespace agentruntime {
 
 namespace asio = boost::asio;
+using ReadKind = CallerReads::Kind;
 
 class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
  public:
@@ -43,8 +44,12 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
   }
 
   asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> FindPlan(std::string agent);
+  // For writes: they do not wait behind reads.
   asio::awaitable<absl::StatusOr<v1::Run>> Load(RunId run) {
     return Blocking([store = environment_.store, run] { return LoadRun(*store, run); });
+  }
+  asio::awaitable<absl::StatusOr<v1::Run>> Read(ReadKind kind, RunId run) {
+    return reads_->Read(kind, [store = environment_.store, run](const std::stop_token&) { return LoadRun(*store, run); });
   }
   struct Submitted {
     v1::Run run;
@@ -78,6 +83,7 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
   const Environment environment_;
   const RuntimeOptions options_;
   std::unique_ptr<AgentCatalog> catalog_;
+  std::shared_ptr<CallerReads> reads_;
   std::shared_ptr<Hub> hub_;
   std::shared_ptr<ServerChildRuns> child_runs_;
   std::shared_ptr<Scheduler> scheduler_;
@@ -94,7 +100,10 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
 
 absl::Status Runtime::Impl::Start() {
   ASSIGN_OR_RETURN(catalog_, AgentCatalog::Make(environment_));
-  hub_ = std::make_shared<Hub>(*environment_.store, *environment_.timers, environment_.blocking_pool);
+  reads_ = std::make_shared<CallerReads>(environment_.blocking_pool, CallerReads::Bounds{.at_once_max = options_.reads_at_once_max,
+                                                                                         .walks_at_once_max = options_.reads_at_once_max - 1,
+                                                                                         .waiting_max = options_.reads_waiting_max});
+  hub_ = std::make_shared<Hub>(*environment_.store, *environment_.timers, reads_);
   child_runs_ = std::make_shared<ServerChildRuns>(environment_, options_, *catalog_, hub_);
   scheduler_ = std::make_shared<Scheduler>(environment_, options_, *catalog_, std::make_shared<Outlet>(hub_), *child_runs_);
   child_runs_->SetScheduler(scheduler_);
@@ -196,7 +205,10 @@ asio::awaitable<absl::StatusOr<std::shared_ptr<const RunPlan>>> Runtime::Impl::E
 asio::awaitable<absl::StatusOr<Runtime::Impl::AcceptedFork>> Runtime::Impl::AcceptFork(ForkRequest request) {
   AcceptedFork accepted;
   CO_RETURN_IF_ERROR(CheckMaximum(request.limits, options_.maximum_limits, "limits"));
-  CO_ASSIGN_OR_RETURN(accepted.base, co_await Blocking([store = environment_.store, request] { return LoadForkBase(*store, request); }));
+  // A whole journal may be read for it, as by ListSteps.
+  CO_ASSIGN_OR_RETURN(accepted.base, co_await reads_->Read(ReadKind::kWalk, [store = environment_.store, request](const std::stop_token&) {
+    return LoadForkBase(*store, request);
+  }));
   CO_ASSIGN_OR_RETURN(accepted.plan, co_await FindPlan(request.agent.empty() ? accepted.base.agent : request.agent));
   accepted.limits = accepted.base.limits;
   Override(accepted.limits, request.limits);
@@ -339,7 +351,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::RunAgent(Create
 
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Duration wait) {
   const auto impl = impl_;
-  if (wait <= absl::ZeroDuration()) co_return co_await impl->Load(run);
+  if (wait <= absl::ZeroDuration()) co_return co_await impl->Read(ReadKind::kRows, run);
   const auto settled = [](const v1::Run& seen) { return seen.state() == v1::RUN_STATE_STOPPED || seen.state() == v1::RUN_STATE_WAITING; };
   const auto left = [impl, until = impl->environment_.clock->Monotonic() + wait] { return until - impl->environment_.clock->Monotonic(); };
   CO_ASSIGN_OR_RETURN(const std::shared_ptr<Mailbox> mailbox, impl->hub_->Subscribe(run, Mailbox::Interest::kSettled));
@@ -348,7 +360,7 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Durati
   bool draining = false;
   for (;;) {
     if (!std::exchange(at_work, false)) {
-      CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Load(run));
+      CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Read(ReadKind::kWatcher, run));
       if (settled(loaded) || draining || left() <= absl::ZeroDuration()) co_return loaded;
     }
     co_await mailbox->Await(*impl->environment_.timers, left());
@@ -430,57 +442,20 @@ asio::awaitable<absl::Status> Runtime::DeleteRun(RunId run) {
 
 asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Run>, bool>>> Runtime::ListRuns(RunQuery query) {
   const auto impl = impl_;
-  CO_ASSIGN_OR_RETURN(const RunPage page,
-                      co_await impl->Blocking([store = impl->environment_.store, query = std::move(query)] { return store->ListRuns(query); }));
-  std::pair<std::vector<v1::Run>, bool> listed;
-  listed.first.reserve(page.runs.size());
-  for (const RunRecord& record : page.runs) listed.first.push_back(SummaryOf(record));
-  listed.second = page.more;
-  co_return listed;
+  co_return co_await impl->reads_->Read(
+      ReadKind::kWalk, [store = impl->environment_.store, query = std::move(query)](const std::stop_token& stop) { return ReadRuns(*store, query, stop); });
 }
 
 asio::awaitable<absl::StatusOr<std::vector<EventPtr>>> Runtime::ListEvents(RunId run, Sequence after, ReadLimit limit) {
   const auto impl = impl_;
-  co_return co_await impl->Blocking([store = impl->environment_.store, run, after, limit]() -> absl::StatusOr<std::vector<EventPtr>> {
-    ASSIGN_OR_RETURN(std::vector<EventPtr> events, store->ReadEvents(run, after, limit));
-    if (events.empty()) {
-      ASSIGN_OR_RETURN(const RunRecord record, store->GetRun(run));
-      if (after > record.projection.last_sequence) return SequenceBeyondEnd(run, after, record.projection.last_sequence);
-    }
-    return events;
-  });
+  co_return co_await impl->reads_->Read(
+      ReadKind::kRows, [store = impl->environment_.store, run, after, limit](const std::stop_token&) { return ReadEvents(*store, run, after, limit); });
 }
 
 asio::awaitable<absl::StatusOr<std::pair<std::vector<v1::Step>, bool>>> Runtime::ListSteps(RunId run, StepCursor after, ReadLimit limit) {
   const auto impl = impl_;
-  using Listed = std::pair<std::vector<v1::Step>, bool>;
-  co_return co_await impl->Blocking([store = impl->environment_.store, run, after, limit]() -> absl::StatusOr<Listed> {
-    StepFolder folder(run);
-    Listed listed;
-    int64_t bytes = 0;
-    // False when the page is full.
-    const auto take = [&](std::vector<v1::Step> steps) {
-      for (v1::Step& step : steps) {
-        if (step.number() <= after.number) continue;
-        bytes += static_cast<int64_t>(step.ByteSizeLong());
-        if (!listed.first.empty() && (static_cast<int32_t>(listed.first.size()) >= limit.events_max || bytes > limit.bytes_max)) {
-          listed.second = true;
-          return false;
-        }
-        listed.first.push_back(std::move(step));
-      }
-      return true;
-    };
-    Sequence cursor = after.last_sequence;
-    for (;;) {
-      ASSIGN_OR_RETURN(const std::vector<EventPtr> events, store->ReadEvents(run, cursor, ReadLimit()));
-      if (events.empty()) break;
-      for (const EventPtr& event : events) folder.Add(*event);
-      cursor = events.back()->sequence();
-      if (!take(folder.TakeComplete())) return listed;
-    }
-    take(folder.Finish());
-    return listed;
+  co_return co_await impl->reads_->Read(ReadKind::kWalk, [store = impl->environment_.store, run, after, limit](const std::stop_token& stop) {
+    return ReadSteps(*store, run, after, limit, stop);
   });
 }
 
@@ -492,8 +467,9 @@ asio::awaitable<absl::StatusOr<v1::Step>> Runtime::GetStep(RunId run, int32_t nu
 
 asio::awaitable<absl::StatusOr<ArtifactPiece>> Runtime::ReadArtifact(RunId run, int32_t number, int64_t offset, int64_t bytes_max) {
   const auto impl = impl_;
-  co_return co_await impl->Blocking(
-      [store = impl->environment_.store, run, number, offset, bytes_max] { return store->ReadArtifact(run, number, offset, bytes_max); });
+  co_return co_await impl->reads_->Read(ReadKind::kRows, [store = impl->environment_.store, run, number, offset, bytes_max](const std::stop_token&) {
+    return store->ReadArtifact(run, number, offset, bytes_max);
+  });
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::WatchRun(RunId run, Sequence after, bool include_deltas) {
@@ -515,12 +491,14 @@ asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::UpdateAgent(v1::Agent agent,
 
 asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::GetAgent(std::string agent_id, int32_t revision) {
   const auto impl = impl_;
-  co_return co_await impl->Blocking([agents = impl->environment_.agents, agent_id = std::move(agent_id), revision] { return agents->Get(agent_id, revision); });
+  co_return co_await impl->reads_->Read(ReadKind::kRows, [agents = impl->environment_.agents, agent_id = std::move(agent_id),
+                                                          revision](const std::stop_token&) { return agents->Get(agent_id, revision); });
 }
 
 asio::awaitable<absl::StatusOr<std::vector<v1::Agent>>> Runtime::ListAgents(std::string after, int32_t limit) {
   const auto impl = impl_;
-  co_return co_await impl->Blocking([agents = impl->environment_.agents, after = std::move(after), limit] { return agents->List(after, limit); });
+  co_return co_await impl->reads_->Read(
+      ReadKind::kRows, [agents = impl->environment_.agents, after = std::move(after), limit](const std::stop_token&) { return agents->List(after, limit); });
 }
 
 std::vector<v1::Tool> Runtime::ListTools() const {
@@ -567,6 +545,7 @@ asio::awaitable<absl::StatusOr<RuntimeInfo>> Runtime::GetInfo() {
   }
   info.sessions = impl->scheduler_->sessions();
   info.watchers = impl->hub_->watchers();
+  info.reads_waiting = impl->reads_->waiting();
   info.late_results = impl->scheduler_->late_results();
   co_return info;
 }

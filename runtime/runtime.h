@@ -20,6 +20,7 @@
 #include "runtime/caller.h"
 #include "runtime/environment.h"
 #include "runtime/fork.h"
+#include "runtime/reads.h"
 #include "runtime/watch.h"
 #include "storage/types.h"
 
@@ -58,12 +59,6 @@ struct ResolveRequest {
   std::string request_hash;
 };
 
-// Behind a step: its number, and its last event if that is known, so that the events before need not be read again.
-struct StepCursor {
-  int32_t number = 0;
-  Sequence last_sequence = 0;
-};
-
 // How the server is, for health and GetServerInfo.
 struct RuntimeInfo {
   StoreInfo store;
@@ -71,11 +66,13 @@ struct RuntimeInfo {
   bool draining = false;
   int32_t sessions = 0;
   int32_t watchers = 0;
-  int64_t late_results = 0;  // of attempts that the stop of their run had settled
+  int64_t reads_waiting = 0;  // of callers, for their turn
+  int64_t late_results = 0;   // of attempts that the stop of their run had settled
 };
 
 // Thread-safe; coroutines may run on any executor. Statuses are those of proto/util/errors.h. A write returns OK when its events are durable; any other
-// end means that nobody knows: ask again with the same request id.
+// end means that nobody knows: ask again with the same request id. Reads (Get, List, Read), and ForkRun, which reads a journal first, are RESOURCE_EXHAUSTED
+// (TooManyAtOnce) where too many wait (caller_reads.h), and CANCELLED soon after their coroutine was cancelled; commands do not wait behind them.
 class Runtime {
  public:
   // `environment` and what it points to outlive the runtime. Takes up unfinished runs, oldest first.

@@ -28,9 +28,10 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr int kReaders = 4;          // connections, and so reads of the store at a time
-constexpr int kBlockingThreads = 6;  // readers, and some that wait for the writer: agents
-constexpr int kToolThreads = 2;      // for tools that read files: a large folder of documents must not keep runs from the store
+constexpr int kReaders = 4;                         // connections, and so reads of the store at a time
+constexpr int kBlockingThreads = 6;                 // readers, and some that wait for the writer: agents
+constexpr int kReadsAtOnce = kBlockingThreads / 2;  // of callers: fewer than kReaders, so that commands and loads find one free
+constexpr int kToolThreads = 2;                     // for tools that read files: a large folder of documents must not keep runs from the store
 
 StartFailure StoreFailure(const absl::Status& status) { return {sqlite::IsInUse(status) ? ExitCode::kInUse : ExitCode::kStore, std::string(status.message())}; }
 
@@ -44,6 +45,7 @@ RuntimeOptions OptionsOf(const config::v1::ServerConfig& config) {
   options.queued_max = config.sessions().queued_max();
   options.default_limits = config.limits().defaults();
   options.maximum_limits = config.limits().maxima();
+  options.reads_at_once_max = kReadsAtOnce;
   return options;
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -73,8 +74,8 @@ class Store : public RunReader {
   virtual absl::StatusOr<std::vector<ArtifactRecord>> ListArtifacts(const RunId& run) = 0;
 
   // By id, which is creation time. A damaged run is left out and set aside. A call that has looked at very many runs returns what it has found, with `more`;
-  // INVALID_ARGUMENT if that is nothing: the time to search on from is in the message.
-  virtual absl::StatusOr<RunPage> ListRuns(const RunQuery& query) = 0;
+  // INVALID_ARGUMENT if that is nothing: the time to search on from is in the message. CANCELLED soon after `stop` is asked for.
+  virtual absl::StatusOr<RunPage> ListRuns(const RunQuery& query, const std::stop_token& stop = {}) = 0;
 
   // Runs of a conversation as they were accepted, the last one first.
   virtual absl::StatusOr<std::vector<RunId>> Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) = 0;

@@ -110,7 +110,8 @@ inline constexpr int32_t kWatchBufferEventsMax = 256;    // over it a watcher ca
 inline constexpr int64_t kWatchPageBytesMax = 64 << 10;  // what a watcher reads of the journal at once, but at least one event
 inline constexpr int32_t kWatchBufferDeltasMax = 256;    // over it deltas are dropped
 inline constexpr int32_t kWatchersMax = 20'000;
-inline constexpr int64_t kOpenCallsMax = 32'768;  // of every service, watches included: those leave room for others
+inline constexpr int64_t kReadsWaitingMax = 1000;  // of callers that read, behind those under way; over it they are refused
+inline constexpr int64_t kOpenCallsMax = 32'768;   // of every service, watches included: those leave room for others
 inline constexpr absl::Duration kDrainGraceDefault = absl::Seconds(20);
 
 }  // namespace agentruntime

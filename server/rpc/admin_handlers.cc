@@ -43,6 +43,7 @@ v1::PublishedLimits Published(const Backend& backend) {
   limits.set_run_depth_max(kRunDepthMax);
   limits.set_decision_text_bytes_max(kDecisionTextBytesMax);
   limits.set_watchers_max(kWatchersMax);
+  limits.set_reads_waiting_max(kReadsWaitingMax);
   limits.set_open_calls_max(kOpenCallsMax);
   limits.set_agents_max(kAgentsMax);
   limits.set_agent_revisions_max(kRevisionsPerAgentMax);
@@ -81,6 +82,7 @@ Answer<v1::ServerInfo> GetServerInfo(const Backend& backend, v1::GetServerInfoRe
   *server.mutable_published_limits() = Published(backend);
   server.set_sessions(info.sessions);
   server.set_watchers(info.watchers);
+  server.set_reads_waiting(info.reads_waiting);
   server.set_late_results(info.late_results);
   co_return server;
 }

@@ -22,28 +22,29 @@ class AgentServiceImpl final : public Base {
   AgentServiceImpl(Host& host, const Backend& backend) : host_(host), backend_(backend) {}
 
   UnaryReactor* CreateAgent(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return Start<v1::CreateAgentRequest>("CreateAgent", Take(request), response, rpc::CreateAgent);
+    return Start<v1::CreateAgentRequest>(OnLeave::kGoOn, "CreateAgent", Take(request), response, rpc::CreateAgent);
   }
   UnaryReactor* UpdateAgent(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return Start<v1::UpdateAgentRequest>("UpdateAgent", Take(request), response, rpc::UpdateAgent);
+    return Start<v1::UpdateAgentRequest>(OnLeave::kGoOn, "UpdateAgent", Take(request), response, rpc::UpdateAgent);
   }
   UnaryReactor* GetAgent(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return Start<v1::GetAgentRequest>("GetAgent", Take(request), response, rpc::GetAgent);
+    return Start<v1::GetAgentRequest>(OnLeave::kCancel, "GetAgent", Take(request), response, rpc::GetAgent);
   }
   UnaryReactor* ListAgents(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return Start<v1::ListAgentsRequest>("ListAgents", Take(request), response, rpc::ListAgents);
+    return Start<v1::ListAgentsRequest>(OnLeave::kCancel, "ListAgents", Take(request), response, rpc::ListAgents);
   }
   UnaryReactor* ListTools(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return Start<v1::ListToolsRequest>("ListTools", Take(request), response, rpc::ListTools);
+    return Start<v1::ListToolsRequest>(OnLeave::kCancel, "ListTools", Take(request), response, rpc::ListTools);
   }
   UnaryReactor* ListModels(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return Start<v1::ListModelsRequest>("ListModels", Take(request), response, rpc::ListModels);
+    return Start<v1::ListModelsRequest>(OnLeave::kCancel, "ListModels", Take(request), response, rpc::ListModels);
   }
 
  private:
   template <typename Request, typename Response>
-  UnaryReactor* Start(absl::string_view method, ByteBuffer bytes, ByteBuffer* response, Answer<Response> (*handler)(const Backend&, Request)) {
-    return StartUnary(host_, response, OnLeave::kGoOn, Serve<Request>(method, std::move(bytes), [&backend = backend_, handler](Request request) {
+  UnaryReactor* Start(OnLeave on_leave, absl::string_view method, ByteBuffer bytes, ByteBuffer* response,
+                      Answer<Response> (*handler)(const Backend&, Request)) {
+    return StartUnary(host_, response, on_leave, Serve<Request>(method, std::move(bytes), [&backend = backend_, handler](Request request) {
                         return handler(backend, std::move(request));
                       }));
   }

@@ -61,7 +61,7 @@ class RunServiceImpl final : public Base {
                       }));
   }
   UnaryReactor* ListRuns(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(host_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kCancel,
                       Serve<v1::ListRunsRequest>("ListRuns", Take(request), [&backend = backend_, caller = CallerOf(*context)](v1::ListRunsRequest r) mutable {
                         return rpc::ListRuns(backend, std::move(r), std::move(caller));
                       }));
@@ -106,23 +106,23 @@ class RunServiceImpl final : public Base {
                       }));
   }
   UnaryReactor* ListSteps(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(host_, response, OnLeave::kGoOn, Serve<v1::ListStepsRequest>("ListSteps", Take(request), [&backend = backend_](v1::ListStepsRequest r) {
+    return StartUnary(host_, response, OnLeave::kCancel, Serve<v1::ListStepsRequest>("ListSteps", Take(request), [&backend = backend_](v1::ListStepsRequest r) {
                         return rpc::ListSteps(backend, std::move(r));
                       }));
   }
   UnaryReactor* GetStep(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(host_, response, OnLeave::kGoOn, Serve<v1::GetStepRequest>("GetStep", Take(request), [&backend = backend_](v1::GetStepRequest r) {
+    return StartUnary(host_, response, OnLeave::kCancel, Serve<v1::GetStepRequest>("GetStep", Take(request), [&backend = backend_](v1::GetStepRequest r) {
                         return rpc::GetStep(backend, std::move(r));
                       }));
   }
   UnaryReactor* ListEvents(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(host_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kCancel,
                       Serve<v1::ListEventsRequest>("ListEvents", Take(request),
                                                    [&backend = backend_](v1::ListEventsRequest r) { return rpc::ListEvents(backend, std::move(r)); }));
   }
 
   UnaryReactor* ReadArtifact(CallbackServerContext*, const ByteBuffer* request, ByteBuffer* response) override {
-    return StartUnary(host_, response, OnLeave::kGoOn,
+    return StartUnary(host_, response, OnLeave::kCancel,
                       Serve<v1::ReadArtifactRequest>("ReadArtifact", Take(request),
                                                      [&backend = backend_](v1::ReadArtifactRequest r) { return rpc::ReadArtifact(backend, std::move(r)); }));
   }

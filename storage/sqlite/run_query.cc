@@ -200,7 +200,7 @@ absl::Status SearchTooLong(const RunQuery& query, absl::Time searched, int64_t r
 
 }  // namespace
 
-absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query, int64_t rows_max, SetAside& set_aside) {
+absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query, int64_t rows_max, SetAside& set_aside, const std::stop_token& stop) {
   WalkedPage walked;
   RunPage& page = walked.page;
   // False once the page is full.
@@ -213,6 +213,7 @@ absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query,
   };
   Order order(RangeOf(query), query.oldest_first, set_aside);
   for (;;) {
+    if (stop.stop_requested()) return absl::CancelledError("nobody waits for these runs any more");
     order.Begin();
     const Range rest = order.rest();  // what is bound must stay
     const std::string from(order.last());
@@ -239,13 +240,13 @@ absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query,
   }
 }
 
-absl::StatusOr<RunPage> Search(Readers& readers, const RunQuery& query, const SearchBounds& bounds, SetAside& set_aside) {
+absl::StatusOr<RunPage> Search(Readers& readers, const RunQuery& query, const SearchBounds& bounds, SetAside& set_aside, const std::stop_token& stop) {
   RunQuery rest = query;
   int64_t rows = 0;
   while (rows < bounds.fruitless_rows_max) {
     // Given back in between, so that a long search does not keep others from reading.
     ASSIGN_OR_RETURN(Readers::Lease reader, readers.Acquire());
-    ASSIGN_OR_RETURN(WalkedPage walked, SelectPage(*reader, rest, bounds.rows_max, set_aside));
+    ASSIGN_OR_RETURN(WalkedPage walked, SelectPage(*reader, rest, bounds.rows_max, set_aside, stop));
     if (!walked.page.runs.empty() || !walked.next) return std::move(walked.page);
     rest.after = walked.next;
     rows += walked.rows;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <stop_token>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,8 +25,8 @@ struct WalkedPage {
 // Walks the index that narrows the query most (a conversation, a label, unfinished runs, all runs) in the order of ids, between the ids of the query's times,
 // and tests the other conditions row by row, `rows_max` rows at most (but two). Each statement looks at no more than kReadRowsMax of them, so that a query
 // which matches few of many runs holds no long transaction. A damaged run, one that a label names and that is not there, and one that is named out of order, in
-// the place of another, is noted and left out: it ends no walk.
-absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query, int64_t rows_max, SetAside& set_aside);
+// the place of another, is noted and left out: it ends no walk. CANCELLED once `stop` is asked for, before the next statement.
+absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query, int64_t rows_max, SetAside& set_aside, const std::stop_token& stop = {});
 
 // Rows that one search looks at.
 struct SearchBounds {
@@ -33,8 +34,8 @@ struct SearchBounds {
   int64_t fruitless_rows_max = 1'000'000;  // of all walks, as long as nothing is found
 };
 
-// Walks on until there is something to show. INVALID_ARGUMENT if nothing matched within the bounds: the message says where to search on.
-absl::StatusOr<RunPage> Search(Readers& readers, const RunQuery& query, const SearchBounds& bounds, SetAside& set_aside);
+// Walks on until there is something to show. INVALID_ARGUMENT if nothing matched within the bounds: the message says where to search on. CANCELLED as above.
+absl::StatusOr<RunPage> Search(Readers& readers, const RunQuery& query, const SearchBounds& bounds, SetAside& set_aside, const std::stop_token& stop = {});
 
 absl::StatusOr<std::vector<UnfinishedRun>> SelectUnfinished(Database& database, std::optional<RunId> after, int32_t limit, SetAside& set_aside);
 

@@ -173,7 +173,9 @@ absl::StatusOr<RunRecord> SqliteStore::GetRun(const RunId& run) {
   return record;
 }
 
-absl::StatusOr<RunPage> SqliteStore::ListRuns(const RunQuery& query) { return Search(*core_->readers, query, SearchBounds(), core_->set_aside); }
+absl::StatusOr<RunPage> SqliteStore::ListRuns(const RunQuery& query, const std::stop_token& stop) {
+  return Search(*core_->readers, query, SearchBounds(), core_->set_aside, stop);
+}
 
 absl::StatusOr<std::vector<RunId>> SqliteStore::Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) {
   ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());

@@ -27,7 +27,7 @@ class SqliteStore final : public Store {
   absl::StatusOr<ArtifactPiece> ReadArtifact(const RunId& run, int32_t number, int64_t offset, int64_t bytes_max) override;
   absl::StatusOr<std::vector<ArtifactRecord>> ListArtifacts(const RunId& run) override;
   absl::StatusOr<RunRecord> GetRun(const RunId& run) override;
-  absl::StatusOr<RunPage> ListRuns(const RunQuery& query) override;
+  absl::StatusOr<RunPage> ListRuns(const RunQuery& query, const std::stop_token& stop) override;
   absl::StatusOr<std::vector<RunId>> Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) override;
   absl::StatusOr<std::vector<UnfinishedRun>> UnfinishedRuns(std::optional<RunId> after, int32_t limit) override;
   absl::StatusOr<StoreInfo> Info() override;

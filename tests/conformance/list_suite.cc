@@ -55,6 +55,14 @@ TEST_P(ListSuite, NewestFirstUnlessAskedOtherwise) {
   EXPECT_THAT(List({.oldest_first = true}), ElementsAre(1, 2, 3));
 }
 
+TEST_P(ListSuite, AListThatNobodyWaitsForEnds) {
+  Create(1);
+  std::stop_source stop;
+  EXPECT_TRUE(store().ListRuns({}, stop.get_token()).ok());
+  stop.request_stop();
+  EXPECT_EQ(store().ListRuns({}, stop.get_token()).status().code(), absl::StatusCode::kCancelled);
+}
+
 TEST_P(ListSuite, RecordsAreWhole) {
   Create(1, {.labels = {{"a", "b"}}});
   Move(1, StoppedProjection(2));

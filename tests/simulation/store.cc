@@ -146,7 +146,8 @@ absl::StatusOr<RunRecord> SimulatedStore::GetRun(const RunId& run) {
   return at->second.record;
 }
 
-absl::StatusOr<RunPage> SimulatedStore::ListRuns(const RunQuery& query) {
+absl::StatusOr<RunPage> SimulatedStore::ListRuns(const RunQuery& query, const std::stop_token& stop) {
+  if (stop.stop_requested()) return absl::CancelledError("nobody waits for these runs any more");
   MutexLock lock(core_->mu);
   if (!core_->connected) return Gone();
   MutexLock disk_lock(core_->disk.mu);

@@ -30,7 +30,7 @@ class ForwardingStore : public Store {
   }
   absl::StatusOr<std::vector<ArtifactRecord>> ListArtifacts(const RunId& run) override { return store_->ListArtifacts(run); }
   absl::StatusOr<RunRecord> GetRun(const RunId& run) override { return store_->GetRun(run); }
-  absl::StatusOr<RunPage> ListRuns(const RunQuery& query) override { return store_->ListRuns(query); }
+  absl::StatusOr<RunPage> ListRuns(const RunQuery& query, const std::stop_token& stop) override { return store_->ListRuns(query, stop); }
   absl::StatusOr<std::vector<RunId>> Conversation(const std::string& tenant, const std::string& conversation, int32_t limit) override {
     return store_->Conversation(tenant, conversation, limit);
   }

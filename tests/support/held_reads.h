@@ -1,4 +1,4 @@
-// A store whose reads of a run's row wait for the test.
+// Stores whose reads wait for the test: those of one run's row, or lists.
 #pragma once
 
 #include <memory>
@@ -53,6 +53,19 @@ class HeldStore final : public ForwardingStore {
   absl::StatusOr<RunRecord> GetRun(const RunId& run) override {
     reads_.Pass();
     return ForwardingStore::GetRun(run);
+  }
+
+ private:
+  HeldReads& reads_;
+};
+
+class HeldLists final : public ForwardingStore {
+ public:
+  HeldLists(std::unique_ptr<Store> store, HeldReads& reads) : ForwardingStore(std::move(store)), reads_(reads) {}
+
+  absl::StatusOr<RunPage> ListRuns(const RunQuery& query, const std::stop_token& stop) override {
+    reads_.Pass();
+    return ForwardingStore::ListRuns(query, stop);
   }
 
  private:
