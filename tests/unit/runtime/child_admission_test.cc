@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -108,6 +110,54 @@ TEST_F(RuntimeTest, NobodyWaitsForAChildThatIsDamaged) {
   config.wrap_store = [&](std::unique_ptr<Store> store) { return std::make_unique<DamagedStore>(std::move(store), child); };
   TestRuntime runtime(std::move(config));
   EXPECT_EQ(runtime.WaitForStop(RunName(parent)).answer(0).text(), "went on without it");
+}
+
+// Says of a run and its children that they were started again and again without progress, so that each is to be taken up alone until it gets on; the run
+// before its children.
+class SuspectStore final : public testing::ForwardingStore {
+ public:
+  SuspectStore(std::unique_ptr<Store> store, RunId first) : ForwardingStore(std::move(store)), first_(first) {}
+  absl::StatusOr<std::vector<UnfinishedRun>> UnfinishedRuns(std::optional<RunId> after, int32_t limit) override {
+    if (after) return std::vector<UnfinishedRun>();
+    auto page = ForwardingStore::UnfinishedRuns(after, limit);
+    if (!page.ok()) return page;
+    for (UnfinishedRun& run : *page) run.barren_starts = kBarrenStartsSuspect + 1;
+    std::partition(page->begin(), page->end(), [this](const UnfinishedRun& run) { return run.id == first_; });
+    return page;
+  }
+
+ private:
+  const RunId first_;
+};
+
+// Of two suspects the one waits for the other: neither would ever get on.
+TEST_F(RuntimeTest, ASuspectThatAwaitsItsChildMakesRoomForIt) {
+  testing::Counter asked;
+  std::atomic<bool> answers = false;
+  const auto behaviour = [&](ModelRequest request, DeltaSink&) {
+    if (std::get<UserMessage>(request.messages[0]).parts->at(0).text() != "child") {
+      return Immediately(request.step == 1 ? Calls({{"ask", R"({"input":"child"})"}}) : Answer("done"));
+    }
+    asked.Add();
+    return answers ? Immediately(Answer("done")) : testing::NeverDecides();
+  };
+  const std::vector<std::shared_ptr<Tool>> tools = {
+      std::make_shared<SubAgent>(SubAgentOptions{.name = "ask", .agent = "agents/test", .description = "", .limits = {}})};
+  RunId parent;
+  {
+    TestRuntime runtime(Config(behaviour, tools));
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request("parent"), Caller()));
+    ASSERT_TRUE(run.ok()) << run.status();
+    parent = IdOf(*run);
+    ASSERT_TRUE(asked.Await(1));
+  }
+  answers = true;
+  asked.Reset();
+  TestRuntime::Config config = Config(behaviour, tools);
+  config.wrap_store = [&](std::unique_ptr<Store> store) { return std::make_unique<SuspectStore>(std::move(store), parent); };
+  TestRuntime runtime(std::move(config));
+  ASSERT_TRUE(asked.Await(1, absl::Seconds(30))) << "the child is not taken up";
+  EXPECT_EQ(runtime.WaitForStop(RunName(parent)).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
 
 }  // namespace
