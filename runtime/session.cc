@@ -429,6 +429,7 @@ asio::awaitable<void> Session::EndLargeCall(Effect effect, std::unique_ptr<CallE
   auto parts = std::make_shared<std::vector<v1::Part>>(std::move(std::get<ToolDone>(end->outcome).parts));
   const StagingRoom::Lease lease = co_await room_->Take(ContentBytes(*parts));
   if (abandoned_) co_return;
+  std::get<ToolDone>(end->outcome).place.reset();  // the room bounds it from here on
   struct Kept {
     std::vector<LargePart> large;
     absl::StatusOr<std::vector<ArtifactRecord>> known = std::vector<ArtifactRecord>();

@@ -1,4 +1,13 @@
 // Room for large results between the tools that returned them and the disk: what comes when it is full waits its turn, and with it the run that called.
+//
+// What of results is in memory, however slow the disk is and for as long as it is full:
+//   below the room's bound      what has room here, until the store has it
+//   places x the most of one    what waits for room, or for its session to record it: it keeps the place among the requests under way that brought it
+//                               (ToolDone::place, http/place.h), so that no more are asked for than there are places. Requests without one wait for theirs
+//                               as for any other, and fail when their time is up
+//   64 KiB a call               what our own tools return, which is bounded as runs and their calls are; so is the one outcome of its model that a run has
+//   as the disk lets through    answers of other runs: they were durable before they came, and each is a decision's text at most
+// Whoever keeps a place waits for the disk and for nobody else who might need one: never for another request.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

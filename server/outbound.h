@@ -1,4 +1,5 @@
-// How many requests to other machines may be under way at once: all models and tools share one client, and one limit of open files.
+// How many requests to other machines may be under way at once, the answers that wait for the disk among them: all models and tools share one client, and
+// one limit of open files.
 #pragma once
 
 #include <cstdint>

@@ -126,6 +126,7 @@ asio::awaitable<HttpOutcome> CurlClient::Send(HttpRequest request, HttpSink* sin
       break;
     }
     url = Follow(request, *url, outcome.head);
+    outcome = HttpOutcome();  // the next hop needs a place
   }
   outcome.sent = sent;
   co_await asio::this_coro::throw_if_cancelled(throws);
@@ -169,6 +170,7 @@ asio::awaitable<HttpOutcome> CurlClient::SendHop(HttpRequest request, HttpUrl ur
         outcome.end = exchange->end;
         outcome.sent = exchange->sent;
         outcome.message = std::move(exchange->message);
+        outcome.place = std::move(exchange->place);
       }
     }
     const bool cancelled = (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;

@@ -1,6 +1,7 @@
 // One hop of one request, shared by the coroutine that waits for it and the network thread that performs it.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -35,6 +36,7 @@ struct Exchange {
   HttpEnd end ABSL_GUARDED_BY(mu) = HttpEnd::kCancelled;
   bool sent ABSL_GUARDED_BY(mu) = false;
   std::string message ABSL_GUARDED_BY(mu);
+  std::unique_ptr<Hold> place ABSL_GUARDED_BY(mu);  // of a body that is here
   // From the coroutine: called once by whoever has news.
   absl::AnyInvocable<void()> wake ABSL_GUARDED_BY(mu);
   bool left ABSL_GUARDED_BY(mu) = false;  // the coroutine has enough: what still comes is dropped

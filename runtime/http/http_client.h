@@ -9,6 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "runtime/hold.h"
 #include "runtime/http/address_guard.h"
 
 namespace agentruntime {
@@ -40,7 +41,7 @@ struct HttpRequest {
   absl::Duration total_timeout = absl::Minutes(10);  // from Send to the last byte, waiting for a free connection included
   int64_t response_bytes_max = kHttpResponseBytesMaxDefault;
   int redirects_max = 0;    // 0: a redirect is an answer like any other
-  int connections_max = 0;  // requests of this lane to one origin at a time, the others wait; 0: the client's bound
+  int connections_max = 0;  // requests of this lane to one origin at a time (see HttpOutcome::place), the others wait; 0: the client's bound
   std::string lane;         // who counts and waits together: a tool that may send one at a time holds up nobody else who asks the same origin
   bool repeatable = true;   // false: uses a connection of its own; on a kept one that has gone stale the library would send the request a second time
 };
@@ -65,9 +66,12 @@ enum class HttpEnd {
 
 struct HttpOutcome {
   HttpEnd end = HttpEnd::kCancelled;
-  bool sent = false;    // whether a byte of the request may have left: if not, the request certainly had no effect
-  HttpHead head;        // status 0: none came
-  std::string body;     // what no sink took
+  bool sent = false;  // whether a byte of the request may have left: if not, the request certainly had no effect
+  HttpHead head;      // status 0: none came
+  std::string body;   // what no sink took
+  // While a body is in memory, its request counts as one under way: keep this as long as the body, or what is made of it. Null without a body. Whoever has one
+  // waits for no other request, or both may wait for each other.
+  std::unique_ptr<Hold> place;
   std::string url;      // of the last hop
   std::string message;  // unless kResponse: one sentence, without secrets
 };

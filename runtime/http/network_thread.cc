@@ -43,6 +43,7 @@ NetworkThread::NetworkThread(NetworkOptions options) : options_(std::move(option
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
   multi_ = curl_multi_init();
   curl_multi_setopt(static_cast<CURLM*>(multi_), CURLMOPT_MAXCONNECTS, static_cast<long>(options_.connections_max));
+  returned_ = std::make_shared<ReturnedPlaces>(multi_);
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -53,6 +54,7 @@ NetworkThread::~NetworkThread() {
   }
   curl_multi_wakeup(static_cast<CURLM*>(multi_));
   thread_.join();
+  returned_->Close();
   curl_multi_cleanup(static_cast<CURLM*>(multi_));
 }
 
@@ -84,6 +86,7 @@ void NetworkThread::Run() {
       stopping = stopping_;
     }
     for (Command& command : commands) Do(std::move(command));
+    TakeReturned();
     if (stopping) break;
     int running = 0;
     curl_multi_perform(multi, &running);
@@ -129,7 +132,7 @@ void NetworkThread::Admit(std::shared_ptr<Exchange> exchange) {
 
 bool NetworkThread::HasRoom(const Origin& origin, const Exchange& exchange) const {
   const int origin_max = exchange.request.connections_max > 0 ? exchange.request.connections_max : options_.connections_per_origin_max;
-  return static_cast<int>(transfers_.size()) < options_.connections_max && origin.active < origin_max;
+  return active_ < options_.connections_max && origin.active < origin_max;
 }
 
 void NetworkThread::StartWaiting() {
@@ -152,8 +155,18 @@ void NetworkThread::Start(Origin& origin, std::shared_ptr<Exchange> exchange) {
     return Finish(*exchange, HttpEnd::kUnreachable, false, "no memory for another request");
   }
   ++origin.active;
+  ++active_;
   exchange->transfer = transfer.get();
   transfers_.emplace(transfer.get(), std::move(transfer));
+}
+
+void NetworkThread::TakeReturned() {
+  for (const std::string& name : returned_->Take()) {
+    Origin& origin = origins_.at(name);  // there as long as a place of it is taken
+    --origin.kept;
+    --origin.active;
+    --active_;
+  }
 }
 
 void NetworkThread::Reap() {
@@ -181,8 +194,9 @@ void NetworkThread::Sweep() {
   for (auto& [transfer, message] : late) End(*transfer, HttpEnd::kTimeout, std::move(message));
   for (auto& [name, origin] : origins_) {
     for (const auto& exchange : origin.waiting) {
-      if (!exchange->over && now >= exchange->deadline)
-        Finish(*exchange, HttpEnd::kTimeout, false, absl::StrCat("no connection to ", name, " was free in time"));
+      if (exchange->over || now < exchange->deadline) continue;
+      const std::string kept = origin.kept > 0 ? absl::StrCat("; answers that are not recorded yet: ", origin.kept) : "";
+      Finish(*exchange, HttpEnd::kTimeout, false, absl::StrCat("no connection to ", name, " was free in time", kept));
     }
   }
   StartWaiting();
@@ -193,8 +207,19 @@ void NetworkThread::End(Transfer& transfer, HttpEnd end, std::string message) {
   transfer.PublishHead();
   Exchange& exchange = transfer.exchange();
   exchange.transfer = nullptr;
-  const auto origin = origins_.find(transfer.origin());
-  if (origin != origins_.end()) --origin->second.active;
+  Origin& origin = origins_.at(transfer.origin());
+  bool kept = false;
+  {
+    MutexLock lock(exchange.mu);
+    kept = !exchange.streaming && !exchange.bytes.empty();
+    if (kept) exchange.place = std::make_unique<Place>(returned_, transfer.origin());
+  }
+  if (kept) {
+    ++origin.kept;
+  } else {
+    --origin.active;
+    --active_;
+  }
   const auto it = transfers_.find(&transfer);
   const std::unique_ptr<Transfer> owned = std::move(it->second);  // lives until the coroutine is told
   transfers_.erase(it);

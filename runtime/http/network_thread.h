@@ -14,11 +14,12 @@
 #include "absl/time/time.h"
 #include "proto/base/mutex.h"
 #include "runtime/http/exchange.h"
+#include "runtime/http/place.h"
 
 namespace agentruntime {
 
 struct NetworkOptions {
-  int connections_max = 1024;            // transfers at a time, whatever their origin
+  int connections_max = 1024;            // requests at a time, whatever their origin: transfers, and answers that somebody keeps
   int connections_per_origin_max = 256;  // where the request says nothing else
   int waiting_max = 100'000;             // requests that wait for a connection; over it they are refused
   std::string proxy;                     // for AddressPolicy::kAny only; empty: none, whatever the environment says
@@ -49,7 +50,8 @@ class NetworkThread {
     std::shared_ptr<Exchange> exchange;
   };
   struct Origin {
-    int active = 0;
+    int active = 0;  // requests that have a place
+    int kept = 0;    // of those: by an answer
     std::deque<std::shared_ptr<Exchange>> waiting;
   };
   using Origins = std::map<std::string, Origin>;  // by origin, and lane of the request
@@ -61,6 +63,7 @@ class NetworkThread {
   void StartWaiting();
   bool HasRoom(const Origin& origin, const Exchange& exchange) const;
   void Start(Origin& origin, std::shared_ptr<Exchange> exchange);
+  void TakeReturned();
   void Reap();
   void Sweep();
   void CloseAll();
@@ -68,6 +71,7 @@ class NetworkThread {
 
   const NetworkOptions options_;
   void* multi_ = nullptr;  // CURLM
+  std::shared_ptr<ReturnedPlaces> returned_;
 
   Mutex mu_;
   std::vector<Command> commands_ ABSL_GUARDED_BY(mu_);
@@ -76,6 +80,7 @@ class NetworkThread {
   // The thread's alone.
   Origins origins_;
   int waiting_ = 0;
+  int active_ = 0;  // of all origins
   std::unordered_map<Transfer*, std::unique_ptr<Transfer>> transfers_;
   absl::Duration swept_ = absl::ZeroDuration();
 

@@ -61,6 +61,7 @@ ToolOutcome Result(HttpOutcome http) {
   } else {
     part.set_text(absl::StrCat("[", http.body.size(), " bytes that are not text]"));
   }
+  done.place = std::move(http.place);
   return done;
 }
 

@@ -21,7 +21,7 @@ struct HttpCallOptions {
   v1::SideEffect side_effect = v1::SIDE_EFFECT_UNSAFE;
   Secret token;                            // sent as bearer token; empty: none. Blacked out in what the server answers.
   int64_t response_bytes_max = 1'000'000;  // over it the answer is no result
-  int connections_max = 64;                // calls under way at once, the others wait
+  int connections_max = 64;                // calls under way at once, those whose result is not recorded yet included; the others wait
 };
 
 // `POST` with the arguments as they are, `Content-Type: application/json`, and the call's key as `Idempotency-Key`. The body of a 2xx answer is the result:

@@ -23,7 +23,7 @@ constexpr char kSchema[] =
     R"json({"type":"object","properties":{"url":{"type":"string","minLength":1,"maxLength":8192,"description":"http or https URL"}},)json"
     R"json("required":["url"],"additionalProperties":false})json";
 
-ToolOutcome Page(const HttpRequest& request, const HttpOutcome& http) {
+ToolOutcome Page(const HttpRequest& request, HttpOutcome http) {
   const bool cut = http.end == HttpEnd::kTooLarge;
   const absl::string_view type = http.head.Find("Content-Type");
   std::string text = absl::StrCat("HTTP ", http.head.status, "\n");
@@ -40,10 +40,11 @@ ToolOutcome Page(const HttpRequest& request, const HttpOutcome& http) {
   }
   ToolDone done;
   done.parts.emplace_back().set_text(std::move(text));
+  done.place = std::move(http.place);
   return done;
 }
 
-ToolOutcome Outcome(const HttpRequest& request, const HttpOutcome& http, absl::Time now) {
+ToolOutcome Outcome(const HttpRequest& request, HttpOutcome http, absl::Time now) {
   switch (http.end) {
     case HttpEnd::kRefused: return ToolFailed{.message = absl::StrCat("not asked: ", http.message)};
     case HttpEnd::kCancelled: return ToolFailed{.message = "cancelled"};
@@ -57,7 +58,7 @@ ToolOutcome Outcome(const HttpRequest& request, const HttpOutcome& http, absl::T
   if (status == 408 || status == 429 || status >= 500) {
     return ToolFailed{.message = SaidByServer(http), .retryable = true, .retry_after = ParseRetryAfter(http.head.Find("Retry-After"), now)};
   }
-  return Page(request, http);
+  return Page(request, std::move(http));
 }
 
 }  // namespace
@@ -96,8 +97,8 @@ asio::awaitable<ToolOutcome> HttpGetTool::Call(ToolRequest request, ProgressSink
   get.idle_timeout = get.total_timeout;
   get.response_bytes_max = options_.response_bytes_max;
   get.redirects_max = options_.redirects_max;
-  const HttpOutcome http = co_await http_.Send(get, nullptr);
-  co_return Outcome(get, http, clock_.Now());
+  HttpOutcome http = co_await http_.Send(get, nullptr);
+  co_return Outcome(get, std::move(http), clock_.Now());
 }
 
 }  // namespace agentruntime

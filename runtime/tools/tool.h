@@ -16,6 +16,7 @@
 #include "agentruntime/v1/run.pb.h"
 #include "proto/base/id.h"
 #include "runtime/artifact_ref.h"
+#include "runtime/hold.h"
 
 namespace agentruntime {
 
@@ -59,6 +60,7 @@ struct ToolRequest {
 struct ToolDone {
   std::vector<v1::Part> parts;                       // texts and JSON; what is above kResultBytesMax becomes artifacts, up to kArtifactBytesMax
   std::shared_ptr<const v1::Usage> usage = nullptr;  // of the run that answered
+  std::unique_ptr<Hold> place = nullptr;             // of what may be large: what bounds how many such results there are (staging_room.h)
 };
 struct ToolFailed {     // it certainly took no effect
   std::string message;  // what the model reads if it is not tried again

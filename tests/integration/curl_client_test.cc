@@ -38,6 +38,9 @@ HttpOutcome Send(HttpClient& client, HttpRequest request, HttpSink* sink = nullp
   return RunCoroutine<HttpOutcome>([&] { return client.Send(request, sink); });
 }
 
+// Keeps nothing else of the answer.
+boost::asio::awaitable<std::string> BodyOf(HttpClient& client, HttpRequest request) { co_return (co_await client.Send(std::move(request), nullptr)).body; }
+
 class Collect : public HttpSink {
  public:
   void Head(const HttpHead& head) override { status = head.status; }
@@ -267,11 +270,66 @@ TEST(CurlClientTest, OneOriginGetsNoMoreThanItsConnections) {
   CurlClient client;
   HttpRequest request = To(server.Url("/"));
   request.connections_max = 3;
-  std::vector<std::unique_ptr<Running<HttpOutcome>>> all;
-  for (int i = 0; i < 20; ++i) all.push_back(std::make_unique<Running<HttpOutcome>>([&] { return client.Send(request, nullptr); }));
-  for (auto& running : all) EXPECT_EQ(running->Get().body, "ok");
+  std::vector<std::unique_ptr<Running<std::string>>> all;
+  for (int i = 0; i < 20; ++i) all.push_back(std::make_unique<Running<std::string>>([&] { return BodyOf(client, request); }));
+  for (auto& running : all) EXPECT_EQ(running->Get(), "ok");
   EXPECT_LE(most, 3);
   EXPECT_GE(most, 2);
+}
+
+// Nobody asks for more answers than there are places, however long those who asked keep the first.
+TEST(CurlClientTest, AnAnswerThatIsKeptKeepsItsPlace) {
+  HttpServer server([](const ServedRequest&, Connection& c) { c.Answer(200, "answer"); });
+  CurlClient client(NetworkOptions{.connections_max = 2});
+  const auto request = [&](const std::string& lane, absl::Duration time) {
+    HttpRequest to = To(server.Url("/"));
+    to.lane = lane;
+    to.connections_max = 1;
+    to.total_timeout = time;
+    return to;
+  };
+  HttpOutcome first = Send(client, request("a", absl::Minutes(1)));
+  ASSERT_EQ(first.body, "answer");
+  HttpOutcome outcome = Send(client, request("a", absl::Milliseconds(100)));
+  EXPECT_EQ(outcome.end, HttpEnd::kTimeout);
+  EXPECT_FALSE(outcome.sent);
+  EXPECT_THAT(outcome.message, HasSubstr("was free in time; answers that are not recorded yet: 1"));
+  HttpOutcome second = Send(client, request("b", absl::Minutes(1)));
+  EXPECT_EQ(second.body, "answer");
+  EXPECT_EQ(Send(client, request("c", absl::Milliseconds(100))).end, HttpEnd::kTimeout) << "the client has two places";
+  EXPECT_THAT(server.requests(), SizeIs(2));
+  Running<HttpOutcome> waiting([&] { return client.Send(request("a", absl::Minutes(1)), nullptr); });
+  first.place.reset();
+  EXPECT_EQ(waiting.Get().body, "answer");
+  EXPECT_EQ(Send(client, request("c", absl::Minutes(1))).body, "answer");
+}
+
+TEST(CurlClientTest, WhatIsNoLongerInMemoryKeepsNoPlace) {
+  HttpServer server([](const ServedRequest& request, Connection& c) {
+    if (request.target == "/empty") return c.Answer(204, "");
+    if (request.target == "/moved") return c.Answer(302, "to another place", "Location: /\r\n");
+    if (request.target == "/cut") {
+      c.Write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+      return c.Close();
+    }
+    c.Answer(200, "answer");
+  });
+  auto client = std::make_unique<CurlClient>(NetworkOptions{.connections_max = 1});
+  HttpRequest request = To(server.Url("/empty"));
+  request.total_timeout = absl::Seconds(30);
+  const HttpOutcome empty = Send(*client, request);
+  EXPECT_EQ(empty.place, nullptr);
+  request.url = server.Url("/cut");
+  EXPECT_EQ(Send(*client, request).body, "half");
+  Collect sink;
+  request.url = server.Url("/");
+  const HttpOutcome streamed = Send(*client, request, &sink);
+  EXPECT_EQ(sink.body, "answer");
+  request.url = server.Url("/moved");
+  request.redirects_max = 1;
+  const HttpOutcome last = Send(*client, request);
+  EXPECT_EQ(last.body, "answer") << "the hop before it has made room";
+  client.reset();  // while the last is kept
 }
 
 TEST(CurlClientTest, ACancelledOrLateRequestLeavesTheQueue) {

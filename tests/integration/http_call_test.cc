@@ -244,6 +244,24 @@ TEST_F(HttpCallTest, CallsOverTheBoundWaitTheirTurnAndCanBeCancelled) {
   EXPECT_EQ(Say(second.Get()), "unknown: cancelled");
 }
 
+// So results that wait for a disk are no more than may be under way.
+TEST_F(HttpCallTest, AResultThatIsKeptIsACallUnderWay) {
+  HttpCallOptions options = Options("/text");
+  options.connections_max = 1;
+  std::optional<ToolOutcome> kept = Call(options, Request());
+  EXPECT_EQ(Say(*kept), "OK text hello");
+  ToolRequest late = Request();
+  late.timeout = absl::Milliseconds(100);
+  EXPECT_THAT(Say(Call(options, late)), HasSubstr("definite, again: no connection to http://127.0.0.1:"));
+  EXPECT_THAT(server_.requests(), SizeIs(1));
+  kept.reset();
+  EXPECT_EQ(Say(Call(options, Request())), "OK text hello");
+  options.url = server_.Url("/status/403");
+  const ToolOutcome refused = Call(options, Request());
+  EXPECT_EQ(Say(refused), "definite: HTTP 403 \"no\"");
+  EXPECT_EQ(Say(Call(options, Request())), "definite: HTTP 403 \"no\"") << "what is said of a refusal is short";
+}
+
 TEST_F(HttpCallTest, ATokenThatComesBackIsBlackedOut) {
   HttpCallOptions options = Options("/echo");
   options.token = Secret("t0ken-text");

@@ -84,6 +84,8 @@ TEST_F(HttpGetTest, CutsALongBody) {
   EXPECT_THAT(std::get<ToolDone>(Get(options, server_.Url("/big"))).parts.at(0).text(), HasSubstr("x\n[cut after 1000 bytes]"));
 }
 
+TEST_F(HttpGetTest, APageKeepsThePlaceOfItsRequest) { EXPECT_NE(std::get<ToolDone>(Get(Options(), server_.Url("/big"))).place, nullptr); }
+
 TEST_F(HttpGetTest, ABusyServerIsToBeAskedAgain) {
   const auto failed = std::get<ToolFailed>(Get(Options(), server_.Url("/busy")));
   EXPECT_EQ(failed.message, "HTTP 503 \"try later\"");

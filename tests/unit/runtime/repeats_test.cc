@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "absl/strings/str_cat.h"
 #include "proto/util/errors.h"
 #include "proto/util/time.h"
@@ -35,10 +37,11 @@ class RepeatsTest : public JournalTest {
     journal.Settle(*plan);
   }
   // A step whose calls all end so.
-  void Step(Journal& journal, const Asked& asked = {{"a", "{}"}}, const ToolOutcome& outcome = Done("x")) {
+  using Ends = std::function<ToolOutcome()>;
+  void Step(Journal& journal, const Asked& asked = {{"a", "{}"}}, const Ends& ends = [] { return Done("x"); }) {
     Decide(journal, Calls(asked));
     for (const CallState& call : journal.state.last_step()->calls) {
-      if (call.phase == CallPhase::kOpen) End(journal, call.id.index, outcome);
+      if (call.phase == CallPhase::kOpen) End(journal, call.id.index, ends());
     }
     journal.Settle(*plan);
   }
@@ -72,15 +75,19 @@ TEST_F(RepeatsTest, TheSameStepsInARowStop) {
 }
 
 TEST_F(RepeatsTest, AnyDifferenceBreaksTheRow) {
-  ToolDone json;
-  json.parts.emplace_back().set_json("x");
-  const std::vector<std::pair<Asked, ToolOutcome>> others = {
-      {{{"b", "{}"}}, Done("x")},                   // another tool
-      {{{"a", R"({"n":1})"}}, Done("x")},           // other arguments
-      {{{"a", "{}"}, {"a", "{}"}}, Done("x")},      // one more
-      {{{"a", "{}"}}, Done("y")},                   // another result
-      {{{"a", "{}"}}, json},                        // of another kind
-      {{{"a", "{}"}}, ToolFailed{.message = "x"}},  // another outcome
+  const Ends same = [] { return Done("x"); };
+  const Ends json = [] {
+    ToolDone done;
+    done.parts.emplace_back().set_json("x");
+    return done;
+  };
+  const std::vector<std::pair<Asked, Ends>> others = {
+      {{{"b", "{}"}}, same},                                       // another tool
+      {{{"a", R"({"n":1})"}}, same},                               // other arguments
+      {{{"a", "{}"}, {"a", "{}"}}, same},                          // one more
+      {{{"a", "{}"}}, [] { return Done("y"); }},                   // another result
+      {{{"a", "{}"}}, json},                                       // of another kind
+      {{{"a", "{}"}}, [] { return ToolFailed{.message = "x"}; }},  // another outcome
   };
   for (size_t i = 0; i < others.size(); ++i) {
     Journal journal(Limits(3));

@@ -148,8 +148,7 @@ class SessionTest : public ::testing::Test {
     return MakeSession(std::move(journal), std::move(plan), Session::Origin::kLoaded);
   }
   std::shared_ptr<Session> MakeSession(testing::Journal journal, std::shared_ptr<const RunPlan> plan, Session::Origin origin) {
-    return std::make_shared<Session>(environment_, options_, std::move(journal.state), std::move(plan), outside_, std::make_shared<StagingRoom>(1), owner_,
-                                     origin);
+    return std::make_shared<Session>(environment_, options_, std::move(journal.state), std::move(plan), outside_, room_, owner_, origin);
   }
   void Create(const testing::Journal& journal) {
     RunState accepted;
@@ -214,6 +213,7 @@ class SessionTest : public ::testing::Test {
   RuntimeOptions options_;
   Owner owner_;
   std::shared_ptr<Outside> outside_ = std::make_shared<Outside>();
+  const std::shared_ptr<StagingRoom> room_ = std::make_shared<StagingRoom>(1);
   std::vector<bool> replies_;
 };
 
@@ -414,6 +414,92 @@ TEST_F(SessionTest, OnAFullDiskASessionRecordsCancelsAndNothingElse) {
   session->Nudge();
   RunUntil(outside_->stopped);
   EXPECT_THAT(store_->appended, ElementsAre(v1::Event::kCancelRequested, v1::Event::kCallFinished, v1::Event::kRunStopped));
+  RunUntil(owner_.ended);
+}
+
+// A place among the requests under way, and whether its request may be forgotten.
+class PlaceOfTest final : public Hold {
+ public:
+  explicit PlaceOfTest(bool& returned) : returned_(returned) {}
+  ~PlaceOfTest() override { returned_ = true; }
+
+ private:
+  bool& returned_;
+};
+
+// A tool that returns so many bytes, and keeps a place for them.
+std::shared_ptr<FakeTool> PlacedTool(size_t bytes, bool& called, bool& returned) {
+  return std::make_shared<FakeTool>("placed", v1::SIDE_EFFECT_READ_ONLY, [=, &called, &returned](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> {
+    called = true;
+    ToolDone done;
+    done.parts.emplace_back().set_text(std::string(bytes, 'x'));
+    done.place = std::make_unique<PlaceOfTest>(returned);
+    co_return done;
+  });
+}
+
+// Calls it once.
+asio::awaitable<ModelOutcome> AsksPlacedTool(ModelRequest request, DeltaSink&) {
+  co_return request.step == 1 ? Calls({{"placed", "{}"}}) : testing::Answer("done");
+}
+
+// However long the disk stays full: who gives a place back lets another result come.
+TEST_F(SessionTest, AResultKeepsItsPlaceUntilItIsRecorded) {
+  bool called = false;
+  bool returned = false;
+  const auto tool = PlacedTool(10, called, returned);
+  tool->mutable_spec().local = false;
+  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksPlacedTool), {tool}));
+  store_->holds = true;
+  session->Start();
+  context_.poll();
+  ASSERT_FALSE(called) << "its intent is not durable";
+  store_->full = true;
+  store_->Release();
+  RunUntil(called);
+  context_.poll();
+  EXPECT_FALSE(returned);
+  store_->full = false;
+  session->Nudge();
+  RunUntil(returned);
+  RunUntil(outside_->stopped);
+  RunUntil(owner_.ended);
+}
+
+TEST_F(SessionTest, ALargeResultKeepsItsPlaceUntilItHasRoom) {
+  bool called = false;
+  bool returned = false;
+  StagingRoom::Lease others;
+  asio::co_spawn(context_, [&]() -> asio::awaitable<void> { others = co_await room_->Take(1); }, asio::detached);
+  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksPlacedTool), {PlacedTool(kResultBytesMax + 1, called, returned)}));
+  session->Start();
+  RunUntil(called);
+  context_.poll();
+  ASSERT_NE(others, nullptr);
+  EXPECT_FALSE(returned);
+  store_->holds = true;
+  others.reset();
+  RunUntil(returned);
+  EXPECT_FALSE(outside_->stopped) << "the room bounds it now, until it is durable";
+  store_->Release();
+  RunUntil(outside_->stopped);
+  RunUntil(owner_.ended);
+}
+
+TEST_F(SessionTest, AResultThatIsAbandonedGivesItsPlaceBack) {
+  bool called = false;
+  bool returned = false;
+  StagingRoom::Lease others;
+  asio::co_spawn(context_, [&]() -> asio::awaitable<void> { others = co_await room_->Take(1); }, asio::detached);
+  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksPlacedTool), {PlacedTool(kResultBytesMax + 1, called, returned)}));
+  session->Start();
+  RunUntil(called);
+  context_.poll();
+  EXPECT_FALSE(returned);
+  session->Park();
+  session->Abandon();
+  room_->Close();
+  RunUntil(returned);
   RunUntil(owner_.ended);
 }
 
