@@ -7,16 +7,11 @@
 #include "absl/strings/str_cat.h"
 #include "proto/base/planted_bug.h"
 #include "proto/util/errors.h"
+#include "storage/sqlite/deleted_runs.h"
 #include "storage/sqlite/relations.h"
 #include "storage/sqlite/request.h"
 
 namespace agentruntime::sqlite {
-namespace {
-
-// How long the request id of a deleted run is remembered. Promised: at least 24 h.
-constexpr absl::Duration kTombstoneAge = absl::Hours(24);
-
-}  // namespace
 
 void Batch::Apply(Item& item) {
   if (auto* append = std::get_if<AppendItem>(&item.what)) return Append(*append, item.number);
@@ -36,8 +31,9 @@ Batch::Run& Batch::Find(const RunId& id) {
     run.before = run.state;
     return run;
   }
-  Statement& select = database_.Use("SELECT id, state, last_sequence, epoch, journal_bytes, run FROM runs WHERE run = ?1");
-  // A damaged index may lead to the row of another run, which nothing is written to.
+  // A damaged index may lead to the row of another run, which nothing is written to. So the row is looked up by what the index says of it: a statement that
+  // goes by the index alone is given the run's id out of the index.
+  Statement& select = database_.Use("SELECT id, state, last_sequence, epoch, journal_bytes, run FROM runs WHERE id = (SELECT id FROM runs WHERE run = ?1)");
   if (select.BindBlob(id.bytes()).Step() && select.Bytes(5) == id.bytes()) {
     run.exists = true;
     run.row = select.Integer(0);
@@ -212,18 +208,11 @@ void Batch::DeleteLabels(const RunId& run, absl::string_view tenant, absl::strin
 }
 
 void Batch::BuryRun(const DeleteItem& item, int64_t run_row) {
-  database_.Use("DELETE FROM deleted_runs WHERE rowid IN (SELECT rowid FROM deleted_runs WHERE deleted_us < ?1 LIMIT 100)")
-      .Bind(absl::ToUnixMicros(item.now - kTombstoneAge))
-      .Run();
-  database_
-      .Use(
-          "INSERT OR REPLACE INTO deleted_runs (run, tenant, request_id, request_hash, deleted_us) "
-          "SELECT run, tenant, request_id, request_hash, ?2 FROM runs WHERE run = ?1")
-      .BindBlob(item.run.bytes())
-      .Bind(absl::ToUnixMicros(item.now))
-      .Run();
-  Statement& select = database_.Use("SELECT tenant, labels FROM runs WHERE run = ?1");
-  if (select.BindBlob(item.run.bytes()).Step()) DeleteLabels(item.run, select.Bytes(0), select.Bytes(1));
+  Statement& select = database_.Use("SELECT " AGENTRUNTIME_RUN_COLUMNS " FROM runs WHERE id = ?1");
+  if (select.Bind(run_row).Step()) {
+    KeepDeleted(database_, select, item.now);
+    DeleteLabels(item.run, select.Bytes(kTenantColumn), select.Bytes(kLabelsColumn));
+  }
   select.Reset();
   left_artifacts_ |= AbandonArtifacts(database_, item.run);
   database_.Use("DELETE FROM events WHERE run = ?1").Bind(run_row).Run();

@@ -11,6 +11,7 @@
 #include "storage/sqlite/agent_rows.h"
 #include "storage/sqlite/artifacts.h"
 #include "storage/sqlite/database.h"
+#include "storage/sqlite/deleted_runs.h"
 #include "storage/sqlite/journal.h"
 #include "storage/sqlite/schema.h"
 
@@ -74,6 +75,7 @@ std::vector<std::string> Inspector::FileFaults() {
   Count("SELECT count(*) FROM events WHERE run NOT IN (SELECT id FROM runs)", "events without a run", faults);
   Count("SELECT count(*) FROM artifacts WHERE run NOT IN (SELECT run FROM runs)", "artifacts without a run", faults);
   CountStrayLabels(faults);
+  for (std::string& fault : DeletedRunFaults(*database_, kFileFaultsMax)) faults.push_back(std::move(fault));
   return faults;
 }
 

@@ -28,7 +28,8 @@ class Inspector final : public RunReader {
   ~Inspector() override;
 
   const std::string& path() const { return claim_.path(); }
-  // What SQLite's own check of pages and indexes finds, and rows that belong to nothing, a line each; none: the file is whole. Reads all of it.
+  // What SQLite's own check of pages and indexes finds, rows that belong to nothing, and what is damaged of deleted runs, a line each; none: the file is whole.
+  // Reads all of it.
   std::vector<std::string> FileFaults();
   // Of all revisions, and of agents and runs without theirs, a line each.
   std::vector<std::string> AgentFaults();

@@ -1,6 +1,7 @@
 #include "storage/sqlite/request.h"
 
 #include "proto/base/planted_bug.h"
+#include "storage/sqlite/deleted_runs.h"
 #include "storage/sqlite/rows.h"
 
 namespace agentruntime::sqlite {
@@ -28,11 +29,7 @@ std::optional<CreateOutcome> SelectRequest(Database& database, absl::string_view
     select.Reset();
     return outcome;
   }
-  Statement& deleted = database.Use("SELECT run FROM deleted_runs WHERE tenant = ?1 AND request_id = ?2 AND request_id <> ''");
-  if (!deleted.BindText(tenant).BindText(request_id).Step()) return std::nullopt;
-  const CreateOutcome outcome{CreateOutcome::Kind::kDeleted, RunAt(deleted, 0)};
-  deleted.Reset();
-  return outcome;
+  return SelectDeletedRequest(database, tenant, request_id);
 }
 
 }  // namespace agentruntime::sqlite

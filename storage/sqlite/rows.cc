@@ -277,7 +277,7 @@ absl::StatusOr<RunRecord> ReadRun(Statement& statement) {
   record.projection = ReadProjection(statement);
   v1::RunCreated labels;
   v1::Run detail;
-  const absl::string_view labels_blob = statement.Bytes(7);
+  const absl::string_view labels_blob = statement.Bytes(kLabelsColumn);
   const absl::string_view detail_blob = statement.Bytes(kStateCrc - 1);
   if (!labels.ParseFromArray(labels_blob.data(), static_cast<int>(labels_blob.size())) ||
       !detail.ParseFromArray(detail_blob.data(), static_cast<int>(detail_blob.size()))) {

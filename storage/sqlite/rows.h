@@ -77,6 +77,7 @@ enum RunColumn {
   kRequestHashColumn = 3,
   kAgentColumn = 4,
   kRevisionColumn = 5,
+  kLabelsColumn = 7,
   kCreatedColumn = 8,
   kConversationColumn = 9,
   kStateColumn = 13,

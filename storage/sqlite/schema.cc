@@ -233,6 +233,11 @@ ALTER TABLE server ADD COLUMN id TEXT;            -- 32 hex digits, random
 ALTER TABLE server ADD COLUMN restored_epoch INTEGER NOT NULL DEFAULT 0;  -- of the last opening with --restored; 0: none
 )sql";
 
+// What is kept of deleted runs answers retries, so it has a sum as what else is served.
+constexpr char kFormat6[] = R"sql(
+ALTER TABLE deleted_runs ADD COLUMN crc INTEGER;  -- of run ... deleted_us; NULL in rows of older formats
+)sql";
+
 void GiveId(Database& database, const std::string& id) { Statement(database, "UPDATE server SET id = ?1").BindText(id).Run(); }
 
 void MoveEvents(Database& database, absl::string_view path) {
@@ -289,6 +294,7 @@ absl::Status Migrate(Database& database, absl::string_view path, const std::stri
     database.Execute(kFormat5);
     GiveId(database, new_id);
   }
+  if (format < 6) database.Execute(kFormat6);
   if (format < kFormat) database.Execute(absl::StrCat("PRAGMA application_id=", kApplicationId, "; PRAGMA user_version=", kFormat).c_str());
   database.Execute("COMMIT");
   if (!database.failed()) return absl::OkStatus();

@@ -11,7 +11,7 @@
 namespace agentruntime::sqlite {
 
 // Rises with each change of the tables and with each new kind or meaning of an event: an older server must not misread a newer journal.
-inline constexpr int32_t kFormat = 5;
+inline constexpr int32_t kFormat = 6;
 // "AgRt": tells our files from other SQLite databases.
 inline constexpr int32_t kApplicationId = 0x41675274;
 

@@ -325,7 +325,8 @@ TEST_F(WritePointsTest, AFileWhoseFormatIsRenewed) {
   Random random(effort.seed());
   int64_t points = 0;
   size_t calls = 0;
-  for (const int format : {2, 3, 4}) {  // whose events move; with forks; that gets a new column
+  const std::vector<int> formats = {2, 3, 4, 5};  // whose events move; with forks; that gets new columns; that gets one
+  for (const int format : formats) {
     const std::string folder = folder_.File(absl::StrCat("format ", format));
     std::filesystem::create_directory(folder);
     MakeOldStore(folder + "/" + kDatabase, format);
@@ -339,7 +340,7 @@ TEST_F(WritePointsTest, AFileWhoseFormatIsRenewed) {
     ASSERT_TRUE(sqlite::OpenStores({.path = recorded_ + "/" + kDatabase, .readers = 1, .vfs = disk_.name()}).ok());
     const DiskTrace trace = disk_.Take();
     calls += trace.calls.size();
-    for (const int64_t end = points + effort.count() / 3; points < end;) {
+    for (const int64_t end = points + effort.count() / static_cast<int64_t>(formats.size()); points < end;) {
       for (PowerCut cut(trace); !cut.at_end() && points < end; cut.Pass(), ++points) {
         PutImage(found_, cut.Survivors(random));
         const Found found = FindStore(found_, disk_.name(), {});

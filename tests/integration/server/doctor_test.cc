@@ -220,7 +220,8 @@ TEST_F(DoctorTest, AnOldFormatIsNotRenewed) {
   MakeOldStore(server_.File(kStore), kOldFormats);
   const Ended ended = Doctor();
   EXPECT_EQ(ended.exit_code, 74);
-  EXPECT_THAT(ended.out, AllOf(HasSubstr("has format 4, and this server looks through format 5"), HasSubstr("start this one on a copy")));
+  EXPECT_THAT(ended.out, AllOf(HasSubstr(absl::StrCat("has format ", kOldFormats, ", and this server looks through format ", kOldFormats + 1)),
+                               HasSubstr("start this one on a copy")));
   EXPECT_EQ(Read("PRAGMA user_version"), kOldFormats);
 }
 

@@ -83,6 +83,8 @@ class SqliteMigrationTest : public ::testing::Test {
   Stores stores_;
 };
 
+static_assert(kOldFormats == kFormat - 1, "tests/support has a file of each older format");
+
 TEST_F(SqliteMigrationTest, EverythingIsKept) {
   for (const int format : {1, 2}) {
     SCOPED_TRACE(format);
@@ -106,7 +108,7 @@ TEST_F(SqliteMigrationTest, EverythingIsKept) {
 }
 
 TEST_F(SqliteMigrationTest, ForksConversationsAndArtifactsAreKept) {
-  for (const int format : {3, 4}) {
+  for (const int format : {3, 4, 5}) {
     SCOPED_TRACE(format);
     std::filesystem::remove(path_);
     MakeOldStore(path_, format);
@@ -144,6 +146,15 @@ TEST_F(SqliteMigrationTest, ForksConversationsAndArtifactsAreKept) {
     EXPECT_EQ(store().Info()->set_aside, 0);
     stores_ = {};
   }
+}
+
+TEST_F(SqliteMigrationTest, RequestsOfDeletedRunsAreStillAnswered) {
+  MakeOldStore(path_, 5);
+  Open();
+  const auto outcome = store().FindRequest("", "gone", "hash");
+  ASSERT_TRUE(outcome.ok() && *outcome) << outcome.status();
+  EXPECT_EQ((*outcome)->kind, CreateOutcome::Kind::kDeleted);
+  EXPECT_EQ((*outcome)->run, TestRunId(8));
 }
 
 TEST_F(SqliteMigrationTest, TheTablesAreThoseOfANewFile) {

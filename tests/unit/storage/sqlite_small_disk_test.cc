@@ -78,7 +78,7 @@ class SqliteSmallDiskTest : public ::testing::Test {
     sqlite3_close(database);
   }
   static std::string InsertBytes(int64_t bytes) {
-    return absl::StrCat("INSERT INTO deleted_runs VALUES (randomblob(16), '', '', zeroblob(", bytes, "), 9000000000000000)");
+    return absl::StrCat("INSERT INTO deleted_runs VALUES (randomblob(16), '', '', zeroblob(", bytes, "), 9000000000000000, NULL)");
   }
 
   TempDir folder_;
