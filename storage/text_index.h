@@ -40,7 +40,8 @@ struct TermCount {
   int64_t passages = 0;  // that contain it
 };
 
-// Thread-safe; calls block. A collection is one folder of documents.
+// Thread-safe; calls block. A collection is one folder of documents. What is given back is what was put in, or DATA_LOSS: something was damaged, all of it is
+// gone, and the documents are to be indexed again. Each collection is told so once.
 class TextIndex {
  public:
   virtual ~TextIndex() = default;

@@ -1,4 +1,7 @@
 // The suite over SQLite, and what is special to its file.
+#include <sqlite3.h>
+
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -25,6 +28,14 @@ class SqliteTextIndexTest : public ::testing::Test {
     const auto index = sqlite::OpenTextIndex(path_);
     ASSERT_TRUE(index.ok()) << index.status();
     ASSERT_TRUE((*index)->Replace("c", kDocument, {{1, "", "kept"}}).ok());
+  }
+  // Behind the index's back, while it is closed.
+  void Change(const char* sql) const {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    EXPECT_EQ(sqlite3_changes(database), 1) << sql;
+    sqlite3_close(database);
   }
   int64_t Passages() {
     const auto index = sqlite::OpenTextIndex(path_);
@@ -68,6 +79,75 @@ TEST_F(SqliteTextIndexTest, OtherFormatIsBegunAnew) {
   bytes[63] = 99;  // user_version, big endian at 60
   std::ofstream(path_, std::ios::binary) << bytes;
   EXPECT_EQ(Passages(), 0);
+}
+
+// Whatever the flipped bit does to the words that lead to it.
+TEST_F(SqliteTextIndexTest, ADamagedPassageIsNotServed) {
+  const std::string text = "Keys may send 600 requests.";
+  const std::string heading = "Limits of keys";
+  for (const auto& [place, bit] : std::vector<std::pair<std::string, int>>{{"Keys", 5}, {".", 0}, {"600", 0}, {"Limits", 5}}) {
+    SCOPED_TRACE(place);
+    std::filesystem::remove(path_);
+    {
+      const auto index = sqlite::OpenTextIndex(path_);
+      ASSERT_TRUE(index.ok()) << index.status();
+      ASSERT_TRUE((*index)->Replace("c", kDocument, {{3, heading, text}}).ok());
+    }
+    std::string bytes = ReadFile(path_);
+    const size_t at = bytes.find(text + heading);  // as FTS5 keeps the columns
+    ASSERT_NE(at, std::string::npos);
+    const size_t flipped = bytes.find(place, at);
+    bytes[flipped] = static_cast<char>(bytes[flipped] ^ (1 << bit));
+    std::ofstream(path_, std::ios::binary) << bytes;
+
+    const auto index = sqlite::OpenTextIndex(path_);
+    ASSERT_TRUE(index.ok()) << index.status();
+    const auto hits = (*index)->Search("c", {"send"}, 10);
+    if (hits.ok()) EXPECT_TRUE(hits->empty()) << (*hits)[0].passage.text;  // found out when it was opened
+    EXPECT_EQ(*(*index)->PassageCount("c"), 0) << "begun anew";
+    ASSERT_TRUE((*index)->Replace("c", kDocument, {{3, heading, text}}).ok());
+    const auto again = (*index)->Search("c", {"send"}, 10);
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(again->at(0).passage.text, text);
+  }
+}
+
+// Of the row itself, behind the back of what finds it.
+TEST_F(SqliteTextIndexTest, NeitherAPlaceNorADocumentsNameIsServedDamaged) {
+  for (const char* sql : {"UPDATE passages_content SET c3 = c3 + 1", "UPDATE passages_content SET c4 = c4 + 1", "UPDATE documents SET name = 'b.md'",
+                          "UPDATE collections SET name = 'd'", "UPDATE documents SET size = size + 1", "UPDATE documents SET passages = 7"}) {
+    SCOPED_TRACE(sql);
+    std::filesystem::remove(path_);
+    Fill();
+    Change(sql);
+    const auto index = sqlite::OpenTextIndex(path_);
+    ASSERT_TRUE(index.ok()) << index.status();
+    const auto asked = [&](const std::string& collection) {
+      if (!(*index)->Documents(collection).ok()) return -1;  // as whoever searches asks first
+      const auto hits = (*index)->Search(collection, {"kept"}, 10);
+      return hits.ok() ? static_cast<int>(hits->size()) : -1;
+    };
+    EXPECT_LE(asked("c"), 0);
+    EXPECT_LE(asked("d"), 0);
+  }
+}
+
+// Nothing would be found of the other one, and nobody would know why.
+TEST_F(SqliteTextIndexTest, EachCollectionIsToldOnceThatItIsEmpty) {
+  {
+    const auto index = sqlite::OpenTextIndex(path_);
+    ASSERT_TRUE(index.ok()) << index.status();
+    for (const char* collection : {"one", "two"}) ASSERT_TRUE((*index)->Replace(collection, kDocument, {{1, "", "kept"}}).ok());
+  }
+  Change("UPDATE passages_content SET c3 = c3 + 1 WHERE c2 = 'collection1'");
+  const auto index = sqlite::OpenTextIndex(path_);
+  ASSERT_TRUE(index.ok()) << index.status();
+  EXPECT_EQ((*index)->Search("two", {"kept"}, 10)->size(), 1u);
+  EXPECT_TRUE(absl::IsDataLoss((*index)->Search("one", {"kept"}, 10).status()));
+  EXPECT_TRUE((*index)->Search("one", {"kept"}, 10)->empty());
+  EXPECT_TRUE(absl::IsDataLoss((*index)->Search("two", {"kept"}, 10).status()));
+  EXPECT_TRUE((*index)->Search("two", {"kept"}, 10)->empty());
+  EXPECT_TRUE((*index)->Search("three", {"kept"}, 10)->empty()) << "one that had nothing";
 }
 
 TEST_F(SqliteTextIndexTest, FilesOfOthersAreLeftAlone) {

@@ -29,6 +29,7 @@ run 10000 100 write_points_test '*Renewed'
 run 300 300 write_points_test '*FoundOut'
 run 2000 60 call_faults_test
 run 5000 60 damage_test
+run 5000 100 text_index_damage_test
 run 500 10 power_cut_test '*IsThere'
 run 5 5 power_cut_test '*DoesNotSync*'
 run 100 4 disk_full_test 'DiskFullTest.OfMemory:DiskFullTest.OfExt4'
