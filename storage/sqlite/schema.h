@@ -12,6 +12,8 @@ namespace agentruntime::sqlite {
 
 // Rises with each change of the tables and with each new kind or meaning of an event: an older server must not misread a newer journal.
 inline constexpr int32_t kFormat = 6;
+// What events are made of at this format; tests/lint/stored_messages_test.sh says what to do when it is not so any more.
+// Stored messages: 348be77d3f446183
 // "AgRt": tells our files from other SQLite databases.
 inline constexpr int32_t kApplicationId = 0x41675274;
 
