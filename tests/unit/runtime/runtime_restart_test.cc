@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <atomic>
 #include <set>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "proto/util/errors.h"
 #include "proto/util/names.h"
+#include "tests/support/await.h"
 #include "tests/support/counter.h"
 #include "tests/support/latch.h"
 #include "tests/unit/runtime/runtime_fixture.h"
@@ -143,6 +146,45 @@ TEST_F(RuntimeTest, RestartGoesOnAndRepeatsNoSettledCall) {
   for (const EventPtr& event : events) {
     if (event->has_call_finished()) EXPECT_TRUE(settled.insert(event->call_finished().call_id()).second) << "settled twice";
   }
+}
+
+// A drain that waits for an attempt and then forgets its outcome would look like one that waits in vain: its call would be uncertain.
+TEST_F(RuntimeTest, AnOutcomeWithinTheGraceOfADrainIsRecorded) {
+  testing::Counter called;
+  testing::Latch answer;
+  const auto send = [&] {
+    auto tool = std::make_shared<FakeTool>("send", v1::SIDE_EFFECT_UNSAFE, [&](ToolRequest, ProgressSink&) -> asio::awaitable<ToolOutcome> {
+      called.Add();
+      if (!co_await answer.Opened()) co_return ToolUnknown{"cut off"};
+      co_return Done("sent");
+    });
+    tool->mutable_spec().local = false;
+    return tool;
+  };
+  std::string name;
+  {
+    TestRuntime runtime(Config(testing::Steps(1, "send"), {send()}));
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok()) << run.status();
+    name = run->name();
+    ASSERT_TRUE(called.Await(1));
+    std::thread drain([&] { runtime.Stop(absl::Minutes(1)); });
+    // Sessions are told so in the moment in which their runs take no commands any more.
+    const ResolveRequest none = {.call = {9, 9}, .answer = {}, .request_id = "", .request_hash = ""};
+    testing::AwaitThat("it drains", [&] {
+      return ReasonOf(runtime.Await(runtime->ResolveCall(*ParseRunName(name), none, Caller())).status()) == v1::ERROR_REASON_SERVER_DRAINING;
+    });
+    answer.Open();
+    drain.join();
+  }
+  TestRuntime runtime(Config(testing::Steps(1, "send"), {send()}));
+  EXPECT_EQ(runtime.WaitForStop(name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
+  const auto events = runtime.Events(name);
+  const auto finished = std::find_if(events.begin(), events.end(), [](const EventPtr& event) { return event->has_call_finished(); });
+  ASSERT_NE(finished, events.end());
+  EXPECT_EQ((*finished)->call_finished().outcome(), v1::CALL_OUTCOME_OK);
+  EXPECT_EQ((*finished)->epoch(), events.front()->epoch()) << "the server that heard it recorded it";
+  EXPECT_EQ(called.value(), 1);
 }
 
 // The command comes to a session that has not yet said that it is the one now: what the server before left open must not be started for it.
