@@ -217,8 +217,9 @@ absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query,
     order.Begin();
     const Range rest = order.rest();  // what is bound must stay
     const std::string from(order.last());
-    const int64_t count = std::min<int64_t>(kReadRowsMax, std::max<int64_t>(2, rows_max - walked.rows));
-    Statement& rows = Walk(database, query, rest, count);
+    // And one more, which shows that the last is in its place.
+    const int64_t count = std::min<int64_t>(kReadRowsMax - 1, rows_max - walked.rows);
+    Statement& rows = Walk(database, query, rest, count + 1);
     int64_t seen = 0;
     for (; rows.Step(); ++seen) {
       if (take(order.Add({std::string(rows.Bytes(kWalkedColumn)), ReadMatching(rows, query)}))) continue;
@@ -226,9 +227,9 @@ absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query,
       return walked;
     }
     RETURN_IF_ERROR(database.TakeError());
-    walked.rows += seen;
-    const bool full = !take(seen < count ? order.End() : order.Pause());
-    if (full || seen < count) return walked;
+    walked.rows += std::min(seen, count);
+    const bool full = !take(seen <= count ? order.End() : order.Pause());
+    if (full || seen <= count) return walked;
     if (order.last() == from) return OutOfOrder();
     if (walked.rows >= rows_max) {
       page.more = true;

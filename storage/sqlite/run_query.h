@@ -23,7 +23,7 @@ struct WalkedPage {
 };
 
 // Walks the index that narrows the query most (a conversation, a label, unfinished runs, all runs) in the order of ids, between the ids of the query's times,
-// and tests the other conditions row by row, `rows_max` rows at most (but two). Each statement looks at no more than kReadRowsMax of them, so that a query
+// and tests the other conditions row by row, `rows_max` rows at most. Each statement looks at no more than kReadRowsMax of them, so that a query
 // which matches few of many runs holds no long transaction. A damaged run, one that a label names and that is not there, and one that is named out of order, in
 // the place of another, is noted and left out: it ends no walk. CANCELLED once `stop` is asked for, before the next statement.
 absl::StatusOr<WalkedPage> SelectPage(Database& database, const RunQuery& query, int64_t rows_max, SetAside& set_aside, const std::stop_token& stop = {});
