@@ -466,15 +466,25 @@ TEST_F(SessionTest, AResultKeepsItsPlaceUntilItIsRecorded) {
   RunUntil(owner_.ended);
 }
 
-TEST_F(SessionTest, ALargeResultKeepsItsPlaceUntilItHasRoom) {
-  bool called = false;
+class LargeResultTest : public SessionTest {
+ protected:
+  // A session whose tool has returned more than an event holds, while `others` have the room for it.
+  std::shared_ptr<Session> LargeResultWaitsForRoom(StagingRoom::Lease& others, bool& returned) {
+    asio::co_spawn(context_, [&]() -> asio::awaitable<void> { others = co_await room_->Take(1); }, asio::detached);
+    auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksPlacedTool), {PlacedTool(kResultBytesMax + 1, called_, returned)}));
+    session->Start();
+    RunUntil(called_);
+    context_.poll();
+    return session;
+  }
+
+  bool called_ = false;  // the tool refers to it
+};
+
+TEST_F(LargeResultTest, ALargeResultKeepsItsPlaceUntilItHasRoom) {
   bool returned = false;
   StagingRoom::Lease others;
-  asio::co_spawn(context_, [&]() -> asio::awaitable<void> { others = co_await room_->Take(1); }, asio::detached);
-  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksPlacedTool), {PlacedTool(kResultBytesMax + 1, called, returned)}));
-  session->Start();
-  RunUntil(called);
-  context_.poll();
+  const auto session = LargeResultWaitsForRoom(others, returned);
   ASSERT_NE(others, nullptr);
   EXPECT_FALSE(returned);
   store_->holds = true;
@@ -486,15 +496,10 @@ TEST_F(SessionTest, ALargeResultKeepsItsPlaceUntilItHasRoom) {
   RunUntil(owner_.ended);
 }
 
-TEST_F(SessionTest, AResultThatIsAbandonedGivesItsPlaceBack) {
-  bool called = false;
+TEST_F(LargeResultTest, AResultThatIsAbandonedGivesItsPlaceBack) {
   bool returned = false;
   StagingRoom::Lease others;
-  asio::co_spawn(context_, [&]() -> asio::awaitable<void> { others = co_await room_->Take(1); }, asio::detached);
-  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksPlacedTool), {PlacedTool(kResultBytesMax + 1, called, returned)}));
-  session->Start();
-  RunUntil(called);
-  context_.poll();
+  const auto session = LargeResultWaitsForRoom(others, returned);
   EXPECT_FALSE(returned);
   session->Park();
   session->Abandon();
