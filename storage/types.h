@@ -165,7 +165,10 @@ struct UnfinishedRun {
   int32_t barren_starts = 0;
   int32_t priority = 0;
   std::optional<absl::Time> wake_time;
-  Epoch epoch = 0;  // of its last event
+  std::optional<absl::Time> deadline;
+  absl::Duration active_time;                         // as of its last event
+  absl::Duration timeout = absl::InfiniteDuration();  // of that, as its limits say; infinite: they do not
+  Epoch epoch = 0;                                    // of its last event
 };
 
 struct StoreInfo {

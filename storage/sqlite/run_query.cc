@@ -10,6 +10,7 @@
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/names.h"
+#include "proto/util/time.h"
 #include "storage/sqlite/rows.h"
 
 namespace agentruntime::sqlite {
@@ -255,14 +256,29 @@ absl::StatusOr<RunPage> Search(Readers& readers, const RunQuery& query, const Se
   return SearchTooLong(query, rest.after->time(), rows);
 }
 
+namespace {
+
+UnfinishedRun UnfinishedOf(const RunRecord& record, Epoch epoch) {
+  const RunProjection& projection = record.projection;
+  return {.id = record.id,
+          .state = projection.state,
+          .barren_starts = projection.barren_starts,
+          .priority = projection.priority,
+          .wake_time = projection.wake_time,
+          .deadline = projection.deadline,
+          .active_time = FromProto(projection.usage.active_time()),
+          .timeout = projection.limits.has_timeout() ? FromProto(projection.limits.timeout()) : absl::InfiniteDuration(),
+          .epoch = epoch};
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<UnfinishedRun>> SelectUnfinished(Database& database, std::optional<RunId> after, int32_t limit, SetAside& set_aside) {
   std::vector<UnfinishedRun> runs;
   const auto take = [&](std::optional<Row> row) {
     if (!row) return;
     if (!row->record.ok()) return set_aside.Note(RunId::FromBytes(row->id).value_or(RunId()), row->record.status());
-    const RunRecord& record = **row->record;
-    const RunProjection& projection = record.projection;
-    runs.push_back({record.id, projection.state, projection.barren_starts, projection.priority, projection.wake_time, row->epoch});
+    runs.push_back(UnfinishedOf(**row->record, row->epoch));
   };
   Order order(after ? Range{std::string(after->bytes())} : Range(), /*oldest_first=*/true, set_aside);
   while (static_cast<int32_t>(runs.size()) < limit) {

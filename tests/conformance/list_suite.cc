@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "proto/util/time.h"
 #include "tests/conformance/store_calls.h"
 #include "tests/conformance/store_suite.h"
 
@@ -185,17 +186,23 @@ TEST_P(ListSuite, AFewAmongManyAreFound) {
 TEST_P(ListSuite, UnfinishedRunsOldestFirst) {
   for (int number = 1; number <= 4; ++number) Create(number);
   Move(1, StoppedProjection(2));
-  Move(3, TestProjection(2, v1::RUN_STATE_WAITING));
+  RunProjection waiting = TestProjection(2, v1::RUN_STATE_WAITING);
+  waiting.deadline = TestTime(15);
+  Move(3, waiting);
   const auto runs = store().UnfinishedRuns(std::nullopt, 10);
   ASSERT_TRUE(runs.ok()) << runs.status();
   ASSERT_EQ(runs->size(), 3u);
   EXPECT_EQ((*runs)[0].id, TestRunId(2));
   EXPECT_EQ((*runs)[0].state, v1::RUN_STATE_QUEUED);
   EXPECT_EQ((*runs)[0].wake_time, std::nullopt);
+  EXPECT_EQ((*runs)[0].deadline, std::nullopt);
   EXPECT_EQ((*runs)[1].id, TestRunId(3));
   EXPECT_EQ((*runs)[1].state, v1::RUN_STATE_WAITING);
   EXPECT_EQ((*runs)[1].barren_starts, 9);
   EXPECT_EQ((*runs)[1].wake_time, TestTime(12));
+  EXPECT_EQ((*runs)[1].deadline, TestTime(15));
+  EXPECT_EQ((*runs)[1].active_time, FromProto(waiting.usage.active_time()));
+  EXPECT_EQ((*runs)[1].timeout, FromProto(waiting.limits.timeout()));
   EXPECT_EQ((*runs)[1].priority, -3);
   EXPECT_EQ((*runs)[2].id, TestRunId(4));
   EXPECT_EQ(store().UnfinishedRuns(std::nullopt, 2)->size(), 2u);
