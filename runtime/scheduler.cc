@@ -23,6 +23,7 @@ constexpr int32_t kCommandsPerSessionMax = 64;  // on their way to one session
 constexpr int32_t kRecoveryPage = 1000;
 constexpr absl::Duration kAlarmMax = absl::Minutes(1);    // then the wall clock is looked at again: it may have been set
 constexpr absl::Duration kRetryPause = absl::Seconds(1);  // before what could not be read is read again
+constexpr int32_t kWakesMax = 1000;                       // of those that sleep, without letting others at the lock
 
 // By run, so that a seed repeats a drain: a hash map's own order is another in each process.
 template <typename Entries>
@@ -38,14 +39,17 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
 // What the run waits for out of memory, as its row says.
 std::optional<Sleeper> SleeperOf(const UnfinishedRun& run) {
   if (!run.wake_time) return std::nullopt;
-  switch (run.state) {
-    case v1::RUN_STATE_QUEUED: return Sleeper{Sleeper::Until::kStart, *run.wake_time, run.priority};
-    case v1::RUN_STATE_WAITING: return Sleeper{Sleeper::Until::kPerson, *run.wake_time, run.priority};
-    default: break;
+  Sleeper sleeper = {.wake = *run.wake_time, .priority = run.priority, .deadline = run.deadline.value_or(absl::InfiniteFuture())};
+  if (run.state == v1::RUN_STATE_QUEUED) {
+    sleeper.until = Sleeper::Until::kStart;
+  } else if (run.state == v1::RUN_STATE_WAITING) {
+    sleeper.until = Sleeper::Until::kPerson;
+  } else if (run.barren_starts >= kBarrenStartsSuspect) {
+    return std::nullopt;  // one that may be what ends the server is looked at first
+  } else {
+    sleeper.until = Sleeper::Until::kRetry;
   }
-  // One that may be what ends the server is looked at first.
-  if (run.barren_starts >= kBarrenStartsSuspect) return std::nullopt;
-  return Sleeper{Sleeper::Until::kRetry, *run.wake_time, run.priority};
+  return sleeper;
 }
 
 }  // namespace
@@ -65,7 +69,7 @@ std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<
 }
 
 // A run that only waits for its children makes room for them: with it they would wait for each other.
-bool Scheduler::HasRoom() const { return static_cast<int64_t>(entries_.size()) - awaiting_ < options_.running_max; }
+bool Scheduler::HasRoom() const { return working_ < options_.running_max; }
 
 // Those that await children stay in memory, for as long as a child waits for a person: at most running_max of them, or nothing would bound them. Runs that
 // others wait for begin all the same, so each of those comes to its end.
@@ -100,9 +104,8 @@ absl::Status Scheduler::AdmitChild(Need need) {
 void Scheduler::Hurry(const RunId& run) {
   {
     MutexLock lock(mu_);
-    if (draining_ || entries_.contains(run) || sleepers_.contains(run)) return;
-    // One that may be what ends the server has its turn alone.
-    if (std::any_of(suspects_.begin(), suspects_.end(), [&](const Suspect& suspect) { return suspect.run == run; })) return;
+    if (draining_ || entries_.contains(run) || sleepers_.IsAsleep(run)) return;
+    if (IsInLine(run)) return;  // one that may be what ends the server has its turn alone
     awaited_.Push({run, /*priority=*/0, run.time()});
   }
   StartMore();
@@ -115,6 +118,7 @@ void Scheduler::OnAwaiting(const RunId& run, bool children) {
     if (at == entries_.end() || at->second.awaits_children == children) return;
     at->second.awaits_children = children;
     awaiting_ += children ? 1 : -1;
+    if (at->second.has_place) working_ += children ? -1 : 1;
     if (children) ReleaseSuspect(run);  // a child may be the next of them
   }
   StartMore();
@@ -128,22 +132,50 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
     if (draining_ || entries_.contains(state.id)) return;  // durable: the next start, or the command that came first, takes it up
     const RunId run = state.id;
     const int32_t priority = state.priority();
-    if (state.not_before > environment_.clock->Now()) return Sleep(run, {Sleeper::Until::kStart, state.not_before, priority});
-    if (!state.parent_call().empty()) {
-      if (!HasRoom()) return awaited_.Push({run, priority, run.time()});
-    } else if (!MayBegin() || !waiting_.empty() || !awaited_.empty()) {
-      return waiting_.Push({run, priority, run.time()});
+    if (state.not_before > environment_.clock->Now()) {
+      return Sleep(run, {.until = Sleeper::Until::kStart, .wake = state.not_before, .priority = priority, .deadline = state.deadline});
+    }
+    const bool is_child = !state.parent_call().empty();
+    if (is_child ? !HasRoom() : !MayBegin() || !waiting_.empty() || !awaited_.empty()) {
+      (is_child ? awaited_ : waiting_).Push({run, priority, run.time()});
+      return WakeAt(run, state.deadline);
     }
     const absl::Time not_before = state.not_before;
     session = MakeSession(std::move(state), std::move(plan), Session::Origin::kCreated);
-    entries_[run] = {.priority = priority, .not_before = not_before, .session = session};
+    Entry& entry = entries_[run] = {.priority = priority, .not_before = not_before, .session = session};
+    GivePlace(entry);
     ++alive_;
   }
   session->Start();
 }
 
+bool Scheduler::Recovered(const UnfinishedRun& run) {
+  const absl::Time accepted = run.id.time();
+  if (run.epoch < environment_.store->restored_epoch()) {
+    waiting_.Push({run.id, run.priority, accepted});  // to be stopped, whatever it waits for
+    return false;
+  }
+  const absl::Time now = environment_.clock->Now();
+  const std::optional<Sleeper> sleeper = SleeperOf(run);
+  if (sleeper && !IsDue(*sleeper, now)) {
+    Sleep(run.id, *sleeper);
+    return true;
+  }
+  if (run.barren_starts >= kBarrenStartsSuspect) {
+    suspects_.push_back({run.id, /*on_probation=*/run.barren_starts == kBarrenStartsSuspect});
+  } else {
+    // One that is under way has waited since it was accepted, whatever it was to try again.
+    waiting_.Push({run.id, run.priority, run.state == v1::RUN_STATE_RUNNING ? accepted : run.wake_time.value_or(accepted)});
+  }
+  if (sleeper && IsPromised(*sleeper, now)) {
+    promised_.Push({run.id, run.priority, sleeper->wake});
+  } else {
+    WakeAt(run.id, run.deadline.value_or(absl::InfiniteFuture()));
+  }
+  return false;
+}
+
 void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
-  const Epoch restored = environment_.store->restored_epoch();
   for (;;) {
     auto page = environment_.store->UnfinishedRuns(after, kRecoveryPage);
     if (absl::IsDataLoss(page.status())) {
@@ -163,20 +195,7 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
     int64_t asleep = 0;
     {
       MutexLock lock(mu_);
-      for (const UnfinishedRun& unfinished : *page) {
-        if (unfinished.epoch < restored) {
-          waiting_.Push({unfinished.id, unfinished.priority, unfinished.id.time()});  // to be stopped, whatever it waits for
-        } else if (const auto sleeper = SleeperOf(unfinished); sleeper && !IsDue(*sleeper, environment_.clock->Now())) {
-          Sleep(unfinished.id, *sleeper);
-          ++asleep;
-        } else if (unfinished.barren_starts >= kBarrenStartsSuspect) {
-          suspects_.push_back({unfinished.id, /*on_probation=*/unfinished.barren_starts == kBarrenStartsSuspect});
-        } else {
-          // One that is under way has waited since it was accepted, whatever it was to try again.
-          const absl::Time accepted = unfinished.id.time();
-          waiting_.Push({unfinished.id, unfinished.priority, unfinished.state == v1::RUN_STATE_RUNNING ? accepted : unfinished.wake_time.value_or(accepted)});
-        }
-      }
+      for (const UnfinishedRun& unfinished : *page) asleep += Recovered(unfinished) ? 1 : 0;
     }
     found += static_cast<int64_t>(page->size()) - asleep;
     after = page->back().id;
@@ -193,7 +212,11 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
 
 void Scheduler::Sleep(const RunId& run, const Sleeper& sleeper) {
   sleepers_.Add(run, sleeper);
-  if (sleeper.wake < alarm_time_) SetAlarm();
+  if (sleepers_.first() < alarm_time_) SetAlarm();
+}
+
+void Scheduler::WakeAt(const RunId& run, absl::Time end) {
+  if (end < absl::InfiniteFuture()) Sleep(run, {.until = Sleeper::Until::kEnd, .wake = end});
 }
 
 void Scheduler::SetAlarm() {
@@ -208,23 +231,47 @@ void Scheduler::WakeDue() {
     MutexLock lock(mu_);
     if (draining_) return;
     const absl::Time now = environment_.clock->Now();
-    while (const auto due = sleepers_.TakeDue(now)) {
-      const auto& [run, sleeper] = *due;
-      // Another run may await one that has begun.
-      (sleeper.until == Sleeper::Until::kStart ? waiting_ : awaited_).Push({run, sleeper.priority, sleeper.wake});
+    int32_t woken = 0;
+    for (; woken < kWakesMax; ++woken) {
+      const auto due = sleepers_.TakeDue(now);
+      if (!due) break;
+      Wake(due->first, due->second, now);
     }
     alarm_time_ = absl::InfiniteFuture();
-    SetAlarm();
+    if (woken == kWakesMax) {
+      asio::post(environment_.blocking_pool, [self = shared_from_this()] { self->WakeDue(); });
+    } else {
+      SetAlarm();
+    }
   }
   StartMore();
+}
+
+void Scheduler::Wake(const RunId& run, const Sleeper& sleeper, absl::Time now) {
+  const QueuedRun queued = {run, sleeper.priority, sleeper.wake};
+  if (sleeper.until == Sleeper::Until::kStart) {
+    waiting_.Push(queued);
+  } else if (sleeper.until != Sleeper::Until::kEnd) {
+    awaited_.Push(queued);  // another run may await one that has begun
+  }
+  if (IsPromised(sleeper, now)) return promised_.Push(queued);
+  WakeAt(run, sleeper.deadline);
+  if (const auto active = active_.find(run); active != active_.end()) active->second.queues_since = environment_.clock->Monotonic();
 }
 
 void Scheduler::StartMore() {
   MutexLock lock(mu_);
   if (draining_) return;
+  // These end, as a rule, or give what they hold to others soon: they go first.
+  while (loading_ < kLoadsMax && promises_ < kPromisedMax && !promised_.empty() && static_cast<int64_t>(entries_.size()) < SessionsMax()) {
+    const RunId run = promised_.Pop();
+    if (entries_.contains(run)) continue;
+    BeginLoad(run, /*promise=*/absl::InfinitePast()).is_promised = true;
+    ++promises_;
+  }
   while (loading_ < kLoadsMax && (awaited_.empty() ? !waiting_.empty() && MayBegin() : HasRoom())) {
     const RunId run = (awaited_.empty() ? waiting_ : awaited_).Pop();
-    if (!entries_.contains(run)) BeginLoad(run);
+    if (!entries_.contains(run)) GivePlace(BeginLoad(run));
   }
   while (!suspect_ && !suspects_.empty() && HasRoom()) {
     const Suspect suspect = suspects_.front();
@@ -232,7 +279,7 @@ void Scheduler::StartMore() {
     const RunId run = suspect.run;
     if (entries_.contains(run)) continue;
     suspect_ = suspect;
-    BeginLoad(run);
+    GivePlace(BeginLoad(run));
     probation_.reset();
     if (suspect.on_probation) {
       probation_ = environment_.timers->After(kSuspectProbation, environment_.blocking_pool, [self = shared_from_this(), run] { self->OnProgress(run); });
@@ -240,25 +287,27 @@ void Scheduler::StartMore() {
   }
 }
 
-void Scheduler::BeginLoad(const RunId& run) {
-  entries_[run];
+Scheduler::Entry& Scheduler::BeginLoad(const RunId& run, absl::Time promise) {
+  promise = std::min(promise, sleepers_.PromiseTo(run));
   sleepers_.Remove(run);
   waiting_.Remove(run);
   awaited_.Remove(run);
+  promised_.Remove(run);
   ++loading_;
-  asio::post(environment_.blocking_pool, [self = shared_from_this(), run] { self->Load(run); });
+  asio::post(environment_.blocking_pool, [self = shared_from_this(), run, promise] { self->Load(run, promise); });
+  return entries_[run];
 }
 
-void Scheduler::Load(RunId run) {
+void Scheduler::Load(RunId run, absl::Time promise) {
   auto state = LoadState(*environment_.store, run);
-  if (!state.ok()) return LoadFailed(run, std::move(state).status());
+  if (!state.ok()) return LoadFailed(run, std::move(state).status(), promise);
   const auto name = ParseAgentName(state->agent());
   auto plan = name ? catalog_.Load(*name) : AgentNotFound(state->agent());
   // Revisions are never removed: without its own the run is as damaged as without an event.
   if (absl::IsNotFound(plan.status())) plan = AgentDamaged(state->agent(), "it is not there");
   // A fork takes no part in its source's conversation, but goes on from what was read of it.
   if (plan.ok()) plan = WithEarlierRuns(*environment_.store, *std::move(plan), state->created->run_created().earlier_runs());
-  if (!plan.ok()) return LoadFailed(run, std::move(plan).status());
+  if (!plan.ok()) return LoadFailed(run, std::move(plan).status(), promise);
   Loaded(*std::move(state), *std::move(plan));
 }
 
@@ -269,12 +318,16 @@ void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
     MutexLock lock(mu_);
     --loading_;
     std::optional<absl::Duration> active_since;
-    if (const auto node = active_since_.extract(run)) active_since = node.mapped();
+    if (const auto node = active_.extract(run)) {
+      const ActiveTime& active = node.mapped();
+      active_since = active.since + std::max(environment_.clock->Monotonic() - active.queues_since, absl::ZeroDuration());
+    }
     session = MakeSession(std::move(state), std::move(plan), Session::Origin::kLoaded, active_since);
     Entry& entry = entries_[run];
     entry.session = session;
     entry.priority = session->state().priority();
     entry.not_before = session->state().not_before;
+    entry.is_suspect = session->state().barren_starts >= kBarrenStartsSuspect;
     ++alive_;
     if (draining_) session->Park();
     for (Mail& mail : std::exchange(entry.mail, {})) Deliver(run, *session, std::move(mail));
@@ -283,7 +336,7 @@ void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
   StartMore();
 }
 
-void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
+void Scheduler::LoadFailed(const RunId& run, absl::Status status, absl::Time promise) {
   // A damaged run is set aside; what is only out of reach now (a busy reader, a disk that stutters) is tried again.
   const bool for_good = absl::IsNotFound(status) || absl::IsDataLoss(status);
   if (!absl::IsNotFound(status)) {
@@ -295,11 +348,13 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
   {
     MutexLock lock(mu_);
     --loading_;
-    mail = std::move(entries_[run].mail);
-    entries_.erase(run);  // it has no session, so it awaits nobody
-    if (for_good) active_since_.erase(run);
+    const auto at = entries_.find(run);
+    mail = std::move(at->second.mail);
+    if (for_good) active_.erase(run);
     if (absl::IsDataLoss(status)) set_aside_.insert(run);
-    if (!for_good) TryAgainLater(run);
+    if (!for_good) TryAgainLater(run, promise);
+    Forget(at->second);
+    entries_.erase(at);
     ReleaseSuspect(run);
     drained = TakeDrained();
   }
@@ -309,8 +364,8 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status) {
   StartMore();
 }
 
-void Scheduler::TryAgainLater(const RunId& run) {
-  unread_.push_back({run, suspect_ && suspect_->run == run ? suspect_ : std::nullopt});
+void Scheduler::TryAgainLater(const RunId& run, absl::Time promise) {
+  unread_.push_back({run, suspect_ && suspect_->run == run ? suspect_ : std::nullopt, promise});
   if (draining_ || unread_.size() > 1) return;  // the others wait for the same pause
   reload_ = environment_.timers->After(kRetryPause, environment_.blocking_pool, [self = shared_from_this()] {
     {
@@ -323,6 +378,7 @@ void Scheduler::TryAgainLater(const RunId& run) {
         } else {
           self->awaited_.Push({unread.run, /*priority=*/0, unread.run.time()});
         }
+        self->WakeAt(unread.run, unread.promise);
       }
     }
     self->StartMore();
@@ -354,8 +410,9 @@ void Scheduler::Send(const RunId& run, Session::Command command, Need need, Fail
     } else if (at == entries_.end() && need != Need::kNothing && static_cast<int64_t>(entries_.size()) >= SessionsMax()) {
       refused = QueueFull("sessions", SessionsMax());
     } else if (at == entries_.end()) {
-      BeginLoad(run);
-      entries_[run].mail.push_back({std::move(command), std::move(failed)});
+      Entry& entry = BeginLoad(run);
+      if (need == Need::kRoom) GivePlace(entry);
+      entry.mail.push_back({std::move(command), std::move(failed)});
       return;
     } else if (at->second.undelivered + static_cast<int32_t>(at->second.mail.size()) >= kCommandsPerSessionMax) {
       refused = QueueFull("commands for this run", kCommandsPerSessionMax);
@@ -400,18 +457,60 @@ bool Scheduler::TryLeave(const RunId& run, const Leaving& leaving) {
   MutexLock lock(mu_);
   const auto at = entries_.find(run);
   if (at->second.undelivered > 0) return false;
+  const Entry& entry = at->second;
   if (leaving.wake) {
     // Nothing else that a run waits for ends before it may begin.
-    const auto until = *leaving.wake <= at->second.not_before ? Sleeper::Until::kStart
-                       : leaving.active_since                 ? Sleeper::Until::kRetry
-                                                              : Sleeper::Until::kPerson;
-    Sleep(run, {until, *leaving.wake, at->second.priority});
-    if (leaving.active_since) active_since_[run] = *leaving.active_since;
+    const auto until = *leaving.wake <= entry.not_before ? Sleeper::Until::kStart : leaving.active_since ? Sleeper::Until::kRetry : Sleeper::Until::kPerson;
+    Sleep(run, {until, *leaving.wake, entry.priority, leaving.stops, leaving.deadline});
+    if (leaving.active_since) active_[run] = {*leaving.active_since};
   }
-  if (at->second.awaits_children) --awaiting_;
+  if (leaving.worker) Queue(run, entry, leaving);
+  Forget(at->second);
   entries_.erase(at);
   ReleaseSuspect(run);
   return true;
+}
+
+bool Scheduler::IsInLine(const RunId& run) const {
+  return std::any_of(suspects_.begin(), suspects_.end(), [&](const Suspect& suspect) { return suspect.run == run; });
+}
+
+void Scheduler::Queue(const RunId& run, const Entry& entry, const Leaving& leaving) {
+  if (leaving.active_since) active_[run] = {*leaving.active_since, environment_.clock->Monotonic()};
+  if (entry.is_suspect) {
+    if (!IsInLine(run)) suspects_.push_back({run});
+  } else if (leaving.worker == Worker::kNew) {
+    waiting_.Push({run, entry.priority, std::max(run.time(), entry.not_before)});
+  } else {
+    awaited_.Push({run, entry.priority, environment_.clock->Now()});
+  }
+  WakeAt(run, leaving.deadline);
+}
+
+bool Scheduler::TakePlace(const RunId& run, Worker worker) {
+  MutexLock lock(mu_);
+  Entry& entry = entries_.at(run);
+  if (entry.has_place) return true;
+  // A suspect works when its turn comes, and nobody goes ahead of those that wait.
+  if (entry.is_suspect || !awaited_.empty()) return false;
+  if (worker == Worker::kNew ? !MayBegin() || !waiting_.empty() : !HasRoom()) return false;
+  GivePlace(entry);
+  return true;
+}
+
+void Scheduler::GivePlace(Entry& entry) {
+  entry.has_place = true;
+  if (!entry.awaits_children) ++working_;
+}
+
+void Scheduler::Forget(Entry& entry) {
+  if (entry.awaits_children) --awaiting_;
+  if (entry.has_place && !entry.awaits_children) --working_;
+  KeepPromise(entry);
+}
+
+void Scheduler::KeepPromise(Entry& entry) {
+  if (std::exchange(entry.is_promised, false)) --promises_;
 }
 
 void Scheduler::OnEnded(const RunId&) {
@@ -433,8 +532,15 @@ std::vector<std::shared_ptr<Completion<bool>>> Scheduler::TakeDrained() {
 void Scheduler::OnProgress(const RunId& run) {
   {
     MutexLock lock(mu_);
-    if (!suspect_ || suspect_->run != run) return;
+    const bool was_suspect = suspect_ && suspect_->run == run;
     ReleaseSuspect(run);
+    const auto at = entries_.find(run);
+    const bool was_promised = at != entries_.end() && at->second.is_promised;
+    if (at != entries_.end()) {
+      at->second.is_suspect = false;
+      KeepPromise(at->second);
+    }
+    if (!was_suspect && !was_promised) return;
   }
   StartMore();
 }

@@ -27,7 +27,12 @@
 namespace agentruntime {
 
 inline constexpr int32_t kLoadsMax = 64;  // runs that are loaded at once, so that a restart does not stampede
+// Sessions that were made for what is promised for this moment (a deadline, an expiry) and have not recorded it yet: what one commit of the store takes.
+inline constexpr int32_t kPromisedMax = 1000;
 
+// running_max is the number of places to work. A session has one from the start if its run's turn had come. One that a command or a promised moment made finds
+// room beyond (up to SessionsMax), records what it was made for, and works on only if a place is free; else it leaves, and its run queues.
+//
 // Thread-safe.
 class Scheduler final : public SessionOwner, public std::enable_shared_from_this<Scheduler> {
  public:
@@ -80,6 +85,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   ChildRuns& child_runs() override { return child_runs_; }
   void OnAwaiting(const RunId& run, bool children) override;
   bool TryLeave(const RunId& run, const Leaving& leaving) override;
+  bool TakePlace(const RunId& run, Worker worker) override;
   void OnEnded(const RunId& run) override;
   void OnLateResult(const RunId&) override { ++late_results_; }
   void OnProgress(const RunId& run) override;
@@ -96,6 +102,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     std::vector<Mail> mail;                        // that came meanwhile
     int32_t undelivered = 0;                       // commands on their way to the session
     bool awaits_children = false;                  // and nothing else: its place is theirs
+    bool has_place = false;                        // to work
+    bool is_suspect = false;                       // it was loaded as one and has made no progress since
+    bool is_promised = false;                      // of kPromisedMax
   };
 
   // One of those that are taken up one at a time, each until its next progress.
@@ -109,20 +118,33 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   struct Unread {
     RunId run;
     std::optional<Suspect> suspect;
+    absl::Time promise;
+  };
+  // Of a run out of memory whose active time passes, or passed until it was to queue. Monotonic instants.
+  struct ActiveTime {
+    absl::Duration since;
+    absl::Duration queues_since = absl::InfiniteDuration();
   };
 
   std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin,
                                        std::optional<absl::Duration> active_since = std::nullopt);
   void Deliver(const RunId& run, Session& session, Mail mail) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void BeginLoad(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Load(RunId run);  // on the blocking pool
+  // `promise`: when it needs a session in any case, if that is earlier than what `sleepers_` says.
+  Entry& BeginLoad(const RunId& run, absl::Time promise = absl::InfiniteFuture()) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Load(RunId run, absl::Time promise);  // on the blocking pool
   void Loaded(RunState state, std::shared_ptr<const RunPlan> plan);
-  void LoadFailed(const RunId& run, absl::Status status);
+  void LoadFailed(const RunId& run, absl::Status status, absl::Time promise);
   void RecoverAfter(std::optional<RunId> after, int64_t found);
+  // Whether it sleeps on.
+  bool Recovered(const UnfinishedRun& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What could not be loaded now is, after a pause.
-  void TryAgainLater(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TryAgainLater(const RunId& run, absl::Time promise) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes up those that sleep and are due; then waits for the next.
   void WakeDue() ABSL_LOCKS_EXCLUDED(mu_);
+  void Wake(const RunId& run, const Sleeper& sleeper, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // One that waits for a place is woken then, too.
+  void WakeAt(const RunId& run, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Queue(const RunId& run, const Entry& entry, const Leaving& leaving) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Sleep(const RunId& run, const Sleeper& sleeper) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetAlarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes waiting runs up while there is room.
@@ -132,6 +154,12 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int64_t SessionsMax() const { return int64_t{options_.running_max} + options_.queued_max; }
   // Room for a run that nobody waits for.
   bool MayBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsInLine(const RunId& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);  // of suspects
+  // It has recorded what it was loaded for, or has left without.
+  void KeepPromise(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void GivePlace(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // It is about to be erased.
+  void Forget(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Who waits for the drain, if it is over.
   std::vector<std::shared_ptr<Completion<bool>>> TakeDrained() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReleaseSuspect(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -146,11 +174,15 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
 
   Mutex mu_;
   absl::flat_hash_map<RunId, Entry> entries_ ABSL_GUARDED_BY(mu_);  // looked up; walked to park only
+  int64_t working_ ABSL_GUARDED_BY(mu_) = 0;                        // of those: they have a place and do not give it to others
   int64_t awaiting_ ABSL_GUARDED_BY(mu_) = 0;                       // of those: they only wait for runs that answer their calls
   RunQueue waiting_ ABSL_GUARDED_BY(mu_);                           // accepted, without a session
   // The same, of runs that others wait for or may wait for: these go first, so that no more parents begin to wait than children are at work, and also when no
   // more parents may.
   RunQueue awaited_ ABSL_GUARDED_BY(mu_);
+  // Runs to which something is promised for a moment that has come. They may be in another queue as well.
+  RunQueue promised_ ABSL_GUARDED_BY(mu_);
+  int32_t promises_ ABSL_GUARDED_BY(mu_) = 0;                     // of entries
   std::deque<Suspect> suspects_ ABSL_GUARDED_BY(mu_);             // the same, but one at a time: each may be what ends the server
   std::optional<Suspect> suspect_ ABSL_GUARDED_BY(mu_);           // the one under way
   std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);  // of that one
@@ -161,7 +193,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   Sleepers sleepers_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_set<RunId> set_aside_ ABSL_GUARDED_BY(mu_);  // as many as the store has of damaged ones. Looked up only
   // Of runs that left memory while their active time passes (Leaving::active_since), until they are loaded again. Looked up only.
-  absl::flat_hash_map<RunId, absl::Duration> active_since_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<RunId, ActiveTime> active_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Timers::Wait> alarm_ ABSL_GUARDED_BY(mu_);  // of the sleepers
   absl::Time alarm_time_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
   std::unique_ptr<Timers::Wait> recovery_ ABSL_GUARDED_BY(mu_);  // before unfinished runs are looked for again

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "proto/base/planted_bug.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "runtime/blocking_pool.h"
@@ -35,6 +34,11 @@ constexpr absl::Duration kAbortMax = absl::Seconds(2);
 bool IsProgress(const v1::Event& event) {
   return event.has_decision_made() || event.has_call_finished() || event.has_model_failed() || event.has_call_failed() || event.has_call_waiting() ||
          event.has_call_resolved() || event.has_context_compacted() || event.has_run_stopped();
+}
+
+// The model is asked or a tool is called, or the run begins to do so.
+bool IsWork(const v1::Event& fact) {
+  return fact.has_model_called() || fact.has_call_started() || (fact.has_run_started() && fact.run_started().cause() == v1::START_CAUSE_FIRST);
 }
 
 }  // namespace
@@ -209,16 +213,17 @@ Session::Turn Session::TakeTurn(std::optional<absl::Duration>& wake) {
   } else if (!parking_) {
     const Instant now = Now();
     Next next = WhatNext(state_, *plan_, StoreEpochs(), now);
+    const bool lacks_place = LacksPlace(next.facts);
     if (!next.facts.empty() && !MustAskChildren(next.facts)) {
       Record(std::move(next.facts));
       if (state_.is_stopped()) DropAttempts();
       return Turn::kAgain;
     }
-    if (attempts_.empty() && IsToLeave(next)) {
+    if (attempts_.empty() && (lacks_place || IsToLeave(next))) {
       // Whoever loads the run next must find its stop, or what it waits for, in the store.
       if (ahead() > 0) {
         WakeWhenDurable();
-      } else if (owner_.TryLeave(run_, LeavingUntil(next.wake ? std::optional(now.wall + *next.wake) : std::nullopt))) {
+      } else if (owner_.TryLeave(run_, lacks_place ? LeavingForPlace() : LeavingUntil(next.wake ? std::optional(now.wall + *next.wake) : std::nullopt, now))) {
         return Turn::kLeft;
       }
     }
@@ -251,7 +256,7 @@ asio::awaitable<void> Session::Run() {
   }
   for (;;) {
     TakeLast();
-    if (owner_.TryLeave(run_, LeavingUntil(ProjectionOf(state_).wake_time))) break;
+    if (owner_.TryLeave(run_, LeavingUntil(ProjectionOf(state_).wake_time, Now()))) break;
     co_await inbox_.Ready(std::nullopt);
   }
 }
@@ -269,7 +274,32 @@ bool Session::IsToLeave(const Next& next) const {
   return next.wake && *next.wake > options_.stay_max;
 }
 
-Leaving Session::LeavingUntil(std::optional<absl::Time> wake) const { return {wake, state_.is_active() ? std::optional(active_since_) : std::nullopt}; }
+Leaving Session::LeavingUntil(std::optional<absl::Time> wake, Instant now) const {
+  Leaving leaving;
+  leaving.wake = wake;
+  leaving.deadline = state_.deadline;
+  if (!state_.is_active()) return leaving;
+  leaving.active_since = active_since_;
+  leaving.stops = wake && *wake - now.wall >= FromProto(state_.limits.timeout()) - now.active;
+  return leaving;
+}
+
+// A command or a deadline brought the session here over running_max, to record what they ask. What it may not do is begin what takes a place.
+bool Session::LacksPlace(std::vector<v1::Event>& facts) {
+  if (has_place_ || std::none_of(facts.begin(), facts.end(), IsWork)) return false;
+  if (facts.back().has_run_stopped()) return false;  // it stops as it begins
+  has_place_ = owner_.TakePlace(run_, WorkerOf());
+  if (!has_place_) std::erase_if(facts, IsWork);
+  return !has_place_;
+}
+
+Leaving Session::LeavingForPlace() const {
+  Leaving leaving = LeavingUntil(std::nullopt, Now());
+  leaving.worker = WorkerOf();
+  return leaving;
+}
+
+Worker Session::WorkerOf() const { return state_.phase == v1::RUN_STATE_QUEUED && state_.parent_call().empty() ? Worker::kNew : Worker::kBegun; }
 
 void Session::Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> artifacts) {
   const Instant now = Now();
@@ -527,60 +557,6 @@ void Session::AbortAttempts() {
   for (const CallState& call : step->calls) {
     if (call.child != nullptr && call.phase != CallPhase::kSettled) AskToCancel(ChildOf(call));
   }
-}
-
-void Session::DropChildAttempts() {
-  for (auto& [sequence, attempt] : attempts_) {
-    if (!attempt->child) continue;
-    attempt->dropped = true;
-    attempt->timeout.reset();
-    attempt->signal.emit(asio::cancellation_type::terminal);
-  }
-}
-
-bool Session::IsAsked(const RunId& child) const {
-  return std::any_of(asked_.begin(), asked_.end(), [&](const AskedChild& asked) { return asked.run == child; });
-}
-
-void Session::AskToCancel(const RunId& child) {
-  if (IsAsked(child)) return;
-  asked_.push_back({child});
-  v1::Cancellation cancellation;
-  cancellation.set_principal(RunName(run_));
-  cancellation.set_cause("the run that it answers stops");
-  gate_->WhenDurable(state_.last_sequence, [weak = weak_from_this(), child, cancellation](bool durable) {
-    const auto self = weak.lock();
-    if (self == nullptr || !durable) return;
-    self->owner_.child_runs().Cancel(child, cancellation, [weak, child] {
-      const auto session = weak.lock();
-      if (session == nullptr) return;
-      asio::post(session->strand_, [session, child] {
-        for (AskedChild& asked : session->asked_) asked.agreed |= asked.run == child;
-        session->inbox_.Wake();
-      });
-    });
-  });
-}
-
-bool Session::MustAskChildren(const std::vector<v1::Event>& facts) {
-  if (IsPlanted(Bug::kOrphanChildren)) return false;
-  bool must = false;
-  for (const v1::Event& fact : facts) {
-    if (!fact.has_call_finished()) continue;
-    const auto id = CallId::Parse(fact.call_finished().call_id());
-    const CallState* const call = id ? state_.FindCall(*id) : nullptr;
-    if (call == nullptr || call->child == nullptr) continue;
-    const RunId child = ChildOf(*call);
-    AskToCancel(child);
-    must |= std::any_of(asked_.begin(), asked_.end(), [&](const AskedChild& asked) { return asked.run == child && !asked.agreed; });
-  }
-  return must;
-}
-
-void Session::TellAwaiting() {
-  if (awaits_children_ == state_.awaits_children()) return;
-  awaits_children_ = !awaits_children_;
-  owner_.OnAwaiting(run_, awaits_children_);
 }
 
 void Session::DropAttempts() {

@@ -30,9 +30,18 @@ namespace agentruntime {
 
 class Session;
 
+// A run that has work to do.
+enum class Worker {
+  kNew,    // it has not begun, and nobody waits for it
+  kBegun,  // or it answers a call: another run may wait for it
+};
+
 // What the owner of a session that leaves is told of its run.
 struct Leaving {
+  std::optional<Worker> worker;    // it has no place to work, and queues for one
   std::optional<absl::Time> wake;  // to be looked at again; none: it has nothing to wait for
+  bool stops = false;              // at `wake`, by its timeout
+  absl::Time deadline = absl::InfiniteFuture();
   // Monotonic instant since which its active time passes, which goes on out of memory. None: its active time stands still.
   std::optional<absl::Duration> active_since;
 };
@@ -43,6 +52,8 @@ class SessionOwner {
   virtual ~SessionOwner() = default;
   // The session has nothing to do for now. True: it is forgotten, and no mail will come. False: mail is on its way.
   virtual bool TryLeave(const RunId& run, const Leaving& leaving) = 0;
+  // Whether the run may work: it has a place under running_max, or gets one now, which it keeps until it leaves. False: it is to leave and queue for one.
+  virtual bool TakePlace(const RunId& run, Worker worker) = 0;
   // The session's coroutine has ended.
   virtual void OnEnded(const RunId& run) = 0;
   // The run made progress since it was taken up.
@@ -173,7 +184,11 @@ class Session : public std::enable_shared_from_this<Session> {
   Instant Now() const;
   // Whether a run for which nothing is under way is to leave memory until `next`.
   bool IsToLeave(const Next& next) const;
-  Leaving LeavingUntil(std::optional<absl::Time> wake) const;
+  Leaving LeavingUntil(std::optional<absl::Time> wake, Instant now) const;
+  // Whether there is work among `facts` and no place to do it: then they are without it afterwards.
+  bool LacksPlace(std::vector<v1::Event>& facts);
+  Leaving LeavingForPlace() const;
+  Worker WorkerOf() const;
   Epochs StoreEpochs() const { return {environment_.store->epoch(), environment_.store->restored_epoch()}; }
 
   const Environment& environment_;
@@ -197,6 +212,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::map<Sequence, std::unique_ptr<Attempt>> attempts_;  // by the sequence of their intent
   std::vector<AskedChild> asked_;                          // children that were asked to cancel
   bool awaits_children_ = false;                           // as the owner was told
+  bool has_place_ = false;                                 // as the owner said
   int32_t replies_ = 0;
   bool parking_ = false;
   bool abandoned_ = false;

@@ -12,12 +12,18 @@ bool IsDue(const Sleeper& sleeper, absl::Time now) {
     case Sleeper::Until::kStart: return sleeper.wake <= now;
     case Sleeper::Until::kPerson: return sleeper.wake <= now || sleeper.wake - now > kCallWaitMaximum;
     case Sleeper::Until::kRetry: return IsRetryDue(sleeper.wake, now);
+    case Sleeper::Until::kEnd: return sleeper.wake <= now;
   }
   return true;
 }
 
-void Sleepers::Add(const RunId& run, const Sleeper& sleeper) {
+bool IsPromised(const Sleeper& sleeper, absl::Time now) {
+  return sleeper.until == Sleeper::Until::kPerson || sleeper.until == Sleeper::Until::kEnd || sleeper.stops || sleeper.deadline <= now;
+}
+
+void Sleepers::Add(const RunId& run, Sleeper sleeper) {
   Remove(run);
+  sleeper.wake = std::min(sleeper.wake, sleeper.deadline);
   TimesOf(sleeper).emplace(sleeper.wake, run);
   by_run_[run] = sleeper;
   if (sleeper.until == Sleeper::Until::kStart) ++queued_;
@@ -29,6 +35,17 @@ void Sleepers::Remove(const RunId& run) {
   if (at->second.until == Sleeper::Until::kStart) --queued_;
   TimesOf(at->second).erase({at->second.wake, run});
   by_run_.erase(at);
+}
+
+bool Sleepers::IsAsleep(const RunId& run) const {
+  const auto at = by_run_.find(run);
+  return at != by_run_.end() && at->second.until != Sleeper::Until::kEnd;
+}
+
+absl::Time Sleepers::PromiseTo(const RunId& run) const {
+  const auto at = by_run_.find(run);
+  if (at == by_run_.end()) return absl::InfiniteFuture();
+  return IsPromised(at->second, absl::InfinitePast()) ? at->second.wake : at->second.deadline;
 }
 
 std::optional<std::pair<RunId, Sleeper>> Sleepers::TakeDue(absl::Time now) {

@@ -1,7 +1,7 @@
 // The state of a run: a fold of its journal. Pure: no clock, no I/O, no randomness.
 //
-// QUEUED -> RUNNING <-> WAITING -> STOPPED -> QUEUED (resume); QUEUED -> STOPPED (cancel). A fork is QUEUED behind what it shares, whatever was there. WAITING
-// is derived: every call that is not settled waits for a person.
+// QUEUED -> RUNNING <-> WAITING -> STOPPED -> QUEUED (resume); QUEUED -> STOPPED (cancel, deadline). A fork is QUEUED behind what it shares, whatever was
+// there. WAITING is derived: every call that is not settled waits for a person.
 //
 // A call of the open step:   ready -> open -> settled          an attempt of the model:   none -> open -> decided
 //                            open -> ready (definite failure, or repeatable)              open -> none (failed, or repeated after a crash)

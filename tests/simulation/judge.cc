@@ -15,9 +15,6 @@
 namespace agentruntime::simulation {
 namespace {
 
-// Beyond the grace: commits, tools that are given up.
-constexpr absl::Duration kCancelSlack = absl::Seconds(4);
-
 // Every field of a projection.
 std::string BytesOf(const RunProjection& projection) {
   std::string text = absl::StrCat(projection.state, " ", projection.last_sequence, " ", projection.answer_sequence, " ", projection.last_step, " ",
@@ -292,19 +289,6 @@ void Judge::CheckBooked(const Known& known, const v1::Event& event) {
   if (std::abs(static_cast<double>(usage.cost_micros()) - cost) > 1 + cost * 1e-9) {
     world_.Fail("limits: ", usage.cost_micros(), " is booked for step ", event.step(), " of ", known.fold.id.ToString(), ", it cost ", cost);
   }
-}
-
-void Judge::CheckCancel(const RunId& run, const v1::Event& event) {
-  if (event.has_cancel_requested()) cancels_[run] = world_.now;
-  if (!event.has_run_stopped()) return;
-  const auto at = cancels_.find(run);
-  if (at == cancels_.end()) return;
-  const absl::Duration took = world_.now - at->second;
-  // A process that dies may still finish the batch that a full disk had held up.
-  if (at->second > world_.disturbed && !world_.disk_full && took > world_.settings.options.cancel_grace + kCancelSlack) {
-    world_.Fail("cancel: ", run.ToString(), " stopped ", absl::FormatDuration(took), " after its cancel was durable");
-  }
-  cancels_.erase(at);
 }
 
 void Judge::Lost(const AppendRequest& request) {

@@ -109,6 +109,9 @@ class Judge {
   enum class Said { kNothing, kDone, kFailed, kUnknown };
   void CallSaid(const ToolRequest& request, const ToolSpec& spec, Said said);
 
+  // As time goes by: what was promised for a moment has happened then, once nothing disturbs it any more.
+  void CheckMoments();
+
   // At the end: chunks that no event names are gone.
   void CheckChunks();
 
@@ -146,6 +149,7 @@ class Judge {
   World& world_;
   int process_ = 0;
   Epoch restored_ = 0;
+  absl::Duration moments_checked_;
   std::map<RunId, Known> runs_;
   std::map<RunId, Pending> pending_;
   std::map<RunId, absl::Duration> cancels_;

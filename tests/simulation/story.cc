@@ -117,6 +117,7 @@ bool Stage::Step() {
   if (ready == 0) {
     if (!next) return false;
     world_.now = *next;
+    judge_.CheckMoments();
     return true;
   }
   // Handlers take time, and now and then so much that what waits for time is due before what waits for a turn.

@@ -95,11 +95,18 @@ TEST_F(RuntimeTest, RunsThatAreCancelledInTheQueueMakeRoomThere) {
   }
 }
 
-// Runs that wait for a person have no place, and any number may wait: their answers must not put them all to work at once.
-TEST_F(RuntimeTest, AnswersFindRoomUpToABound) {
+// Runs that wait for a person have no place, and any number may wait: answers are taken, and must not put them all to work at once.
+TEST_F(RuntimeTest, AnswersPutNoMoreRunsToWorkThanTheBound) {
+  testing::Counter went_on;
   auto pay =
       std::make_shared<FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE, [](ToolRequest, ProgressSink&) { return Immediately(ToolOutcome(ToolUnknown{"no answer"})); });
-  auto config = Config([](ModelRequest request, DeltaSink&) { return request.step == 1 ? Immediately(Calls({{"pay", "{}"}})) : NeverDecides(); }, {pay});
+  auto config = Config(
+      [&went_on](ModelRequest request, DeltaSink&) {
+        if (request.step == 1) return Immediately(Calls({{"pay", "{}"}}));
+        went_on.Add();
+        return NeverDecides();
+      },
+      {pay});
   config.agent.set_on_uncertain_call(v1::UNCERTAIN_CALL_ACTION_ASK);
   config.options.running_max = 1;
   config.options.queued_max = 1;
@@ -112,15 +119,19 @@ TEST_F(RuntimeTest, AnswersFindRoomUpToABound) {
     waiting.push_back(IdOf(*run));
   }
   runtime.AwaitNoSession();
-  std::vector<v1::ErrorReason> replies;
   for (const RunId& run : waiting) {
     v1::CallAnswer answer;
     answer.mutable_result()->add_parts()->set_text("paid");
     const ResolveRequest request = {.call = {1, 1}, .answer = std::move(answer), .request_id = "", .request_hash = ""};
-    replies.push_back(ReasonOf(runtime.Await(runtime->ResolveCall(run, request, Caller())).status()));
+    testing::AwaitThat("the answer is taken", [&] { return runtime.Await(runtime->ResolveCall(run, request, Caller())).ok(); });
   }
-  EXPECT_THAT(replies,
-              ::testing::ElementsAre(v1::ERROR_REASON_UNSPECIFIED, v1::ERROR_REASON_UNSPECIFIED, v1::ERROR_REASON_QUEUE_FULL, v1::ERROR_REASON_QUEUE_FULL));
+  for (int turn = 1; turn <= static_cast<int>(waiting.size()); ++turn) {
+    ASSERT_TRUE(went_on.Await(turn));
+    testing::AwaitThat("the others have left memory", [&] { return runtime.Await(runtime->GetInfo())->sessions == 1; });
+    EXPECT_EQ(went_on.value(), turn);
+    // As they were answered.
+    ASSERT_TRUE(runtime.Await(runtime->CancelRun(waiting[static_cast<size_t>(turn) - 1], {.cause = ""}, Caller())).ok());
+  }
 }
 
 // Keeps a cancel, and what comes behind it, to itself until it is told.
@@ -174,6 +185,33 @@ TEST_F(RuntimeTest, RepliesThatWaitForTheDiskAreBounded) {
   store->Release();
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(ok, kWaitingMax);
+}
+
+// A command may need a session that only the disk keeps in memory.
+TEST_F(RuntimeTest, CommandsFindRoomUpToABound) {
+  SlowToCancel* store = nullptr;
+  auto config = Config([](ModelRequest, DeltaSink&) { return NeverDecides(); });
+  config.options.running_max = 1;
+  config.options.queued_max = 3;
+  config.wrap_store = [&store](std::unique_ptr<Store> wrapped) {
+    auto slow = std::make_unique<SlowToCancel>(std::move(wrapped));
+    store = slow.get();
+    return slow;
+  };
+  TestRuntime runtime(std::move(config));
+  std::vector<RunId> runs;
+  for (int i = 0; i < 4; ++i) runs.push_back(IdOf(*runtime.Await(runtime->CreateRun(runtime.Request(), Caller()))));
+  // The first has a session; three more are made for those in the queue.
+  std::vector<std::thread> callers;
+  for (const RunId& run : runs) {
+    callers.emplace_back([&runtime, run] { EXPECT_TRUE(runtime.Await(runtime->CancelRun(run, {.cause = ""}, Caller())).ok()); });
+  }
+  testing::AwaitThat("all have a session", [&] { return runtime.Await(runtime->GetInfo())->sessions == 4; });
+  const auto one_more = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(one_more.ok()) << one_more.status();
+  EXPECT_EQ(ReasonOf(runtime.Await(runtime->CancelRun(IdOf(*one_more), {.cause = ""}, Caller())).status()), v1::ERROR_REASON_QUEUE_FULL);
+  store->Release();
+  for (std::thread& caller : callers) caller.join();
 }
 
 // A session that awaits another run stays in memory and gives its place away: without a bound of its own, runs whose children wait would fill the memory.

@@ -103,6 +103,7 @@ class Outside final : public Publisher {
 class Owner final : public SessionOwner, public ChildRuns {
  public:
   bool TryLeave(const RunId&, const Leaving&) override { return undelivered == 0; }
+  bool TakePlace(const RunId&, Worker) override { return true; }
   void OnEnded(const RunId&) override { ended = true; }
   void OnProgress(const RunId&) override {}
   void OnLateResult(const RunId&) override { ++late_results; }

@@ -31,7 +31,7 @@ TEST(SleepersTest, AreDueInTheOrderOfTheirTimes) {
   EXPECT_THAT(Due(sleepers, kNow), ::testing::IsEmpty());
   EXPECT_THAT(Due(sleepers, kNow + absl::Seconds(3)), ::testing::ElementsAre(Id(3), Id(2), Id(1)));
   EXPECT_EQ(sleepers.first(), kNow + absl::Seconds(9));
-  EXPECT_TRUE(sleepers.contains(Id(4)));
+  EXPECT_TRUE(sleepers.IsAsleep(Id(4)));
 }
 
 TEST(SleepersTest, ARunSleepsOnce) {
@@ -58,6 +58,27 @@ TEST(SleepersTest, AClockThatIsSetBackKeepsNoRetryWaiting) {
   EXPECT_THAT(Due(sleepers, kNow - kCallWaitMaximum), ::testing::ElementsAre(Id(2))) << "and the other has not begun";
   EXPECT_TRUE(IsRetryDue(kNow + kRetryAfterMax + kBackoffMax, kNow + kRetryAfterMax + kBackoffMax));
   EXPECT_FALSE(IsRetryDue(kNow + kRetryAfterMax + kBackoffMax, kNow)) << "the longest wait that is ever set";
+}
+
+// What waits for a place is no sleeper, and its deadline comes all the same.
+TEST(SleepersTest, WhatIsPromisedIsToldFromWhatWaitsForAPlace) {
+  Sleepers sleepers;
+  sleepers.Add(Id(1), {.until = Sleeper::Until::kEnd, .wake = kNow + absl::Seconds(1)});
+  sleepers.Add(Id(2), {.until = Sleeper::Until::kStart, .wake = kNow + absl::Hours(1), .deadline = kNow + absl::Seconds(2)});
+  sleepers.Add(Id(3), {.until = Sleeper::Until::kRetry, .wake = kNow + absl::Seconds(3), .deadline = kNow + absl::Hours(1)});
+  sleepers.Add(Id(4), {.until = Sleeper::Until::kRetry, .wake = kNow + absl::Seconds(4), .stops = true});
+  sleepers.Add(Id(5), {.until = Sleeper::Until::kPerson, .wake = kNow + absl::Seconds(5)});
+  EXPECT_FALSE(sleepers.IsAsleep(Id(1)));
+  EXPECT_TRUE(sleepers.IsAsleep(Id(2)));
+  EXPECT_EQ(sleepers.queued(), 1);
+  const std::vector<absl::Time> promises = {sleepers.PromiseTo(Id(1)), sleepers.PromiseTo(Id(2)), sleepers.PromiseTo(Id(3)),
+                                            sleepers.PromiseTo(Id(4)), sleepers.PromiseTo(Id(5)), sleepers.PromiseTo(Id(6))};
+  EXPECT_THAT(promises, ::testing::ElementsAre(kNow + absl::Seconds(1), kNow + absl::Seconds(2), kNow + absl::Hours(1), kNow + absl::Seconds(4),
+                                               kNow + absl::Seconds(5), absl::InfiniteFuture()));
+  std::vector<bool> promised;
+  const absl::Time now = kNow + absl::Seconds(5);
+  while (const auto due = sleepers.TakeDue(now)) promised.push_back(IsPromised(due->second, now));
+  EXPECT_THAT(promised, ::testing::ElementsAre(true, true, false, true, true));
 }
 
 }  // namespace
