@@ -36,8 +36,8 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
   return sessions;
 }
 
-// What the run waits for out of memory, as its row says.
-std::optional<Sleeper> SleeperOf(const UnfinishedRun& run) {
+// What the run waits for out of memory, as its row says. The time that it may be active passes from now on.
+std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
   if (!run.wake_time) return std::nullopt;
   Sleeper sleeper = {.wake = *run.wake_time, .priority = run.priority, .deadline = run.deadline.value_or(absl::InfiniteFuture())};
   if (run.state == v1::RUN_STATE_QUEUED) {
@@ -48,6 +48,9 @@ std::optional<Sleeper> SleeperOf(const UnfinishedRun& run) {
     return std::nullopt;  // one that may be what ends the server is looked at first
   } else {
     sleeper.until = Sleeper::Until::kRetry;
+    const absl::Time over = now + (run.timeout - run.active_time);
+    sleeper.stops = over <= sleeper.wake;
+    sleeper.wake = std::min(sleeper.wake, over);
   }
   return sleeper;
 }
@@ -156,8 +159,9 @@ bool Scheduler::Recovered(const UnfinishedRun& run) {
     return false;
   }
   const absl::Time now = environment_.clock->Now();
-  const std::optional<Sleeper> sleeper = SleeperOf(run);
+  const std::optional<Sleeper> sleeper = SleeperOf(run, now);
   if (sleeper && !IsDue(*sleeper, now)) {
+    if (sleeper->until == Sleeper::Until::kRetry) active_[run.id] = {environment_.clock->Monotonic()};
     Sleep(run.id, *sleeper);
     return true;
   }

@@ -255,6 +255,29 @@ TEST_F(RuntimeTest, TheTimeoutGoesOnOutOfMemory) {
   EXPECT_EQ(runtime.RunToStop(std::move(request)).stop().reason(), v1::STOP_REASON_TIMEOUT);
 }
 
+// It shows as RUNNING all the while, and only the time in which no server was there does not count.
+TEST_F(RuntimeTest, TheTimeoutGoesOnOutOfMemoryAfterARestart) {
+  const absl::Duration timeout = absl::Seconds(2);
+  std::string name;
+  {
+    TestRuntime runtime(Config(FailsOnce(absl::Minutes(5))));
+    CreateRequest request = runtime.Request();
+    *request.run.mutable_limits()->mutable_timeout() = ToProto(timeout);
+    const auto created = runtime.Await(runtime->CreateRun(std::move(request), Caller()));
+    ASSERT_TRUE(created.ok()) << created.status();
+    name = created->name();
+    testing::AwaitThat("the model has failed", [&] { return Kinds(runtime.Events(name)).back() == v1::Event::kModelFailed; });
+  }
+  TestRuntime runtime(Config(FailsOnce(absl::Minutes(5))));
+  const v1::Run stopped = runtime.WaitForStop(name);
+  EXPECT_EQ(stopped.stop().reason(), v1::STOP_REASON_TIMEOUT);
+  EXPECT_GE(stopped.stop().limit().count(), absl::ToInt64Milliseconds(timeout));
+  const std::vector<EventPtr> events = runtime.Events(name);
+  ASSERT_THAT(Kinds(events), ::testing::ElementsAre(v1::Event::kRunCreated, v1::Event::kRunStarted, v1::Event::kModelCalled, v1::Event::kModelFailed,
+                                                    v1::Event::kRunStarted, v1::Event::kRunStopped));
+  EXPECT_GE(events[4]->active_us(), absl::ToInt64Microseconds(timeout)) << "it was taken up when its time was over";
+}
+
 TEST_F(RuntimeTest, ARestartKeepsTheTimeOfTheNextTry) {
   const absl::Duration after = absl::Milliseconds(600);
   std::string name;
