@@ -4,6 +4,7 @@ namespace agentruntime {
 namespace {
 
 constexpr int64_t kMicrosPerSecond = 1'000'000;
+constexpr int32_t kNanosPerMicro = 1'000;
 
 }  // namespace
 
@@ -17,7 +18,7 @@ google::protobuf::Timestamp ToProto(absl::Time time) {
   }
   google::protobuf::Timestamp timestamp;
   timestamp.set_seconds(seconds);
-  timestamp.set_nanos(static_cast<int32_t>(rest * 1000));
+  timestamp.set_nanos(static_cast<int32_t>(rest * kNanosPerMicro));
   return timestamp;
 }
 
@@ -25,11 +26,13 @@ google::protobuf::Duration ToProto(absl::Duration duration) {
   const int64_t micros = absl::ToInt64Microseconds(duration);
   google::protobuf::Duration message;
   message.set_seconds(micros / kMicrosPerSecond);  // both parts have the sign of the whole, as Duration wants
-  message.set_nanos(static_cast<int32_t>(micros % kMicrosPerSecond * 1000));
+  message.set_nanos(static_cast<int32_t>(micros % kMicrosPerSecond * kNanosPerMicro));
   return message;
 }
 
-absl::Time FromProto(const google::protobuf::Timestamp& timestamp) { return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos()); }
+absl::Time FromProto(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Microseconds(timestamp.nanos() / kNanosPerMicro);
+}
 
 absl::Duration FromProto(const google::protobuf::Duration& duration) { return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos()); }
 

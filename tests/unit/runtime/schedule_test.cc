@@ -186,6 +186,24 @@ TEST_F(ScheduleTest, ARestartKeepsTheTime) {
   EXPECT_EQ(order().size(), 1);
 }
 
+// Clients tell times in nanoseconds, rows and journals keep microseconds: a run is not damaged by what is lost between them.
+TEST_F(ScheduleTest, ATimeFinerThanAMicrosecondIsKept) {
+  const auto fine = [](absl::Duration ahead) {
+    google::protobuf::Timestamp time = ToProto(absl::Now() + ahead);
+    time.set_nanos(time.nanos() + 789);
+    return time;
+  };
+  TestRuntime runtime(Config());
+  CreateRequest request = runtime.Request("later");
+  *request.run.mutable_not_before_time() = fine(absl::Hours(1));
+  *request.run.mutable_deadline() = fine(absl::Hours(2));
+  const auto created = runtime.Await(runtime->CreateRun(std::move(request), Caller()));
+  ASSERT_TRUE(created.ok()) << created.status();
+  runtime.AwaitNoSession();
+  const auto cancelled = runtime.Await(runtime->CancelRun(*ParseRunName(created->name()), {.cause = ""}, Caller()));
+  EXPECT_TRUE(cancelled.ok()) << cancelled.status();
+}
+
 TEST_F(ScheduleTest, ARunThatSleepsTakesInputAndACancel) {
   TestRuntime runtime(Config());
   const std::string name = Submit(runtime, "later", 0, absl::Now() + absl::Hours(1));
