@@ -463,8 +463,7 @@ bool Scheduler::TryLeave(const RunId& run, const Leaving& leaving) {
   if (at->second.undelivered > 0) return false;
   const Entry& entry = at->second;
   if (leaving.wake) {
-    // Nothing else that a run waits for ends before it may begin.
-    const auto until = *leaving.wake <= entry.not_before ? Sleeper::Until::kStart : leaving.active_since ? Sleeper::Until::kRetry : Sleeper::Until::kPerson;
+    const auto until = !leaving.has_begun ? Sleeper::Until::kStart : leaving.active_since ? Sleeper::Until::kRetry : Sleeper::Until::kPerson;
     Sleep(run, {until, *leaving.wake, entry.priority, leaving.stops, leaving.deadline});
     if (leaving.active_since) active_[run] = {*leaving.active_since};
   }

@@ -279,6 +279,7 @@ Leaving Session::LeavingUntil(std::optional<absl::Time> wake, Instant now) const
   leaving.wake = wake;
   leaving.deadline = state_.deadline;
   if (!state_.is_active()) return leaving;
+  leaving.has_begun = state_.phase != v1::RUN_STATE_QUEUED;
   leaving.active_since = active_since_;
   leaving.stops = wake && *wake - now.wall >= FromProto(state_.limits.timeout()) - now.active;
   return leaving;

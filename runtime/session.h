@@ -41,6 +41,7 @@ struct Leaving {
   std::optional<Worker> worker;    // it has no place to work, and queues for one
   std::optional<absl::Time> wake;  // to be looked at again; none: it has nothing to wait for
   bool stops = false;              // at `wake`, by its timeout
+  bool has_begun = false;
   absl::Time deadline = absl::InfiniteFuture();
   // Monotonic instant since which its active time passes, which goes on out of memory. None: its active time stands still.
   std::optional<absl::Duration> active_since;

@@ -1,6 +1,7 @@
 // A whole runtime in one process: a real SQLite store in a folder of the test, two pool threads, models and tools that the test decides.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
@@ -60,6 +61,8 @@ class TestRuntime {
   void AwaitNoSession();
   std::vector<EventPtr> Events(const std::string& name);
   Store& store() { return *stores_.store; }
+  // From now on the wall clock is `ahead` of the real one.
+  void SetClock(absl::Duration ahead) { clock_.Set(ahead); }
 
  private:
   template <typename T>
@@ -69,13 +72,14 @@ class TestRuntime {
 
   class ShiftedClock final : public Clock {
    public:
-    explicit ShiftedClock(absl::Duration ahead) : ahead_(ahead) {}
-    absl::Time Now() const override { return clock_.Now() + ahead_; }
+    explicit ShiftedClock(absl::Duration ahead) : ahead_us_(absl::ToInt64Microseconds(ahead)) {}
+    void Set(absl::Duration ahead) { ahead_us_ = absl::ToInt64Microseconds(ahead); }
+    absl::Time Now() const override { return clock_.Now() + absl::Microseconds(ahead_us_.load()); }
     absl::Duration Monotonic() const override { return clock_.Monotonic(); }
 
    private:
     SystemClock clock_;
-    const absl::Duration ahead_;
+    std::atomic<int64_t> ahead_us_;
   };
 
   ShiftedClock clock_;

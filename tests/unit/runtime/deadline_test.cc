@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,10 @@ class DeadlineTest : public RuntimeTest {
           }
           asked_.Add();
           if (asked == "hang" && !co_await released_.Opened()) co_return ModelError("INTERRUPTED", false);
-          if (asked == "ask" && request.step == 1) co_return Calls({{"pay", "{}"}});
+          if (asked == "ask" && request.step == 1) {
+            if (before_asking_) before_asking_();
+            co_return Calls({{"pay", "{}"}});
+          }
           if (asked == "retry" && request.attempt == 1) {
             ModelOutcome failed = ModelError("MODEL_UNAVAILABLE", /*retryable=*/true);
             failed.retry_after = retry_after_;
@@ -89,6 +93,7 @@ class DeadlineTest : public RuntimeTest {
   testing::Latch released_;
   absl::Duration call_wait_ = absl::Hours(1);
   absl::Duration retry_after_ = absl::Minutes(5);
+  std::function<void()> before_asking_;  // what the model does first
 
  private:
   Mutex mu_;
@@ -163,6 +168,22 @@ TEST_F(DeadlineTest, AWaitExpiresWhileOthersHoldThePlaces) {
   released_.Open();
   EXPECT_EQ(runtime.WaitForStop(second).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   EXPECT_THAT(order(), ElementsAre("ask", "hang", "ask"));
+}
+
+// By the clock as it is now, its earliest start is still to come.
+TEST_F(DeadlineTest, AWaitExpiresInARunThatBeganBeforeTheClockWasSetBack) {
+  call_wait_ = absl::Seconds(2);
+  TestRuntime::Config config = Config();
+  config.clock_ahead = absl::Hours(2);
+  TestRuntime runtime(std::move(config));
+  before_asking_ = [&runtime] { runtime.SetClock(absl::ZeroDuration()); };
+  CreateRequest request = runtime.Request("ask");
+  *request.run.mutable_not_before_time() = ToProto(absl::Now() + absl::Hours(1));
+  const auto second = runtime.Await(runtime->CreateRun(std::move(request), Caller()));
+  ASSERT_TRUE(second.ok()) << second.status();
+  AwaitState(runtime, second->name(), v1::RUN_STATE_WAITING);
+  Hang(runtime);
+  AwaitKind(runtime, second->name(), v1::Event::kCallFinished);
 }
 
 TEST_F(DeadlineTest, ARestartKeepsTheExpiry) {
