@@ -47,10 +47,12 @@ v1::Event Started(const RunState& state, v1::StartCause cause) {
 
 v1::Event SettledByStop(const CallState& call) {
   const bool unsafe = call.side_effect != v1::SIDE_EFFECT_READ_ONLY && call.side_effect != v1::SIDE_EFFECT_IDEMPOTENT;
+  if (call.in_doubt && call.phase != CallPhase::kSettled) {
+    return FinishedUncertain(call.id, "uncertain: an earlier attempt may have taken effect, and the run stopped before another did");
+  }
   switch (call.phase) {
     case CallPhase::kReady:
       if (call.attempts == 0) return FinishedWithText(call.id, v1::CALL_OUTCOME_NOT_RUN, "not run: the run stopped first");
-      if (call.in_doubt) return FinishedUncertain(call.id, "uncertain: an earlier attempt may have taken effect, and the run stopped before another did");
       return FinishedWithText(call.id, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped before it was tried again");
     case CallPhase::kOpen:
       if (!unsafe) return FinishedWithText(call.id, v1::CALL_OUTCOME_CANCELLED, "cancelled: the run stopped while it was under way");

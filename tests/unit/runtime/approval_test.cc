@@ -295,6 +295,24 @@ TEST_F(ApprovalTest, QuestionsWithoutAnAnswerAreNoInvalidDecisions) {
   EXPECT_TRUE(journal.state.model.open);
 }
 
+// The attempt that the run's stop cuts off may be harmless. The one before it was not, and nobody learnt what it did.
+TEST_F(ApprovalTest, ACallThatWasRunAgainIsUncertainWhereTheRunStops) {
+  Journal journal;
+  Ask(journal, {{"pay", "{}"}});
+  ASSERT_TRUE(Resolve(journal, Allow()).ok());
+  End(journal, ToolUnknown{"the connection was lost"});
+  auto declared = std::make_shared<ToolSpec>(pay->spec());
+  declared->side_effect = v1::SIDE_EFFECT_IDEMPOTENT;
+  plan->tools.at("pay").spec = declared;
+  ASSERT_TRUE(Resolve(journal, RunAgain()).ok());
+  ASSERT_EQ(Call(journal).phase, CallPhase::kOpen);
+  ASSERT_EQ(Call(journal).side_effect, v1::SIDE_EFFECT_IDEMPOTENT);
+  Cancel(journal);
+  journal.active += kCancelGrace;
+  journal.Settle(*plan);
+  EXPECT_EQ(Finished(journal).outcome(), v1::CALL_OUTCOME_UNCERTAIN);
+}
+
 TEST_F(ApprovalTest, EveryKindHasItsAnswers) {
   const std::vector<std::pair<v1::WaitKind, std::string>> table = {
       {v1::WAIT_KIND_UNCERTAIN, "run_again result give_up "}, {v1::WAIT_KIND_APPROVAL, "result allow deny "}, {v1::WAIT_KIND_QUESTION, "result give_up "}};
