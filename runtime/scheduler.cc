@@ -35,6 +35,12 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
   std::sort(sessions.begin(), sessions.end(), [](const auto& a, const auto& b) { return a->run() < b->run(); });
   return sessions;
 }
+absl::Duration ProbationOf(int32_t barren_starts) {
+  absl::Duration probation = kSuspectProbation;
+  for (int32_t start = kBarrenStartsSuspect; start < barren_starts && probation < kSuspectProbationMax; ++start) probation *= 2;
+  return probation;
+}
+
 
 // What the run waits for out of memory, as its row says. The time that it may be active passes from now on.
 std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
@@ -166,7 +172,7 @@ bool Scheduler::Recovered(const UnfinishedRun& run) {
     return true;
   }
   if (run.barren_starts >= kBarrenStartsSuspect) {
-    suspects_.push_back({run.id, /*on_probation=*/run.barren_starts == kBarrenStartsSuspect});
+    suspects_.push_back({run.id, ProbationOf(run.barren_starts)});
   } else {
     // One that is under way has waited since it was accepted, whatever it was to try again.
     waiting_.Push({run.id, run.priority, run.state == v1::RUN_STATE_RUNNING ? accepted : run.wake_time.value_or(accepted)});
@@ -284,10 +290,7 @@ void Scheduler::StartMore() {
     if (entries_.contains(run)) continue;
     suspect_ = suspect;
     GivePlace(BeginLoad(run));
-    probation_.reset();
-    if (suspect.on_probation) {
-      probation_ = environment_.timers->After(kSuspectProbation, environment_.blocking_pool, [self = shared_from_this(), run] { self->OnProgress(run); });
-    }
+    probation_ = environment_.timers->After(suspect.probation, environment_.blocking_pool, [self = shared_from_this(), run] { self->EndProbation(run); });
   }
 }
 
@@ -331,7 +334,7 @@ void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
     entry.session = session;
     entry.priority = session->state().priority();
     entry.not_before = session->state().not_before;
-    entry.is_suspect = session->state().barren_starts >= kBarrenStartsSuspect;
+    if (session->state().barren_starts >= kBarrenStartsSuspect) entry.probation = ProbationOf(session->state().barren_starts);
     ++alive_;
     if (draining_) session->Park();
     for (Mail& mail : std::exchange(entry.mail, {})) Deliver(run, *session, std::move(mail));
@@ -480,8 +483,8 @@ bool Scheduler::IsInLine(const RunId& run) const {
 
 void Scheduler::Queue(const RunId& run, const Entry& entry, const Leaving& leaving) {
   if (leaving.active_since) active_[run] = {*leaving.active_since, environment_.clock->Monotonic()};
-  if (entry.is_suspect) {
-    if (!IsInLine(run)) suspects_.push_back({run});
+  if (entry.probation) {
+    if (!IsInLine(run)) suspects_.push_back({run, *entry.probation});
   } else if (leaving.worker == Worker::kNew) {
     waiting_.Push({run, entry.priority, std::max(run.time(), entry.not_before)});
   } else {
@@ -495,7 +498,7 @@ bool Scheduler::TakePlace(const RunId& run, Worker worker) {
   Entry& entry = entries_.at(run);
   if (entry.has_place) return true;
   // A suspect works when its turn comes, and nobody goes ahead of those that wait.
-  if (entry.is_suspect || !awaited_.empty()) return false;
+  if (entry.probation || !awaited_.empty()) return false;
   if (worker == Worker::kNew ? !MayBegin() || !waiting_.empty() : !HasRoom()) return false;
   GivePlace(entry);
   return true;
@@ -540,16 +543,26 @@ void Scheduler::OnProgress(const RunId& run) {
     const auto at = entries_.find(run);
     const bool was_promised = at != entries_.end() && at->second.is_promised;
     if (at != entries_.end()) {
-      at->second.is_suspect = false;
+      at->second.probation.reset();
       KeepPromise(at->second);
     }
     if (!was_suspect && !was_promised) return;
   }
   StartMore();
 }
+void Scheduler::EndProbation(const RunId& run) {
+  {
+    MutexLock lock(mu_);
+    ReleaseSuspect(run);
+  }
+  StartMore();
+}
+
 
 void Scheduler::ReleaseSuspect(const RunId& run) {
-  if (suspect_ && suspect_->run == run) suspect_.reset();
+  if (!suspect_ || suspect_->run != run) return;
+  suspect_.reset();
+  probation_.reset();
 }
 
 asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {

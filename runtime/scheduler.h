@@ -103,16 +103,16 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     int32_t undelivered = 0;                       // commands on their way to the session
     bool awaits_children = false;                  // and nothing else: its place is theirs
     bool has_place = false;                        // to work
-    bool is_suspect = false;                       // it was loaded as one and has made no progress since
+    std::optional<absl::Duration> probation;       // it was loaded as a suspect and has made no progress since
     bool is_promised = false;                      // of kPromisedMax
   };
 
   // One of those that are taken up one at a time, each until its next progress.
   struct Suspect {
     RunId run;
-    // The next may also begin after kSuspectProbation: it is one for the first time. Restarts of other causes, in quick succession, make suspects of all runs
-    // whose models are slow; those that were on probation when the server ended once more have it for themselves.
-    bool on_probation = false;
+    // Restarts of other causes, in quick succession, make suspects of all runs whose models are slow: then the next begins after this, progress or not. Those
+    // that were under way when the server ended once more have it for themselves for longer.
+    absl::Duration probation;
   };
   // A run that could not be read.
   struct Unread {
@@ -162,6 +162,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   void Forget(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Who waits for the drain, if it is over.
   std::vector<std::shared_ptr<Completion<bool>>> TakeDrained() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndProbation(const RunId& run) ABSL_LOCKS_EXCLUDED(mu_);
   void ReleaseSuspect(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Environment& environment_;

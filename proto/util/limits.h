@@ -97,10 +97,12 @@ inline constexpr absl::Duration kChildTimeoutDefault = kCallWaitDefault;  // of 
 inline constexpr absl::Duration kChildTimeoutMaximum = kCallWaitMaximum;
 
 // Recovery.
-inline constexpr int32_t kBarrenStartsMax = 20;                        // starts in a row without progress that stop a run
-inline constexpr int32_t kAwaitingStartsShare = 10;                    // of starts that meet a run waiting for its children, one in ten counts
-inline constexpr int32_t kBarrenStartsSuspect = 3;                     // after which runs are started one at a time
-inline constexpr absl::Duration kSuspectProbation = absl::Seconds(2);  // who is a suspect for the first time makes room for the next after it
+inline constexpr int32_t kBarrenStartsMax = 20;      // starts in a row without progress that stop a run
+inline constexpr int32_t kAwaitingStartsShare = 10;  // of starts that meet a run waiting for its children, one in ten counts
+inline constexpr int32_t kBarrenStartsSuspect = 3;   // after which runs are started one at a time
+// A suspect makes room for the next after it, progress or not; twice as long for each further start, up to the most.
+inline constexpr absl::Duration kSuspectProbation = absl::Seconds(2);
+inline constexpr absl::Duration kSuspectProbationMax = absl::Seconds(16);
 
 // The server.
 inline constexpr int64_t kRunningRunsMaxDefault = 10'000;
