@@ -15,8 +15,4 @@ inline constexpr absl::Duration kRetryAfterMax = absl::Minutes(5);  // a provide
 // Never less than `retry_after` (up to kRetryAfterMax), and spread behind it too: those who were told the same second must not all come back in it. Pure.
 absl::Duration BackoffDelay(int attempt, double random01, std::optional<absl::Duration> retry_after);
 
-// Retries are due by wall time, which may jump back: one that lies further ahead than any is ever set (its wait above, with room) is due as well.
-inline constexpr absl::Duration kRetryWaitMax = absl::Minutes(15);
-inline bool IsRetryDue(absl::Time at, absl::Time now) { return at <= now || at - now > kRetryWaitMax; }
-
 }  // namespace agentruntime

@@ -9,8 +9,8 @@
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
-#include "runtime/backoff.h"
 #include "runtime/conversation.h"
+#include "runtime/due.h"
 #include "runtime/load.h"
 
 namespace agentruntime {
@@ -21,7 +21,6 @@ namespace {
 
 constexpr int32_t kCommandsPerSessionMax = 64;  // on their way to one session
 constexpr int32_t kRecoveryPage = 1000;
-constexpr absl::Duration kAlarmMax = absl::Minutes(1);    // then the wall clock is looked at again: it may have been set
 constexpr absl::Duration kRetryPause = absl::Seconds(1);  // before what could not be read is read again
 constexpr int32_t kWakesMax = 1000;                       // of those that sleep, without letting others at the lock
 
@@ -232,7 +231,7 @@ void Scheduler::WakeAt(const RunId& run, absl::Time end) {
 void Scheduler::SetAlarm() {
   if (draining_ || sleepers_.empty()) return;
   alarm_time_ = sleepers_.first();
-  const absl::Duration delay = std::clamp(alarm_time_ - environment_.clock->Now(), absl::ZeroDuration(), kAlarmMax);
+  const absl::Duration delay = std::clamp(alarm_time_ - environment_.clock->Now(), absl::ZeroDuration(), kClockLook);
   alarm_ = environment_.timers->After(delay, environment_.blocking_pool, [self = shared_from_this()] { self->WakeDue(); });
 }
 

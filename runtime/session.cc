@@ -15,6 +15,7 @@
 #include "runtime/blocking_pool.h"
 #include "runtime/context.h"
 #include "runtime/decide.h"
+#include "runtime/due.h"
 #include "runtime/grant.h"
 #include "runtime/view.h"
 
@@ -228,7 +229,7 @@ Session::Turn Session::TakeTurn(std::optional<absl::Duration>& wake) {
       }
     }
     for (const Effect& effect : next.effects) StartOnce(effect);
-    wake = next.wake;
+    wake = next.waits_for_clock ? std::min(*next.wake, kClockLook) : next.wake;
   }
   if (!inbox_.is_woken()) {
     TellAwaiting();
@@ -278,8 +279,8 @@ Leaving Session::LeavingUntil(std::optional<absl::Time> wake, Instant now) const
   Leaving leaving;
   leaving.wake = wake;
   leaving.deadline = state_.deadline;
-  if (!state_.is_active()) return leaving;
   leaving.has_begun = state_.phase != v1::RUN_STATE_QUEUED;
+  if (!state_.is_active()) return leaving;
   leaving.active_since = active_since_;
   leaving.stops = wake && *wake - now.wall >= FromProto(state_.limits.timeout()) - now.active;
   return leaving;

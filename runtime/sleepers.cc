@@ -2,15 +2,14 @@
 
 #include <algorithm>
 
-#include "proto/util/limits.h"
-#include "runtime/backoff.h"
+#include "runtime/due.h"
 
 namespace agentruntime {
 
 bool IsDue(const Sleeper& sleeper, absl::Time now) {
   switch (sleeper.until) {
     case Sleeper::Until::kStart: return sleeper.wake <= now;
-    case Sleeper::Until::kPerson: return sleeper.wake <= now || sleeper.wake - now > kCallWaitMaximum;
+    case Sleeper::Until::kPerson: return IsExpiryDue(sleeper.wake, now);
     case Sleeper::Until::kRetry: return IsRetryDue(sleeper.wake, now);
     case Sleeper::Until::kEnd: return sleeper.wake <= now;
   }

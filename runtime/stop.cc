@@ -12,10 +12,10 @@
 #include "proto/util/time.h"
 #include "runtime/act.h"
 #include "runtime/ask.h"
-#include "runtime/backoff.h"
 #include "runtime/budget.h"
 #include "runtime/compaction.h"
 #include "runtime/context.h"
+#include "runtime/due.h"
 #include "runtime/finished.h"
 #include "runtime/grant.h"
 
@@ -217,6 +217,11 @@ void WakeAt(Next& next, absl::Duration delay) {
   if (!next.wake || delay < *next.wake) next.wake = delay;
 }
 
+void WakeAt(Next& next, absl::Time at, Instant now) {
+  WakeAt(next, at - now.wall);
+  next.waits_for_clock = true;
+}
+
 // Repeatable attempts end without anybody asking how. That holds while the tool is one whose calls may be repeated: an operator may have learnt meanwhile
 // that it is not.
 bool IsUncertain(const RunPlan& plan, const StepState& step, const CallState& call) {
@@ -240,11 +245,10 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
       case CallPhase::kSettled: break;
       case CallPhase::kUncertain: next.facts.push_back(FactOfUncertain(plan, *step, call, now.wall)); break;
       case CallPhase::kWaiting:
-        // By wall time: what a person was promised is an instant. One further away than any wait is of a clock that was set back.
-        if (ExpiryOf(call) <= now.wall || ExpiryOf(call) - now.wall > kCallWaitMaximum) {
+        if (IsExpiryDue(ExpiryOf(call), now.wall)) {
           for (v1::Event& fact : FactsOfAnswer(call, DefaultAnswer(call))) next.facts.push_back(std::move(fact));
         } else {
-          WakeAt(next, ExpiryOf(call) - now.wall);
+          WakeAt(next, ExpiryOf(call), now);
         }
         break;
       case CallPhase::kOpen: next.effects.push_back(Effect{call.id, call.attempts, call.open_sequence}); break;
@@ -253,7 +257,7 @@ Next NextOfCalls(const RunState& state, const RunPlan& plan, Instant now) {
           next.facts.push_back(FinishedWithText(call.id, v1::CALL_OUTCOME_NOT_RUN,
                                                 absl::StrCat("not run: the run's limit of ", state.limits.max_tool_calls(), " tool calls is reached")));
         } else if (!IsRetryDue(call.retry_time, now.wall)) {
-          WakeAt(next, call.retry_time - now.wall);
+          WakeAt(next, call.retry_time, now);
         } else if (IsUncertain(plan, *step, call)) {
           next.facts.push_back(FactOfUncertain(plan, *step, call, now.wall));
         } else {
@@ -351,7 +355,7 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     return next;
   }
   if (state.phase == v1::RUN_STATE_QUEUED && now.wall < state.not_before) {
-    WakeAt(next, state.not_before - now.wall);
+    WakeAt(next, state.not_before, now);
     return next;
   }
   if (state.phase == v1::RUN_STATE_QUEUED || state.epoch < epochs.current) {
@@ -397,6 +401,7 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
   if (!next.facts.empty()) {
     next.effects.clear();
     next.wake.reset();
+    next.waits_for_clock = false;
     return next;
   }
   if (!next.effects.empty() || next.wake) {
@@ -409,7 +414,7 @@ Next NextOf(const RunState& state, const RunPlan& plan, Epochs epochs, Instant n
     return next;
   }
   if (!state.model.gave_up && !IsRetryDue(state.model.retry_time, now.wall)) {
-    WakeAt(next, state.model.retry_time - now.wall);
+    WakeAt(next, state.model.retry_time, now);
     WakeAt(next, timeout - now.active);
     return next;
   }
@@ -450,7 +455,7 @@ Next WhatNext(const RunState& state, const RunPlan& plan, Epochs epochs, Instant
   Next next = NextOf(state, plan, epochs, now);
   // A cancel ends by its grace: at the deadline nothing happens then, and what is past would be woken for again and again.
   const bool ends_then = !state.is_stopped() && !state.is_cancelling() && state.deadline < absl::InfiniteFuture();
-  if (next.facts.empty() && ends_then) WakeAt(next, state.deadline - now.wall);
+  if (next.facts.empty() && ends_then) WakeAt(next, state.deadline, now);
   return next;
 }
 

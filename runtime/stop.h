@@ -32,6 +32,7 @@ struct Next {
   std::vector<v1::Event> facts;
   std::vector<Effect> effects;
   std::optional<absl::Duration> wake;  // from now
+  bool waits_for_clock = false;        // for an instant of the wall clock (due.h)
 };
 
 // Of the store that this server has open.

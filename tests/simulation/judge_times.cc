@@ -14,8 +14,8 @@ constexpr absl::Duration kMomentSlack = absl::Seconds(10);
 // After the last disturbance: a clock that was set is looked at again each minute.
 constexpr absl::Duration kClockLook = absl::Minutes(1);
 
-// The first moment for which the run is promised something.
-absl::Time PromisedTo(const RunState& state) {
+// The first moment for which the run is promised something. Behind a restart, one that had more open than its wait has its turn first.
+absl::Time PromisedTo(const RunState& state, bool is_taken_up) {
   absl::Time first = state.deadline;
   const StepState* const step = state.last_step();
   if (!state.is_live() || step == nullptr) return first;

@@ -7,6 +7,7 @@
 
 #include "proto/util/limits.h"
 #include "runtime/backoff.h"
+#include "runtime/due.h"
 
 namespace agentruntime {
 namespace {
@@ -55,9 +56,10 @@ TEST(SleepersTest, AClockThatIsSetBackKeepsNoRetryWaiting) {
   sleepers.Add(Id(3), {Sleeper::Until::kStart, kNow + absl::Seconds(20)});
   EXPECT_THAT(Due(sleepers, kNow - absl::Minutes(1)), ::testing::IsEmpty());
   EXPECT_THAT(Due(sleepers, kNow - absl::Hours(1)), ::testing::ElementsAre(Id(1)));
-  EXPECT_THAT(Due(sleepers, kNow - kCallWaitMaximum), ::testing::ElementsAre(Id(2))) << "and the other has not begun";
+  EXPECT_THAT(Due(sleepers, kNow - kExpiryAheadMax), ::testing::ElementsAre(Id(2))) << "and the other has not begun";
   EXPECT_TRUE(IsRetryDue(kNow + kRetryAfterMax + kBackoffMax, kNow + kRetryAfterMax + kBackoffMax));
   EXPECT_FALSE(IsRetryDue(kNow + kRetryAfterMax + kBackoffMax, kNow)) << "the longest wait that is ever set";
+  EXPECT_FALSE(IsExpiryDue(kNow + kCallWaitMaximum, kNow - absl::Hours(1))) << "a clock that is put right by a little takes no wait away";
 }
 
 // What waits for a place is no sleeper, and its deadline comes all the same.

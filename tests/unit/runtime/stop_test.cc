@@ -345,6 +345,18 @@ TEST_F(StopTest, ACancelThatOutlastsTheDeadlineSleepsUntilTheGraceEnds) {
   EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_CANCELLED);
 }
 
+// Active time passes whatever is set; an instant of the clock may come sooner than it looks.
+TEST_F(StopTest, OnlyWhatLooksAtTheWallClockWaitsForIt) {
+  Journal journal;
+  Decide(journal, Calls({{"safe", "{}"}}));
+  journal.Settle(*plan);
+  EXPECT_EQ(journal.WhatNext(*plan).wake, absl::Minutes(10));
+  EXPECT_FALSE(journal.WhatNext(*plan).waits_for_clock);
+  journal.state.deadline = journal.now + absl::Hours(1);
+  EXPECT_EQ(journal.WhatNext(*plan).wake, absl::Minutes(10)) << "the timeout comes first";
+  EXPECT_TRUE(journal.WhatNext(*plan).waits_for_clock);
+}
+
 TEST_F(StopTest, NothingStartsAfterACancel) {
   Journal journal;
   Decide(journal, Calls({{"safe", "{}"}}));
