@@ -100,9 +100,10 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
 
 absl::Status Runtime::Impl::Start() {
   ASSIGN_OR_RETURN(catalog_, AgentCatalog::Make(environment_));
-  reads_ = std::make_shared<CallerReads>(environment_.blocking_pool, CallerReads::Bounds{.at_once_max = options_.reads_at_once_max,
-                                                                                         .walks_at_once_max = options_.reads_at_once_max - 1,
-                                                                                         .waiting_max = options_.reads_waiting_max});
+  reads_ =
+      std::make_shared<CallerReads>(environment_.blocking_pool, CallerReads::Bounds{.at_once_max = options_.reads_at_once_max,
+                                                                                    .walks_at_once_max = std::max(options_.reads_at_once_max - 1, int64_t{1}),
+                                                                                    .waiting_max = options_.reads_waiting_max});
   hub_ = std::make_shared<Hub>(*environment_.store, *environment_.timers, reads_);
   child_runs_ = std::make_shared<ServerChildRuns>(environment_, options_, *catalog_, hub_);
   scheduler_ = std::make_shared<Scheduler>(environment_, options_, *catalog_, std::make_shared<Outlet>(hub_), *child_runs_);
@@ -537,7 +538,8 @@ const std::string& Runtime::store_id() const { return impl_->environment_.store-
 asio::awaitable<absl::StatusOr<RuntimeInfo>> Runtime::GetInfo() {
   const auto impl = impl_;
   RuntimeInfo info;
-  CO_ASSIGN_OR_RETURN(info.store, co_await impl->Blocking([store = impl->environment_.store] { return store->Info(); }));
+  CO_ASSIGN_OR_RETURN(info.store,
+                      co_await impl->reads_->Read(ReadKind::kRows, [store = impl->environment_.store](const std::stop_token&) { return store->Info(); }));
   info.writable = impl->environment_.store->writable();
   {
     MutexLock lock(impl->mu_);

@@ -24,7 +24,6 @@ constexpr absl::Duration kKeepaliveTime = absl::Seconds(60);
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
 constexpr absl::Duration kClientPingIntervalMin = absl::Seconds(10);
 constexpr absl::Duration kFlushTime = absl::Milliseconds(100);  // for the last answers to reach their sockets
-constexpr absl::Duration kTailTime = absl::Seconds(10);         // for coroutines to leave after gRPC is done with their calls
 constexpr int kSyncThreadsMax = 16;                             // reflection is the one service with blocking calls
 
 // What gRPC has to say goes the way of every other log line.
@@ -98,7 +97,8 @@ void Server::Shutdown(absl::Duration grace) {
   // gRPC itself waits for connections, which a client that is not in a call may not close for minutes.
   impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + kFlushTime));
   impl_->server->Wait();
-  impl_->host.calls.AwaitNone(kTailTime);
+  // Coroutines leave after gRPC is done with their calls, and one that is still there would use what its host was. Whoever ends the process bounds this.
+  impl_->host.calls.AwaitNone();
 }
 
 }  // namespace agentruntime

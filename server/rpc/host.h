@@ -4,8 +4,8 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "proto/base/clock.h"
 #include "proto/base/mutex.h"
 #include "proto/util/limits.h"
 
@@ -29,9 +29,15 @@ class OpenCalls {
   }
   // Returns when there is none, or after `most`.
   void AwaitNone(absl::Duration most) ABSL_LOCKS_EXCLUDED(mu_) {
-    const absl::Time deadline = absl::Now() + most;
+    const SystemClock clock;  // not by the wall clock, which may be set meanwhile
+    const absl::Duration deadline = clock.Monotonic() + most;
     MutexLock lock(mu_);
-    while (count_ > 0 && absl::Now() < deadline) none_.WaitFor(mu_, deadline - absl::Now());
+    while (count_ > 0 && clock.Monotonic() < deadline) none_.WaitFor(mu_, deadline - clock.Monotonic());
+  }
+  // However long that takes.
+  void AwaitNone() ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    while (count_ > 0) none_.Wait(mu_);
   }
   int64_t most() const { return most_; }
 
