@@ -34,12 +34,12 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
   std::sort(sessions.begin(), sessions.end(), [](const auto& a, const auto& b) { return a->run() < b->run(); });
   return sessions;
 }
+
 absl::Duration ProbationOf(int32_t barren_starts) {
   absl::Duration probation = kSuspectProbation;
   for (int32_t start = kBarrenStartsSuspect; start < barren_starts && probation < kSuspectProbationMax; ++start) probation *= 2;
   return probation;
 }
-
 
 // What the run waits for out of memory, as its row says. The time that it may be active passes from now on.
 std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
@@ -174,7 +174,7 @@ bool Scheduler::Recovered(const UnfinishedRun& run) {
     suspects_.push_back({run.id, ProbationOf(run.barren_starts)});
   } else {
     // One that is under way has waited since it was accepted, whatever it was to try again.
-    waiting_.Push({run.id, run.priority, run.state == v1::RUN_STATE_RUNNING ? accepted : run.wake_time.value_or(accepted)});
+    waiting_.Push({run.id, run.priority, run.state == v1::RUN_STATE_RUNNING ? accepted : std::min(run.wake_time.value_or(accepted), now)});
   }
   if (sleeper && IsPromised(*sleeper, now)) {
     promised_.Push({run.id, run.priority, sleeper->wake});
@@ -257,7 +257,7 @@ void Scheduler::WakeDue() {
 }
 
 void Scheduler::Wake(const RunId& run, const Sleeper& sleeper, absl::Time now) {
-  const QueuedRun queued = {run, sleeper.priority, sleeper.wake};
+  const QueuedRun queued = {run, sleeper.priority, std::min(sleeper.wake, now)};  // one that lies far ahead is due as well
   if (sleeper.until == Sleeper::Until::kStart) {
     waiting_.Push(queued);
   } else if (sleeper.until != Sleeper::Until::kEnd) {
@@ -272,7 +272,7 @@ void Scheduler::StartMore() {
   MutexLock lock(mu_);
   if (draining_) return;
   // These end, as a rule, or give what they hold to others soon: they go first.
-  while (loading_ < kLoadsMax && promises_ < kPromisedMax && !promised_.empty() && static_cast<int64_t>(entries_.size()) < SessionsMax()) {
+  while (loading_ < kLoadsMax && promises_ < kPromisedMax && !promised_.empty()) {
     const RunId run = promised_.Pop();
     if (entries_.contains(run)) continue;
     BeginLoad(run, /*promise=*/absl::InfinitePast()).is_promised = true;
@@ -549,6 +549,7 @@ void Scheduler::OnProgress(const RunId& run) {
   }
   StartMore();
 }
+
 void Scheduler::EndProbation(const RunId& run) {
   {
     MutexLock lock(mu_);
@@ -556,7 +557,6 @@ void Scheduler::EndProbation(const RunId& run) {
   }
   StartMore();
 }
-
 
 void Scheduler::ReleaseSuspect(const RunId& run) {
   if (!suspect_ || suspect_->run != run) return;

@@ -31,7 +31,7 @@ inline constexpr int32_t kLoadsMax = 64;  // runs that are loaded at once, so th
 inline constexpr int32_t kPromisedMax = 1000;
 
 // running_max is the number of places to work. A session has one from the start if its run's turn had come. One that a command or a promised moment made finds
-// room beyond (up to SessionsMax), records what it was made for, and works on only if a place is free; else it leaves, and its run queues.
+// room beyond (SessionsMax and kPromisedMax), records what it was made for, and works on only if a place is free; else it leaves, and its run queues.
 //
 // Thread-safe.
 class Scheduler final : public SessionOwner, public std::enable_shared_from_this<Scheduler> {

@@ -81,9 +81,9 @@ std::string Counts::Text() const {
   return absl::StrJoin(kCounts, ", ", [this](std::string* text, const Count& count) { absl::StrAppend(text, this->*count.value, " ", count.name); });
 }
 
-void Judge::ProcessStarted(int number, Epoch restored) {
+void Judge::ProcessStarted(int number, Epochs epochs) {
   process_ = number;
-  restored_ = restored;
+  epochs_ = epochs;
   pending_.clear();
   cancels_.clear();
 }
@@ -226,7 +226,7 @@ void Judge::Durable(const DiskRun& row, size_t new_events) {
     CheckBooked(known, *event);
     CheckArtifacts(row, known, *event);
     CheckChildren(known, *event);
-    if (const std::string broken = known.rules.Add(*event, world_.settings.agents, restored_); !broken.empty()) {
+    if (const std::string broken = known.rules.Add(*event, world_.settings.agents, epochs_.restored); !broken.empty()) {
       world_.Fail("journal: ", run.ToString(), " event ", event->sequence(), ": ", broken);
     }
     Apply(known.fold, event);

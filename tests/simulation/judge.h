@@ -14,6 +14,7 @@
 #include "agentruntime/v1/run_service.pb.h"
 #include "runtime/models/model.h"
 #include "runtime/state.h"
+#include "runtime/stop.h"
 #include "runtime/tools/tool.h"
 #include "storage/store.h"
 #include "tests/simulation/disk.h"
@@ -81,8 +82,7 @@ class Judge {
   explicit Judge(World& world) : world_(world) {}
 
   // A new process: what the one before had queued is lost.
-  // `restored`: the epoch in which the store was last restored.
-  void ProcessStarted(int number, Epoch restored);
+  void ProcessStarted(int number, Epochs epochs);
 
   // Of the store.
   void Queued(const NewRun& run);
@@ -148,7 +148,7 @@ class Judge {
 
   World& world_;
   int process_ = 0;
-  Epoch restored_ = 0;
+  Epochs epochs_;  // of that process
   absl::Duration moments_checked_;
   std::map<RunId, Known> runs_;
   std::map<RunId, Pending> pending_;

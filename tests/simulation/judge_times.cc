@@ -18,7 +18,7 @@ constexpr absl::Duration kClockLook = absl::Minutes(1);
 absl::Time PromisedTo(const RunState& state, bool is_taken_up) {
   absl::Time first = state.deadline;
   const StepState* const step = state.last_step();
-  if (!state.is_live() || step == nullptr) return first;
+  if (!state.is_live() || step == nullptr || (!is_taken_up && !state.is_waiting())) return first;
   for (const CallState& call : step->calls) {
     if (call.phase == CallPhase::kWaiting) first = std::min(first, FromProto(call.waiting->call_waiting().expire_time()));
   }
@@ -46,8 +46,8 @@ void Judge::CheckMoments() {
   for (const auto& [run, known] : runs_) {
     const RunState& state = known.fold;
     // What a restored copy holds stops whatever it waits for, in its turn.
-    if (known.deleted || state.is_stopped() || state.is_cancelling() || state.epoch < restored_) continue;
-    const absl::Time promised = PromisedTo(state);
+    if (known.deleted || state.is_stopped() || state.is_cancelling() || state.epoch < epochs_.restored) continue;
+    const absl::Time promised = PromisedTo(state, /*is_taken_up=*/state.epoch == epochs_.current);
     const absl::Duration late = world_.wall(world_.now) - promised;
     if (late > kMomentSlack) world_.Fail("moment: ", run.ToString(), " is as it was ", absl::FormatDuration(late), " after its deadline or its wait was over");
   }

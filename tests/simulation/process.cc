@@ -39,7 +39,7 @@ Process::Process(World& world, Judge& judge, int number, bool restored)
       store_(std::make_unique<SimulatedStore>(world.disk, *this, loop_, loop_.pool(), SimulatedStore::Opening{random_, restored})),
       agents_(std::make_unique<SimulatedAgentStore>(world.disk, *store_)) {
   world_.Trace("process ", number, " starts, epoch ", store_->epoch(), restored ? ", restored" : "");
-  judge_.ProcessStarted(number, store_->restored_epoch());
+  judge_.ProcessStarted(number, {.current = store_->epoch(), .restored = store_->restored_epoch()});
   auto runtime = Runtime::Start(MakeEnvironment(), world_.settings.options);
   if (!runtime.ok()) {
     std::fprintf(stderr, "the runtime does not start: %s\n", std::string(runtime.status().message()).c_str());
