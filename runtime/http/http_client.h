@@ -42,8 +42,10 @@ struct HttpRequest {
   int64_t response_bytes_max = kHttpResponseBytesMaxDefault;
   int redirects_max = 0;    // 0: a redirect is an answer like any other
   int connections_max = 0;  // requests of this lane to one origin at a time (see HttpOutcome::place), the others wait; 0: the client's bound
-  std::string lane;         // who counts and waits together: a tool that may send one at a time holds up nobody else who asks the same origin
-  bool repeatable = true;   // false: uses a connection of its own; on a kept one that has gone stale the library would send the request a second time
+  // Who counts and waits together: a model or tool that may send one at a time holds up nobody else who asks the same origin. `model NAME`, `tool NAME`: a
+  // model and a tool may have the same name. Empty: all who say none.
+  std::string lane;
+  bool repeatable = true;  // false: uses a connection of its own; on a kept one that has gone stale the library would send the request a second time
 };
 
 struct HttpHead {

@@ -155,6 +155,7 @@ HttpRequest OpenAiModel::Request(std::string body) const {
   request.total_timeout = options_.total_timeout;
   request.response_bytes_max = kModelAnswerBytesMax;
   request.connections_max = options_.connections_max;
+  request.lane = absl::StrCat("model ", options_.name);
   return request;
 }
 

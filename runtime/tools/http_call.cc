@@ -123,7 +123,7 @@ asio::awaitable<ToolOutcome> HttpCallTool::Call(ToolRequest request, ProgressSin
   post.idle_timeout = post.total_timeout;
   post.response_bytes_max = options_.response_bytes_max;
   post.connections_max = options_.connections_max;
-  post.lane = options_.name;
+  post.lane = absl::StrCat("tool ", options_.name);
   post.repeatable = !unsafe || IsPlanted(Bug::kResendUnsafe);
   HttpOutcome http = co_await http_.Send(std::move(post), nullptr);
   // A server that repeats the token must not bring it into a journal.

@@ -89,7 +89,7 @@ TEST_F(RuntimeTest, NoMoreLargeResultsAreAskedForThanMayWaitForTheDisk) {
   HttpRequest next;
   next.url = options.url;
   next.addresses = AddressPolicy::kAny;
-  next.lane = options.name;
+  next.lane = absl::StrCat("tool ", options.name);
   next.connections_max = kPlaces;
   next.total_timeout = absl::Milliseconds(200);
   const HttpOutcome outcome = testing::RunCoroutine<HttpOutcome>([&] { return client->Send(next, nullptr); });

@@ -8,14 +8,17 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "proto/base/clock.h"
 #include "runtime/http/curl_client.h"
 #include "runtime/models/openai.h"
+#include "runtime/tools/http_call.h"
 #include "tests/support/aimock.h"
 #include "tests/support/coroutine.h"
 #include "tests/support/http_server.h"
@@ -53,6 +56,10 @@ class Record final : public DeltaSink {
   std::function<void()> on_text;
 };
 
+class NoProgress final : public ProgressSink {
+  void Progress(absl::string_view, std::optional<double>) override {}
+};
+
 ModelRequest Ask(const std::string& text) {
   auto parts = std::make_shared<Parts>();
   parts->Add()->set_text(text);
@@ -83,17 +90,24 @@ ModelRequest Answered(ModelRequest request, v1::Decision made, const std::string
 
 class ModelFixture : public ::testing::Test {
  protected:
-  std::unique_ptr<OpenAiModel> Open(const std::string& base_url, std::vector<HttpHeader> headers = {}) {
+  static OpenAiOptions Options(const std::string& base_url) {
     OpenAiOptions options;
     options.name = "gpt";
     options.base_url = base_url;
     options.provider_model = "some-model";
     options.api_key = Secret(kKey);
-    options.headers = std::move(headers);
     options.idle_timeout = absl::Seconds(20);
+    return options;
+  }
+  std::unique_ptr<OpenAiModel> Open(OpenAiOptions options) {
     auto model = OpenAiModel::Open(std::move(options), http_, clock_);
     EXPECT_TRUE(model.ok()) << model.status();
     return *std::move(model);
+  }
+  std::unique_ptr<OpenAiModel> Open(const std::string& base_url, std::vector<HttpHeader> headers = {}) {
+    OpenAiOptions options = Options(base_url);
+    options.headers = std::move(headers);
+    return Open(std::move(options));
   }
   ModelOutcome Decide(Model& model, const ModelRequest& request) {
     deltas_ = Record();
@@ -274,6 +288,51 @@ TEST_F(RawServerTest, TakesADoneWithoutWaitingForTheEnd) {
   const absl::Time start = absl::Now();
   EXPECT_TRUE(Decide(*model, Ask("x")).decision.has_value());
   EXPECT_LT(absl::Now() - start, absl::Seconds(10));  // the idle timeout is twenty
+}
+
+// Two models and a tool of one origin, the tool named as one of the models: each waits for its own alone.
+TEST_F(RawServerTest, AModelThatIsFullHoldsUpNobodyElseAtItsOrigin) {
+  HttpServer server([](const ServedRequest& request, HttpServer::Connection& c) {
+    if (absl::StrContains(request.body, "[hang]")) return c.WaitForClose();
+    c.Answer(200, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+  });
+  OpenAiOptions options = Options(server.Url("/v1"));
+  options.idle_timeout = absl::Minutes(5);
+  const auto large = Open(options);
+  options.name = "small";
+  options.connections_max = 1;
+  const auto small = Open(options);
+  HttpCallOptions call;
+  call.name = "small";
+  call.url = server.Url("/call");
+  call.description = "Calls.";
+  call.connections_max = 1;
+  const std::shared_ptr<Tool> tool = *HttpCallTool::Open(call, http_, clock_);
+  const ModelRequest hang = Ask("[hang]");
+  const ModelRequest ask = Ask("x");
+  ToolRequest call_request;
+  call_request.arguments = "{}";
+  call_request.timeout = absl::Minutes(5);
+
+  Running<ModelOutcome> large_hangs([&] { return large->Decide(hang, deltas_); });
+  EXPECT_TRUE(server.AwaitRequests(1));
+  Running<ModelOutcome> small_hangs([&] { return small->Decide(hang, deltas_); });
+  EXPECT_TRUE(server.AwaitRequests(2)) << "the other's request took its only place";
+  Running<ModelOutcome> small_waits([&] { return small->Decide(hang, deltas_); });
+  Running<ModelOutcome> small_leaves([&] { return small->Decide(hang, deltas_); });
+  small_leaves.Cancel();
+  EXPECT_EQ(small_leaves.Get().error.reason(), "INTERRUPTED");
+  NoProgress progress;
+  Record deltas;
+  Running<ModelOutcome> large_answers([&] { return large->Decide(ask, deltas); });
+  EXPECT_TRUE(server.AwaitRequests(3)) << "it waits behind the other model's";
+  Running<ToolOutcome> tool_answers([&] { return tool->Call(call_request, progress); });
+  EXPECT_TRUE(server.AwaitRequests(4)) << "it waits behind the model of its name";
+  EXPECT_THAT(server.requests(), SizeIs(4)) << "the small model is full";
+  for (Running<ModelOutcome>* const running : {&large_hangs, &small_waits, &small_hangs}) running->Cancel();
+  for (Running<ModelOutcome>* const running : {&large_hangs, &small_waits, &small_hangs}) EXPECT_EQ(running->Get().error.reason(), "INTERRUPTED");
+  EXPECT_TRUE(large_answers.Get().decision.has_value());
+  EXPECT_TRUE(std::holds_alternative<ToolDone>(tool_answers.Get()));
 }
 
 TEST_F(RawServerTest, JudgesAnswersThatAreNone) {
