@@ -107,7 +107,8 @@ void NetworkThread::Do(Command command) {
       if (exchange.transfer != nullptr) {
         End(*exchange.transfer, HttpEnd::kCancelled, "cancelled");
       } else {
-        Finish(exchange, HttpEnd::kCancelled, false, "cancelled");  // StartWaiting drops it
+        Finish(exchange, HttpEnd::kCancelled, false, "cancelled");
+        Settle(origins_.find(OriginOf(exchange)));
       }
       break;
     case Command::kResume:
@@ -120,32 +121,52 @@ void NetworkThread::Do(Command command) {
 }
 
 void NetworkThread::Admit(std::shared_ptr<Exchange> exchange) {
-  Origin& origin = origins_[OriginOf(*exchange)];
-  if (origin.waiting.empty() && HasRoom(origin, *exchange)) return Start(origin, std::move(exchange));
-  if (waiting_ >= options_.waiting_max) {
-    return Finish(*exchange, HttpEnd::kUnreachable, false,
-                  absl::StrCat("more than ", options_.waiting_max, " requests wait for a connection; try again later"));
+  const auto at = origins_.try_emplace(OriginOf(*exchange)).first;
+  Origin& origin = at->second;
+  // A place that is free belongs to those whose turn it is.
+  if (active_ < options_.connections_max && turns_.empty() && origin.waiting.empty() && HasRoom(origin, *exchange)) {
+    Start(origin, std::move(exchange));
+  } else if (waiting_ >= options_.waiting_max) {
+    Finish(*exchange, HttpEnd::kUnreachable, false, absl::StrCat("more than ", options_.waiting_max, " requests wait for a connection; try again later"));
+  } else {
+    ++waiting_;
+    origin.waiting.push_back(std::move(exchange));
   }
-  ++waiting_;
-  origin.waiting.push_back(std::move(exchange));
+  Settle(at);
 }
 
 bool NetworkThread::HasRoom(const Origin& origin, const Exchange& exchange) const {
-  const int origin_max = exchange.request.connections_max > 0 ? exchange.request.connections_max : options_.connections_per_origin_max;
-  return active_ < options_.connections_max && origin.active < origin_max;
+  return origin.active < (exchange.request.connections_max > 0 ? exchange.request.connections_max : options_.connections_per_origin_max);
 }
 
 void NetworkThread::StartWaiting() {
-  for (auto it = origins_.begin(); it != origins_.end();) {
-    Origin& origin = it->second;
-    while (!origin.waiting.empty()) {
-      if (!origin.waiting.front()->over && !HasRoom(origin, *origin.waiting.front())) break;
+  while (active_ < options_.connections_max && !turns_.empty()) {
+    const auto at = turns_.front();
+    turns_.pop_front();
+    Origin& origin = at->second;
+    origin.in_turns = false;
+    if (!origin.waiting.empty() && !origin.waiting.front()->over && HasRoom(origin, *origin.waiting.front())) {
       const std::shared_ptr<Exchange> exchange = std::move(origin.waiting.front());
       origin.waiting.pop_front();
       --waiting_;
-      if (!exchange->over) Start(origin, exchange);
+      Start(origin, exchange);
     }
-    it = origin.active == 0 && origin.waiting.empty() ? origins_.erase(it) : std::next(it);
+    Settle(at);
+  }
+}
+
+void NetworkThread::Settle(Origins::iterator at) {
+  Origin& origin = at->second;
+  while (!origin.waiting.empty() && origin.waiting.front()->over) {
+    origin.waiting.pop_front();
+    --waiting_;
+  }
+  if (origin.in_turns) return;
+  if (!origin.waiting.empty() && HasRoom(origin, *origin.waiting.front())) {
+    origin.in_turns = true;
+    turns_.push_back(at);
+  } else if (origin.waiting.empty() && origin.active == 0) {
+    origins_.erase(at);
   }
 }
 
@@ -162,10 +183,11 @@ void NetworkThread::Start(Origin& origin, std::shared_ptr<Exchange> exchange) {
 
 void NetworkThread::TakeReturned() {
   for (const std::string& name : returned_->Take()) {
-    Origin& origin = origins_.at(name);  // there as long as a place of it is taken
-    --origin.kept;
-    --origin.active;
+    const auto at = origins_.find(name);  // there as long as a place of it is taken
+    --at->second.kept;
+    --at->second.active;
     --active_;
+    Settle(at);
   }
 }
 
@@ -192,12 +214,15 @@ void NetworkThread::Sweep() {
     if (transfer->IsLate(now, message)) late.emplace_back(transfer, std::move(message));
   }
   for (auto& [transfer, message] : late) End(*transfer, HttpEnd::kTimeout, std::move(message));
-  for (auto& [name, origin] : origins_) {
+  for (auto it = origins_.begin(); it != origins_.end();) {
+    const auto at = it++;  // Settle may erase it
+    const auto& [name, origin] = *at;
     for (const auto& exchange : origin.waiting) {
       if (exchange->over || now < exchange->deadline) continue;
       const std::string kept = origin.kept > 0 ? absl::StrCat("; answers that are not recorded yet: ", origin.kept) : "";
       Finish(*exchange, HttpEnd::kTimeout, false, absl::StrCat("no connection to ", name, " was free in time", kept));
     }
+    Settle(at);
   }
   StartWaiting();
 }
@@ -207,7 +232,8 @@ void NetworkThread::End(Transfer& transfer, HttpEnd end, std::string message) {
   transfer.PublishHead();
   Exchange& exchange = transfer.exchange();
   exchange.transfer = nullptr;
-  Origin& origin = origins_.at(transfer.origin());
+  const auto at = origins_.find(transfer.origin());
+  Origin& origin = at->second;
   bool kept = false;
   {
     MutexLock lock(exchange.mu);
@@ -220,6 +246,7 @@ void NetworkThread::End(Transfer& transfer, HttpEnd end, std::string message) {
     --origin.active;
     --active_;
   }
+  Settle(at);
   const auto it = transfers_.find(&transfer);
   const std::unique_ptr<Transfer> owned = std::move(it->second);  // lives until the coroutine is told
   transfers_.erase(it);
@@ -231,6 +258,7 @@ void NetworkThread::CloseAll() {
   for (auto& [name, origin] : origins_) {
     for (const auto& exchange : origin.waiting) Finish(*exchange, HttpEnd::kCancelled, false, "the client was closed");
   }
+  turns_.clear();
   origins_.clear();
 }
 

@@ -53,6 +53,7 @@ class NetworkThread {
     int active = 0;  // requests that have a place
     int kept = 0;    // of those: by an answer
     std::deque<std::shared_ptr<Exchange>> waiting;
+    bool in_turns = false;
   };
   using Origins = std::map<std::string, Origin>;  // by origin, and lane of the request
 
@@ -61,6 +62,8 @@ class NetworkThread {
   void Do(Command command);
   void Admit(std::shared_ptr<Exchange> exchange);
   void StartWaiting();
+  // After anything of it has changed: gives it a turn, or forgets it.
+  void Settle(Origins::iterator at);
   bool HasRoom(const Origin& origin, const Exchange& exchange) const;
   void Start(Origin& origin, std::shared_ptr<Exchange> exchange);
   void TakeReturned();
@@ -79,6 +82,9 @@ class NetworkThread {
 
   // The thread's alone.
   Origins origins_;
+  // Those with a request that only needs a place of `connections_max`, each once: they take turns, one request at a time, so that nobody waits behind the whole
+  // queue of another. What changed meanwhile is seen when the turn comes.
+  std::deque<Origins::iterator> turns_;
   int waiting_ = 0;
   int active_ = 0;  // of all origins
   std::unordered_map<Transfer*, std::unique_ptr<Transfer>> transfers_;

@@ -277,6 +277,37 @@ TEST(CurlClientTest, OneOriginGetsNoMoreThanItsConnections) {
   EXPECT_GE(most, 2);
 }
 
+// Those who share the last place take turns, however long the queue of the first among them.
+TEST(CurlClientTest, EachLaneThatWaitsHasItsTurn) {
+  constexpr int kAll = 200;
+  std::promise<void> let_go;
+  auto released = let_go.get_future().share();
+  std::atomic<int> of_a = 0, of_b = 0;
+  HttpServer server([&](const ServedRequest& request, Connection& c) {
+    if (request.target == "/first") released.wait();
+    if (request.target == "/a") ++of_a;
+    if (request.target == "/b") ++of_b;
+    c.Answer(200, "ok");
+  });
+  CurlClient client(NetworkOptions{.connections_max = 1});
+  const HttpRequest first = To(server.Url("/first"));
+  Running<std::string> before([&] { return BodyOf(client, first); });
+  ASSERT_TRUE(server.AwaitRequests(1));
+  const auto ask_on = [&](std::string lane) -> boost::asio::awaitable<bool> {
+    HttpRequest request = To(server.Url(absl::StrCat("/", lane)));
+    request.lane = lane;
+    while (of_a + of_b < kAll) co_await BodyOf(client, request);
+    co_return true;
+  };
+  std::vector<std::unique_ptr<Running<bool>>> all;
+  for (const char* lane : {"b", "a", "a", "a", "a", "b"}) all.push_back(std::make_unique<Running<bool>>([&ask_on, lane] { return ask_on(lane); }));
+  let_go.set_value();
+  EXPECT_EQ(before.Get(), "ok");
+  for (auto& running : all) running->Get();
+  EXPECT_GT(of_a, kAll / 4);
+  EXPECT_GT(of_b, kAll / 4) << "it waits for as long as the other lane has a queue";
+}
+
 // Nobody asks for more answers than there are places, however long those who asked keep the first.
 TEST(CurlClientTest, AnAnswerThatIsKeptKeepsItsPlace) {
   HttpServer server([](const ServedRequest&, Connection& c) { c.Answer(200, "answer"); });
