@@ -40,7 +40,8 @@ absl::StatusOr<int> OutboundRequests(const config::v1::ServerConfig& config, int
         " of them are for callers and the store; raise its limit (ulimit -n, LimitNOFILE)", most.set_there ? absl::StrCat(", or ask for at most ", room) : ""));
   }
   if (sum > room) {
-    Log(LogLevel::kWarn, "models and tools together may ask for more requests at once than fit; those over it wait in turn",
+    Log(LogLevel::kWarn,
+        "models and tools together may ask for more requests at once than fit; those over it wait in turn; a tool's timeout and a run's count that",
         {{"asked", absl::StrCat(sum)}, {"fit", absl::StrCat(room)}});
   }
   return static_cast<int>(std::clamp<int64_t>(sum, 1, room));

@@ -103,7 +103,7 @@ asio::awaitable<HttpOutcome> CurlClient::Send(HttpRequest request, HttpSink* sin
   bool sent = false;
   absl::StatusOr<HttpUrl> url = ParseHttpUrl(request.url);
   std::string wrong = CheckLines(request);
-  const absl::Duration deadline = NetworkThread::Now() + request.total_timeout;
+  const absl::Duration deadline = request.waiting_counts ? NetworkThread::Now() + request.total_timeout : absl::InfiniteDuration();
   for (int hop = 0;; ++hop) {
     if (!url.ok()) {
       outcome = Refuse(hop == 0 ? url.status().message() : absl::StrCat("the redirect is not followed: ", url.status().message()));

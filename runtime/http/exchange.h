@@ -19,12 +19,12 @@ struct Exchange {
   // Set before it is given to the network thread, constant afterwards.
   HttpRequest request;
   HttpUrl url;
-  bool streaming = false;   // wake for the head and for each piece of the body, not only at the end
-  absl::Duration deadline;  // on the network thread's clock
+  bool streaming = false;  // wake for the head and for each piece of the body, not only at the end
 
   // The network thread's alone.
   Transfer* transfer = nullptr;  // null: not begun, or over
   bool over = false;
+  absl::Duration deadline;  // on its clock. Set before as well; where waiting does not count, anew at the start.
 
   Mutex mu;
   // From the network thread.

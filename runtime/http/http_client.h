@@ -38,7 +38,8 @@ struct HttpRequest {
   std::shared_ptr<const HostAllowList> hosts;  // each hop's host must be in it; null: any host. Shared by the requests of one tool.
   absl::Duration connect_timeout = absl::Seconds(10);
   absl::Duration idle_timeout = absl::Seconds(30);   // no byte in either direction for so long; waiting for a slow sink does not count
-  absl::Duration total_timeout = absl::Minutes(10);  // from Send to the last byte, waiting for a free connection included
+  absl::Duration total_timeout = absl::Minutes(10);  // from Send to the last byte
+  bool waiting_counts = true;  // towards total_timeout, for a free connection; false: each hop has all of it from when it gets one, and waits until cancelled
   int64_t response_bytes_max = kHttpResponseBytesMaxDefault;
   int redirects_max = 0;    // 0: a redirect is an answer like any other
   int connections_max = 0;  // requests of this lane to one origin at a time (see HttpOutcome::place), the others wait; 0: the client's bound

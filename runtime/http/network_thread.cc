@@ -175,6 +175,7 @@ void NetworkThread::Start(Origin& origin, std::shared_ptr<Exchange> exchange) {
   if (transfer->easy() == nullptr || curl_multi_add_handle(static_cast<CURLM*>(multi_), transfer->easy()) != CURLM_OK) {
     return Finish(*exchange, HttpEnd::kUnreachable, false, "no memory for another request");
   }
+  if (!exchange->request.waiting_counts) exchange->deadline = Now() + exchange->request.total_timeout;
   ++origin.active;
   ++active_;
   exchange->transfer = transfer.get();

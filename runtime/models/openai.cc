@@ -153,6 +153,7 @@ HttpRequest OpenAiModel::Request(std::string body) const {
   request.connect_timeout = options_.connect_timeout;
   request.idle_timeout = options_.idle_timeout;
   request.total_timeout = options_.total_timeout;
+  request.waiting_counts = false;  // an endpoint that is merely busy fails no attempt: the run's own times bound the wait
   request.response_bytes_max = kModelAnswerBytesMax;
   request.connections_max = options_.connections_max;
   request.lane = absl::StrCat("model ", options_.name);

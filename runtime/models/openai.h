@@ -30,9 +30,9 @@ struct OpenAiOptions {
   int connections_max = 256;  // requests at a time; the others wait
   absl::Duration connect_timeout = absl::Seconds(10);
   absl::Duration idle_timeout = kModelIdleTimeout;
-  absl::Duration total_timeout = absl::Minutes(30);
-  std::string max_tokens_field = "max_tokens";  // newer models want max_completion_tokens
-  std::optional<bool> parallel_tool_calls;      // said only if set: some servers need it, some refuse it
+  absl::Duration total_timeout = absl::Minutes(30);  // from when it has one of the connections; until then the run's own times bound it
+  std::string max_tokens_field = "max_tokens";       // newer models want max_completion_tokens
+  std::optional<bool> parallel_tool_calls;           // said only if set: some servers need it, some refuse it
 };
 
 // Retries are the runtime's. An attempt that the provider turned away (HTTP 3xx and 4xx, but 408), or that never left, reports a usage of zero; one that

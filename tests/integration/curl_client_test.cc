@@ -236,6 +236,37 @@ TEST(CurlClientTest, ATrickleDoesNotOutliveTheTotalTimeout) {
   EXPECT_THAT(outcome.message, HasSubstr("did not complete"));
 }
 
+TEST(CurlClientTest, WhereWaitingDoesNotCountTheTimeBeginsWithTheConnection) {
+  std::promise<void> let_go;
+  auto released = let_go.get_future().share();
+  HttpServer server([&](const ServedRequest& request, Connection& c) {
+    if (request.target == "/first") released.wait();
+    if (request.target == "/hang") return c.WaitForClose();
+    c.Answer(200, "ok");
+  });
+  CurlClient client(NetworkOptions{.connections_max = 1});
+  const HttpRequest first = To(server.Url("/first"));
+  Running<std::string> before([&] { return BodyOf(client, first); });
+  ASSERT_TRUE(server.AwaitRequests(1));
+  HttpRequest patient = To(server.Url("/"));
+  patient.waiting_counts = false;
+  patient.total_timeout = absl::Milliseconds(500);
+  Running<HttpOutcome> waits([&] { return client.Send(patient, nullptr); });
+  HttpRequest clock = To(server.Url("/"));
+  clock.total_timeout = absl::Seconds(1);
+  EXPECT_THAT(Send(client, clock).message, HasSubstr("was free in time"));
+  let_go.set_value();
+  EXPECT_EQ(before.Get(), "ok");
+  {
+    const HttpOutcome outcome = waits.Get();
+    EXPECT_EQ(outcome.body, "ok") << outcome.message;
+  }
+  patient.url = server.Url("/hang");
+  const HttpOutcome outcome = Send(client, patient);
+  EXPECT_EQ(outcome.end, HttpEnd::kTimeout);
+  EXPECT_THAT(outcome.message, HasSubstr("did not complete its answer within 500ms"));
+}
+
 TEST(CurlClientTest, CancellationAbortsTheTransfer) {
   std::promise<void> asked, left;
   HttpServer server([&](const ServedRequest&, Connection& c) {

@@ -258,6 +258,8 @@ TEST_F(AimockTest, CancellationEndsASlowAnswer) {
 
 class RawServerTest : public ModelFixture {};
 
+constexpr char kHi[] = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
 TEST_F(RawServerTest, SendsKeyAndConversation) {
   HttpServer server([](const ServedRequest&, HttpServer::Connection& c) {
     c.Answer(200, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\r\n\r\ndata: [DONE]\r\n\r\n",
@@ -290,11 +292,36 @@ TEST_F(RawServerTest, TakesADoneWithoutWaitingForTheEnd) {
   EXPECT_LT(absl::Now() - start, absl::Seconds(10));  // the idle timeout is twenty
 }
 
+TEST_F(RawServerTest, AnAttemptThatWaitsForAConnectionKeepsItsTime) {
+  std::promise<void> let_go;
+  auto released = let_go.get_future().share();
+  HttpServer server([&](const ServedRequest& request, HttpServer::Connection& c) {
+    if (absl::StrContains(request.body, "[first]")) released.wait();
+    c.Answer(200, kHi);
+  });
+  OpenAiOptions options = Options(server.Url("/v1"));
+  options.connections_max = 1;
+  const auto model = Open(options);
+  options.total_timeout = absl::Milliseconds(500);
+  const auto hurried = Open(options);
+  const ModelRequest first = Ask("[first]");
+  const ModelRequest ask = Ask("x");
+  Running<ModelOutcome> before([&] { return model->Decide(first, deltas_); });
+  ASSERT_TRUE(server.AwaitRequests(1));
+  Record deltas;
+  Running<ModelOutcome> waits([&] { return hurried->Decide(ask, deltas); });
+  absl::SleepFor(absl::Seconds(1));  // longer than it may take once it has begun
+  let_go.set_value();
+  EXPECT_TRUE(before.Get().decision.has_value());
+  const ModelOutcome outcome = waits.Get();
+  EXPECT_TRUE(outcome.decision.has_value()) << outcome.error.message();
+}
+
 // Two models and a tool of one origin, the tool named as one of the models: each waits for its own alone.
 TEST_F(RawServerTest, AModelThatIsFullHoldsUpNobodyElseAtItsOrigin) {
   HttpServer server([](const ServedRequest& request, HttpServer::Connection& c) {
     if (absl::StrContains(request.body, "[hang]")) return c.WaitForClose();
-    c.Answer(200, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+    c.Answer(200, kHi);
   });
   OpenAiOptions options = Options(server.Url("/v1"));
   options.idle_timeout = absl::Minutes(5);
