@@ -150,12 +150,15 @@ v1::Event FactOfOutcome(const CallState& call, const ToolSpec& spec, CallEnd end
   }
   const auto* failed = std::get_if<ToolFailed>(&end.outcome);
   const auto* unknown = std::get_if<ToolUnknown>(&end.outcome);
-  std::string message(CutUtf8(MakeValidUtf8(failed != nullptr ? failed->message : unknown->message), kDescriptionBytesMax));
+  std::string message = MakeValidUtf8(failed != nullptr ? failed->message : unknown->message);
   absl::string_view reason = "TOOL_FAILED";
   if (end.timed_out) {
     reason = "TOOL_TIMEOUT";
-    message = absl::StrCat("no result within ", absl::FormatDuration(spec.timeout));
+    const std::string late = absl::StrCat("no result within ", absl::FormatDuration(spec.timeout));
+    // A tool that has done nothing says what it waited for.
+    message = failed != nullptr ? absl::StrCat(late, ": ", message) : late;
   }
+  message = std::string(CutUtf8(message, kDescriptionBytesMax));
   // What certainly took no effect may always be repeated; what may have taken one only if repeating does no harm.
   const bool definite = failed != nullptr;
   const bool retryable = (definite && failed->retryable && !end.timed_out) || ((!definite || end.timed_out) && IsRepeatable(call.side_effect));

@@ -107,8 +107,9 @@ void NetworkThread::Do(Command command) {
       if (exchange.transfer != nullptr) {
         End(*exchange.transfer, HttpEnd::kCancelled, "cancelled");
       } else {
-        Finish(exchange, HttpEnd::kCancelled, false, "cancelled");
-        Settle(origins_.find(OriginOf(exchange)));
+        const auto at = origins_.find(OriginOf(exchange));
+        Finish(exchange, HttpEnd::kCancelled, false, absl::StrCat("cancelled before a connection to ", at->first, " was free", WhyNone(at->second)));
+        Settle(at);
       }
       break;
     case Command::kResume:
@@ -137,6 +138,13 @@ void NetworkThread::Admit(std::shared_ptr<Exchange> exchange) {
 
 bool NetworkThread::HasRoom(const Origin& origin, const Exchange& exchange) const {
   return origin.active < (exchange.request.connections_max > 0 ? exchange.request.connections_max : options_.connections_per_origin_max);
+}
+
+std::string NetworkThread::WhyNone(const Origin& origin) const {
+  std::string why;
+  if (active_ >= options_.connections_max) absl::StrAppend(&why, "; all ", options_.connections_max, " of this process are taken");
+  if (kept_ > 0) absl::StrAppend(&why, "; answers that are not recorded yet: ", origin.kept, " of it, ", kept_, " in all");
+  return why;
 }
 
 void NetworkThread::StartWaiting() {
@@ -186,6 +194,7 @@ void NetworkThread::TakeReturned() {
   for (const std::string& name : returned_->Take()) {
     const auto at = origins_.find(name);  // there as long as a place of it is taken
     --at->second.kept;
+    --kept_;
     --at->second.active;
     --active_;
     Settle(at);
@@ -220,8 +229,7 @@ void NetworkThread::Sweep() {
     const auto& [name, origin] = *at;
     for (const auto& exchange : origin.waiting) {
       if (exchange->over || now < exchange->deadline) continue;
-      const std::string kept = origin.kept > 0 ? absl::StrCat("; answers that are not recorded yet: ", origin.kept) : "";
-      Finish(*exchange, HttpEnd::kTimeout, false, absl::StrCat("no connection to ", name, " was free in time", kept));
+      Finish(*exchange, HttpEnd::kTimeout, false, absl::StrCat("no connection to ", name, " was free in time", WhyNone(origin)));
     }
     Settle(at);
   }
@@ -243,6 +251,7 @@ void NetworkThread::End(Transfer& transfer, HttpEnd end, std::string message) {
   }
   if (kept) {
     ++origin.kept;
+    ++kept_;
   } else {
     --origin.active;
     --active_;

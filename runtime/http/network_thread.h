@@ -65,6 +65,8 @@ class NetworkThread {
   // After anything of it has changed: gives it a turn, or forgets it.
   void Settle(Origins::iterator at);
   bool HasRoom(const Origin& origin, const Exchange& exchange) const;
+  // Why a request waits in vain, as the end of its message.
+  std::string WhyNone(const Origin& origin) const;
   void Start(Origin& origin, std::shared_ptr<Exchange> exchange);
   void TakeReturned();
   void Reap();
@@ -87,6 +89,7 @@ class NetworkThread {
   std::deque<Origins::iterator> turns_;
   int waiting_ = 0;
   int active_ = 0;  // of all origins
+  int kept_ = 0;    // of those: by answers
   std::unordered_map<Transfer*, std::unique_ptr<Transfer>> transfers_;
   absl::Duration swept_ = absl::ZeroDuration();
 

@@ -47,7 +47,7 @@ ToolOutcome Page(const HttpRequest& request, HttpOutcome http) {
 ToolOutcome Outcome(const HttpRequest& request, HttpOutcome http, absl::Time now) {
   switch (http.end) {
     case HttpEnd::kRefused: return ToolFailed{.message = absl::StrCat("not asked: ", http.message)};
-    case HttpEnd::kCancelled: return ToolFailed{.message = "cancelled"};
+    case HttpEnd::kCancelled: return ToolFailed{.message = http.message};
     case HttpEnd::kUnreachable:
     case HttpEnd::kBroken:
     case HttpEnd::kTimeout: return ToolFailed{.message = http.message, .retryable = true};  // a GET takes no effect

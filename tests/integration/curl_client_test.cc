@@ -355,10 +355,12 @@ TEST(CurlClientTest, AnAnswerThatIsKeptKeepsItsPlace) {
   HttpOutcome outcome = Send(client, request("a", absl::Milliseconds(100)));
   EXPECT_EQ(outcome.end, HttpEnd::kTimeout);
   EXPECT_FALSE(outcome.sent);
-  EXPECT_THAT(outcome.message, HasSubstr("was free in time; answers that are not recorded yet: 1"));
+  EXPECT_THAT(outcome.message, HasSubstr(" for a was free in time; answers that are not recorded yet: 1 of it, 1 in all"));
   HttpOutcome second = Send(client, request("b", absl::Minutes(1)));
   EXPECT_EQ(second.body, "answer");
-  EXPECT_EQ(Send(client, request("c", absl::Milliseconds(100))).end, HttpEnd::kTimeout) << "the client has two places";
+  outcome = Send(client, request("c", absl::Milliseconds(100)));
+  EXPECT_EQ(outcome.end, HttpEnd::kTimeout) << "the client has two places";
+  EXPECT_THAT(outcome.message, HasSubstr(" for c was free in time; all 2 of this process are taken; answers that are not recorded yet: 0 of it, 2 in all"));
   EXPECT_THAT(server.requests(), SizeIs(2));
   Running<HttpOutcome> waiting([&] { return client.Send(request("a", absl::Minutes(1)), nullptr); });
   first.place.reset();

@@ -223,7 +223,9 @@ TEST_F(StopTest, UnsafeCallThatCertainlyTookNoEffectIsNoUncertainOne) {
   Journal journal;
   Decide(journal, Calls({{"unsafe", "{}"}}));
   EndCall(journal, ToolFailed{"cancelled before it was sent", /*retryable=*/true, std::nullopt}, /*timed_out=*/true);
-  EXPECT_EQ(journal.state.last_step()->calls[0].finished->call_finished().outcome(), v1::CALL_OUTCOME_ERROR);
+  const v1::CallFinished& finished = journal.state.last_step()->calls[0].finished->call_finished();
+  EXPECT_EQ(finished.outcome(), v1::CALL_OUTCOME_ERROR);
+  EXPECT_EQ(finished.result(0).text(), "no result within 30s: cancelled before it was sent");
 }
 
 TEST_F(StopTest, TokensThatAProviderMakesUpDoNotOverflow) {
