@@ -226,11 +226,13 @@ void NetworkThread::Sweep() {
   for (auto& [transfer, message] : late) End(*transfer, HttpEnd::kTimeout, std::move(message));
   for (auto it = origins_.begin(); it != origins_.end();) {
     const auto at = it++;  // Settle may erase it
-    const auto& [name, origin] = *at;
+    auto& [name, origin] = *at;
     for (const auto& exchange : origin.waiting) {
       if (exchange->over || now < exchange->deadline) continue;
       Finish(*exchange, HttpEnd::kTimeout, false, absl::StrCat("no connection to ", name, " was free in time", WhyNone(origin)));
     }
+    // Also those within the queue, with what they were to send.
+    waiting_ -= static_cast<int>(std::erase_if(origin.waiting, [](const std::shared_ptr<Exchange>& exchange) { return exchange->over; }));
     Settle(at);
   }
   StartWaiting();

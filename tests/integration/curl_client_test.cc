@@ -420,6 +420,25 @@ TEST(CurlClientTest, ACancelledOrLateRequestLeavesTheQueue) {
   EXPECT_THAT(server.requests(), SizeIs(1));
 }
 
+TEST(CurlClientTest, WhoLeavesTheMiddleOfTheQueueMakesRoomInIt) {
+  HttpServer server([](const ServedRequest&, Connection& c) { c.WaitForClose(); });
+  CurlClient client(NetworkOptions{.connections_max = 1, .waiting_max = 2});
+  const HttpRequest request = To(server.Url("/"));
+  Running<HttpOutcome> first([&] { return client.Send(request, nullptr); });
+  ASSERT_TRUE(server.AwaitRequests(1));
+  Running<HttpOutcome> second([&] { return client.Send(request, nullptr); });
+  HttpRequest probe = request;
+  probe.total_timeout = absl::Milliseconds(1);
+  const absl::Time end = absl::Now() + absl::Seconds(10);
+  int left = 0;  // probes whose time was up while the second stood before them
+  while (left < 3 && absl::Now() < end) left += Send(client, probe).end == HttpEnd::kTimeout ? 1 : 0;
+  EXPECT_EQ(left, 3) << "the queue is full of those who have left it";
+  second.Cancel();
+  EXPECT_EQ(second.Get().end, HttpEnd::kCancelled);
+  first.Cancel();
+  EXPECT_EQ(first.Get().end, HttpEnd::kCancelled);
+}
+
 TEST(CurlClientTest, ClosingTheClientEndsItsRequests) {
   std::promise<void> asked;
   HttpServer server([&](const ServedRequest&, Connection& c) {
