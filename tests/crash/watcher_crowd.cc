@@ -7,7 +7,8 @@
 
 namespace agentruntime::testing {
 
-// Deletes itself when it has ended.
+// Deletes itself when it has ended, and counts as ended only then: it holds its channel, and whoever waits for the last stream lets go of the channels next.
+// Were the last of all channels left to the end of a stream, on a thread of gRPC's, then that thread would join itself and poll a queue that it has freed.
 class WatcherCrowd::Stream final : public grpc::ClientReadReactor<v1::WatchRunResponse> {
  public:
   Stream(WatcherCrowd& crowd, Watcher& watcher) : crowd_(crowd), watcher_(watcher) {
@@ -34,15 +35,17 @@ class WatcherCrowd::Stream final : public grpc::ClientReadReactor<v1::WatchRunRe
     StartRead(&response_);
   }
   void OnDone(const grpc::Status& status) override {
+    WatcherCrowd& crowd = crowd_;
     {
-      MutexLock lock(crowd_.mu_);
-      --crowd_.counts_.open;
-      if (answered_) --crowd_.counts_.answered;
-      if (!watcher_.is_cut && !(status.ok() && watcher_.stopped)) ++crowd_.counts_.faults;
+      MutexLock lock(crowd.mu_);
+      if (answered_) --crowd.counts_.answered;
+      if (!watcher_.is_cut && !(status.ok() && watcher_.stopped)) ++crowd.counts_.faults;
       watcher_.stream = nullptr;
-      crowd_.changed_.NotifyAll();
     }
     delete this;
+    MutexLock lock(crowd.mu_);
+    --crowd.counts_.open;
+    crowd.changed_.NotifyAll();
   }
 
   void Take(const v1::Event& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(crowd_.mu_) {
