@@ -41,7 +41,7 @@ GTEST_REPEAT=2 run 1 1 clock_test
 run 10000 10000 recovery_test
 run 5000 2000 watchers_test '*Buffer*'
 run 100000 10000 watchers_test '*FullRate*'
-run 10000 10000 idle_watchers_test '*TenThousand*'
-run 1800 30 idle_watchers_test '*Churn*'
+run 10000 10000 idle_watchers_test '*TenThousand*:*IdleOnes*'
+run 1800 30 idle_watchers_test '*Churn*:*IdleOnes*'
 printf 'results: %s\n' "$CRASH_RESULTS"
 exit "$failed"

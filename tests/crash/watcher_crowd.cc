@@ -29,6 +29,7 @@ class WatcherCrowd::Stream final : public grpc::ClientReadReactor<v1::WatchRunRe
       MutexLock lock(crowd_.mu_);
       if (!answered_) ++crowd_.counts_.answered;
       answered_ = true;
+      if (response_.has_run()) ++crowd_.counts_.snapshots;
       if (response_.has_event()) Take(response_.event());
       crowd_.changed_.NotifyAll();
     }

@@ -18,11 +18,12 @@ namespace agentruntime::testing {
 class WatcherCrowd {
  public:
   struct Counts {
-    int64_t open = 0;      // streams
-    int64_t answered = 0;  // of these have said something
-    int64_t inputs = 0;    // events of that kind, over all watchers
-    int64_t stopped = 0;   // watchers that were told of the stop
-    int64_t faults = 0;    // events that were not the next of their watcher, and streams that ended otherwise than by a cut or behind the stop
+    int64_t open = 0;       // streams
+    int64_t answered = 0;   // of these have said something
+    int64_t snapshots = 0;  // of the run, over all streams: at the beginning, at its end of the journal, and each that shows that the stream lives
+    int64_t inputs = 0;     // events of that kind, over all watchers
+    int64_t stopped = 0;    // watchers that were told of the stop
+    int64_t faults = 0;     // events that were not the next of their watcher, and streams that ended otherwise than by a cut or behind the stop
   };
 
   WatcherCrowd(const std::vector<std::string>& runs, int watchers_of_a_run);
