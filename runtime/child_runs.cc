@@ -250,8 +250,7 @@ asio::awaitable<ChildAnswer> ServerChildRuns::Await(RunId child, std::shared_ptr
     if (run.ok() && run->state() == v1::RUN_STATE_STOPPED) co_return ChildAnswer{*std::move(run), true};
     if (absl::IsNotFound(run.status()) || absl::IsDataLoss(run.status())) co_return ChildAnswer{std::move(run).status(), true};
     // Its first event and its row may be whole all the same. Whoever finds it damaged says so to the mailbox.
-    const auto scheduler = scheduler_.lock();
-    if (scheduler != nullptr && scheduler->IsSetAside(child)) co_return ChildAnswer{RunDamaged(child, "it was set aside"), true};
+    if (absl::Status why = hub_->WhySetAside(child); !why.ok()) co_return ChildAnswer{std::move(why), true};
     // What cannot be read now is read again; what is missed is found then.
     absl::Duration pause = run.ok() ? kWaitMax : kRetryPause;
     for (;;) {

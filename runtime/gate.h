@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "agentruntime/v1/event.pb.h"
 #include "agentruntime/v1/run.pb.h"
 #include "runtime/fifo.h"
@@ -30,8 +31,8 @@ class Publisher {
   // Events of one run in order. `settled` is the run as of the last event, if that stopped it or left it waiting.
   virtual void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) = 0;
   virtual void PublishDelta(const RunId& run, v1::Delta delta) = 0;
-  // The run was found damaged: no event of it follows in this process, and whoever waits for one is to look again.
-  virtual void SetAside(const RunId& run) = 0;
+  // The run could not be loaded, since it or its agent is damaged, as `why` says (DATA_LOSS): no event of it follows, and whoever waits for one is told.
+  virtual void SetAside(const RunId& run, const absl::Status& why) = 0;
 };
 
 // Lives on the session's strand, except for the tickets, which the store completes on its own thread. Outlives the session while tickets are open.

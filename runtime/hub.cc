@@ -188,8 +188,18 @@ void Hub::PublishDelta(const RunId& run, v1::Delta delta) {
   }
 }
 
-void Hub::SetAside(const RunId& run) {
+void Hub::SetAside(const RunId& run, const absl::Status& why) {
+  {
+    MutexLock lock(mu_);
+    set_aside_.insert_or_assign(run, CloneStatus(why));
+  }
   for (const auto& mailbox : MailboxesOf(run)) mailbox->LookAgain();
+}
+
+absl::Status Hub::WhySetAside(const RunId& run) {
+  MutexLock lock(mu_);
+  const auto at = set_aside_.find(run);
+  return at == set_aside_.end() ? absl::OkStatus() : CloneStatus(at->second);
 }
 
 absl::StatusOr<std::shared_ptr<Mailbox>> Hub::Subscribe(const RunId& run, Mailbox::Interest interest) {

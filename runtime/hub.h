@@ -12,6 +12,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -109,7 +110,11 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
 
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override;
-  void SetAside(const RunId& run) override;
+  void SetAside(const RunId& run, const absl::Status& why) override ABSL_LOCKS_EXCLUDED(mu_);
+
+  // What a watch or a wait that finds nothing more of the run ends with: why it was set aside; OK: it was not. Whoever subscribed before asking is woken when
+  // it is.
+  absl::Status WhySetAside(const RunId& run) ABSL_LOCKS_EXCLUDED(mu_);
 
   // A mailbox that gets what is published from now on; unsubscribed when the last reference goes. TooManyAtOnce over kWatchersMax, never for a run that awaits
   // another.
@@ -135,6 +140,7 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
 
   Mutex mu_;
   absl::flat_hash_map<RunId, std::vector<std::weak_ptr<Mailbox>>> mailboxes_ ABSL_GUARDED_BY(mu_);  // looked up only, never walked but to drain
+  absl::flat_hash_map<RunId, absl::Status> set_aside_ ABSL_GUARDED_BY(mu_);                         // as many as this store has of damaged ones. Looked up only
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
 };
 

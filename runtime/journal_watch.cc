@@ -80,6 +80,7 @@ asio::awaitable<absl::Status> JournalWatch::Read() {
   }
   CO_ASSIGN_OR_RETURN(const bool caught_up, co_await MarkAtCursor());
   if (!caught_up) co_return absl::OkStatus();  // there is more to read
+  CO_RETURN_IF_ERROR(hub_->WhySetAside(run_));
   phase_ = Phase::kLive;
   out_.push_back(bookmark_);
   co_return absl::OkStatus();

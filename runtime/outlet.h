@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "runtime/gate.h"
 #include "runtime/hub.h"
 
@@ -15,7 +16,7 @@ class Outlet final : public Publisher {
   explicit Outlet(std::shared_ptr<Hub> hub) : hub_(std::move(hub)) {}
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override { hub_->PublishDelta(run, std::move(delta)); }
-  void SetAside(const RunId& run) override { hub_->SetAside(run); }
+  void SetAside(const RunId& run, const absl::Status& why) override { hub_->SetAside(run, why); }
 
  private:
   const std::shared_ptr<Hub> hub_;

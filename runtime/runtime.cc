@@ -362,7 +362,9 @@ asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Durati
   for (;;) {
     if (!std::exchange(at_work, false)) {
       CO_ASSIGN_OR_RETURN(v1::Run loaded, co_await impl->Read(ReadKind::kWatcher, run));
-      if (settled(loaded) || draining || left() <= absl::ZeroDuration()) co_return loaded;
+      if (settled(loaded)) co_return loaded;
+      CO_RETURN_IF_ERROR(impl->hub_->WhySetAside(run));  // what it waits for does not come
+      if (draining || left() <= absl::ZeroDuration()) co_return loaded;
     }
     co_await mailbox->Await(*impl->environment_.timers, left());
     const Mailbox::Mail mail = mailbox->Take();

@@ -82,7 +82,7 @@ class Runtime {
   boost::asio::awaitable<absl::StatusOr<v1::Run>> CreateRun(CreateRequest request, Caller caller);
   // CreateRun, then WatchRun from the beginning; with a known request id and the same content it attaches to the run that exists.
   boost::asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> RunAgent(CreateRequest request, Caller caller, bool include_deltas);
-  // Waits up to `wait` for STOPPED or WAITING.
+  // Waits up to `wait` for STOPPED or WAITING. DATA_LOSS: it would wait in vain, the run is set aside.
   boost::asio::awaitable<absl::StatusOr<v1::Run>> GetRun(RunId run, absl::Duration wait);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> CancelRun(RunId run, CancelRequest request, Caller caller);
   boost::asio::awaitable<absl::StatusOr<v1::Run>> ResumeRun(RunId run, ResumeRequest request, Caller caller);

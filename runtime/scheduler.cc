@@ -349,6 +349,7 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status, absl::Time pro
     Log(for_good ? LogLevel::kError : LogLevel::kWarn, for_good ? "a run cannot be loaded; it is set aside" : "a run cannot be loaded now; trying again",
         {{"run", run.ToString()}, {"reason", std::string(status.message())}});
   }
+  if (absl::IsDataLoss(status)) publisher_->SetAside(run, status);  // while nobody can load it again
   std::vector<Mail> mail;
   std::vector<std::shared_ptr<Completion<bool>>> drained;
   {
@@ -357,7 +358,6 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status, absl::Time pro
     const auto at = entries_.find(run);
     mail = std::move(at->second.mail);
     if (for_good) active_.erase(run);
-    if (absl::IsDataLoss(status)) set_aside_.insert(run);
     if (!for_good) TryAgainLater(run, promise);
     Forget(at->second);
     entries_.erase(at);
@@ -365,7 +365,6 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status, absl::Time pro
     drained = TakeDrained();
   }
   for (Mail& each : mail) each.failed(CloneStatus(status));
-  if (absl::IsDataLoss(status)) publisher_->SetAside(run);
   for (const auto& completion : drained) completion->Complete(true);
   StartMore();
 }
@@ -431,11 +430,6 @@ void Scheduler::Send(const RunId& run, Session::Command command, Need need, Fail
     }
   }
   failed(std::move(refused));
-}
-
-bool Scheduler::IsSetAside(const RunId& run) {
-  MutexLock lock(mu_);
-  return set_aside_.contains(run);
 }
 
 void Scheduler::OnWritable() {

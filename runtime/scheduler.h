@@ -12,7 +12,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "proto/base/mutex.h"
@@ -72,8 +71,6 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t sessions();
   // Of attempts whose run had stopped when they came, so far.
   int64_t late_results() const { return late_results_; }
-  // Whether the run was found damaged when it was to be taken up: it does not go on in this process.
-  bool IsSetAside(const RunId& run);
   // Whether the run has a session that has not published since its start that the run stopped or waits for a person. Whoever subscribed before asking hears
   // of it when it does.
   bool IsAtWork(const RunId& run);
@@ -192,7 +189,6 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   Sleepers sleepers_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_set<RunId> set_aside_ ABSL_GUARDED_BY(mu_);  // as many as the store has of damaged ones. Looked up only
   // Of runs that left memory while their active time passes (Leaving::active_since), until they are loaded again. Looked up only.
   absl::flat_hash_map<RunId, ActiveTime> active_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Timers::Wait> alarm_ ABSL_GUARDED_BY(mu_);  // of the sleepers

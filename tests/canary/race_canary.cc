@@ -32,7 +32,7 @@ class Counter final : public Publisher {
 #endif
   }
   void PublishDelta(const RunId&, v1::Delta) override {}
-  void SetAside(const RunId&) override {}
+  void SetAside(const RunId&, const absl::Status&) override {}
 
   std::atomic<int64_t> published = 0;
   int64_t raced = 0;

@@ -28,7 +28,7 @@ class Outside final : public Publisher {
     if (settled != nullptr) left.push_back(absl::StrCat("run as of ", settled->last_sequence()));
   }
   void PublishDelta(const RunId&, v1::Delta delta) override { left.push_back(absl::StrCat("delta ", delta.text())); }
-  void SetAside(const RunId&) override {}
+  void SetAside(const RunId&, const absl::Status&) override {}
 
   std::vector<std::string> left;
 };

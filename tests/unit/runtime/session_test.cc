@@ -91,7 +91,7 @@ class Outside final : public Publisher {
     if (!delta.text().empty()) said.emplace_back(delta.text(), inputs);
     if (delta.has_tool_progress()) progress.push_back(delta.tool_progress().message());
   }
-  void SetAside(const RunId&) override {}
+  void SetAside(const RunId&, const absl::Status&) override {}
 
   bool stopped = false;
   int inputs = 0;  // that were published

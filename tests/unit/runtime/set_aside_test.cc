@@ -1,0 +1,118 @@
+// Runs that cannot be loaded since what is kept of them is damaged: who waits for them, and what becomes of them.
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/util/errors.h"
+#include "tests/support/forwarding_store.h"
+#include "tests/unit/runtime/runtime_fixture.h"
+
+namespace agentruntime {
+namespace {
+
+using testing::Answer;
+using testing::Calls;
+using testing::NeverDecides;
+using testing::RuntimeTest;
+using testing::TestRuntime;
+
+constexpr absl::Duration kLong = absl::Seconds(20);
+
+// Whose unfinished runs are not found before the test says so.
+class LateRecovery final : public testing::ForwardingStore {
+ public:
+  LateRecovery(std::unique_ptr<Store> store, std::shared_future<void> begin) : ForwardingStore(std::move(store)), begin_(std::move(begin)) {}
+  absl::StatusOr<std::vector<UnfinishedRun>> UnfinishedRuns(std::optional<RunId> after, int32_t limit) override {
+    begin_.wait();
+    return ForwardingStore::UnfinishedRuns(after, limit);
+  }
+
+ private:
+  const std::shared_future<void> begin_;
+};
+
+class SetAsideTest : public RuntimeTest {
+ protected:
+  // One that its server left at its second step, with seven events.
+  void LeaveRun() {
+    TestRuntime runtime(Config());
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    ASSERT_TRUE(run.ok()) << run.status();
+    run_ = IdOf(*run);
+    const auto watch = *runtime.Await(runtime->WatchRun(run_, 0, false));
+    for (bool called = false; !called;) {
+      const auto next = runtime.Await(watch->Next());
+      ASSERT_TRUE(next.ok()) << next.status();
+      called = testing::Decoded(*next)->event().sequence() == kLast;
+    }
+    runtime.Stop(absl::ZeroDuration());
+  }
+  TestRuntime::Config Config() {
+    return RuntimeTest::Config(
+        [](ModelRequest request, DeltaSink&) { return request.step == 1 ? testing::Immediately(Calls({{"echo", "{}"}})) : NeverDecides(); }, {Echo()});
+  }
+  void Execute(const std::string& sql) {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(dir_.File("test.db").c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    EXPECT_EQ(sqlite3_changes(database), 1);
+    sqlite3_close(database);
+  }
+  void DamageEvent(Sequence sequence) { Execute(absl::StrCat("UPDATE events SET crc = crc + 1 WHERE sequence = ", sequence)); }
+  // Until the run is set aside: a command finds that out.
+  void AwaitSetAside(TestRuntime& runtime) {
+    EXPECT_EQ(runtime.Await(runtime->CancelRun(run_, {.cause = ""}, Caller())).status().code(), absl::StatusCode::kDataLoss);
+  }
+
+  static constexpr Sequence kLast = 7;
+  RunId run_;
+};
+
+TEST_F(SetAsideTest, AWatchBehindTheDamageEnds) {
+  LeaveRun();
+  DamageEvent(3);
+  TestRuntime runtime(Config());
+  AwaitSetAside(runtime);
+  for (const Sequence after : {Sequence{3}, kLast}) {
+    const auto watch = *runtime.Await(runtime->WatchRun(run_, after, false));
+    EXPECT_TRUE(runtime.Await(watch->Next()).ok()) << "the run as it is";
+    for (Sequence told = after; told < kLast; ++told) EXPECT_TRUE(runtime.Await(watch->Next()).ok()) << "what can be read is told first";
+    const absl::Status end = runtime.Await(watch->Next()).status();
+    EXPECT_EQ(end.code(), absl::StatusCode::kDataLoss) << end;
+    EXPECT_EQ(ReasonOf(end), v1::ERROR_REASON_RUN_DAMAGED);
+  }
+}
+
+TEST_F(SetAsideTest, AWaitForItsStopEnds) {
+  LeaveRun();
+  DamageEvent(3);
+  TestRuntime runtime(Config());
+  AwaitSetAside(runtime);
+  const auto waited = runtime.Await(runtime->GetRun(run_, kLong));
+  EXPECT_EQ(ReasonOf(waited.status()), v1::ERROR_REASON_RUN_DAMAGED) << waited.status();
+  EXPECT_EQ(runtime.Await(runtime->GetRun(run_, absl::ZeroDuration()))->state(), v1::RUN_STATE_RUNNING) << "its row is whole";
+}
+
+TEST_F(SetAsideTest, WhoWaitedBeforeIsTold) {
+  LeaveRun();
+  DamageEvent(3);
+  std::promise<void> begin;
+  TestRuntime::Config config = Config();
+  config.wrap_store = [begun = begin.get_future().share()](std::unique_ptr<Store> store) { return std::make_unique<LateRecovery>(std::move(store), begun); };
+  TestRuntime runtime(std::move(config));
+  const auto watch = *runtime.Await(runtime->WatchRun(run_, kLast, false));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(runtime.Await(watch->Next()).ok()) << "the run as it is, and again when the watch has caught up";
+  auto waited = std::async(std::launch::async, [&] { return ReasonOf(runtime.Await(runtime->GetRun(run_, kLong)).status()); });
+  begin.set_value();
+  EXPECT_EQ(ReasonOf(runtime.Await(watch->Next()).status()), v1::ERROR_REASON_RUN_DAMAGED);
+  EXPECT_EQ(waited.get(), v1::ERROR_REASON_RUN_DAMAGED);
+}
+
+}  // namespace
+}  // namespace agentruntime
