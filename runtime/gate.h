@@ -33,6 +33,8 @@ class Publisher {
   virtual void PublishDelta(const RunId& run, v1::Delta delta) = 0;
   // The run could not be loaded, since it or its agent is damaged, as `why` says (DATA_LOSS): no event of it follows, and whoever waits for one is told.
   virtual void SetAside(const RunId& run, const absl::Status& why) = 0;
+  // It was loaded after all: what was taken for damage was a fault that has passed. Nothing, of a run that was not set aside.
+  virtual void TakeBack(const RunId& run) = 0;
 };
 
 // Lives on the session's strand, except for the tickets, which the store completes on its own thread. Outlives the session while tickets are open.

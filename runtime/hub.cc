@@ -196,6 +196,11 @@ void Hub::SetAside(const RunId& run, const absl::Status& why) {
   for (const auto& mailbox : MailboxesOf(run)) mailbox->LookAgain();
 }
 
+void Hub::TakeBack(const RunId& run) {
+  MutexLock lock(mu_);
+  set_aside_.erase(run);
+}
+
 absl::Status Hub::WhySetAside(const RunId& run) {
   MutexLock lock(mu_);
   const auto at = set_aside_.find(run);

@@ -111,6 +111,8 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override;
   void SetAside(const RunId& run, const absl::Status& why) override ABSL_LOCKS_EXCLUDED(mu_);
+  // Also of one that was deleted.
+  void TakeBack(const RunId& run) override ABSL_LOCKS_EXCLUDED(mu_);
 
   // What a watch or a wait that finds nothing more of the run ends with: why it was set aside; OK: it was not. Whoever subscribed before asking is woken when
   // it is.

@@ -17,6 +17,7 @@ class Outlet final : public Publisher {
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override { hub_->PublishDelta(run, std::move(delta)); }
   void SetAside(const RunId& run, const absl::Status& why) override { hub_->SetAside(run, why); }
+  void TakeBack(const RunId& run) override { hub_->TakeBack(run); }
 
  private:
   const std::shared_ptr<Hub> hub_;

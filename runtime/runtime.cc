@@ -440,6 +440,7 @@ asio::awaitable<absl::Status> Runtime::DeleteRun(RunId run) {
     }
   });
   auto deleted = co_await reply->Wait();
+  if (deleted.ok()) impl->hub_->TakeBack(run);
   co_return std::move(deleted).status();
 }
 

@@ -319,6 +319,7 @@ void Scheduler::Load(RunId run, absl::Time promise) {
 
 void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
   const RunId run = state.id;
+  publisher_->TakeBack(run);
   std::shared_ptr<Session> session;
   {
     MutexLock lock(mu_);

@@ -33,6 +33,7 @@ class Counter final : public Publisher {
   }
   void PublishDelta(const RunId&, v1::Delta) override {}
   void SetAside(const RunId&, const absl::Status&) override {}
+  void TakeBack(const RunId&) override {}
 
   std::atomic<int64_t> published = 0;
   int64_t raced = 0;

@@ -29,6 +29,7 @@ class Outside final : public Publisher {
   }
   void PublishDelta(const RunId&, v1::Delta delta) override { left.push_back(absl::StrCat("delta ", delta.text())); }
   void SetAside(const RunId&, const absl::Status&) override {}
+  void TakeBack(const RunId&) override {}
 
   std::vector<std::string> left;
 };

@@ -92,6 +92,7 @@ class Outside final : public Publisher {
     if (delta.has_tool_progress()) progress.push_back(delta.tool_progress().message());
   }
   void SetAside(const RunId&, const absl::Status&) override {}
+  void TakeBack(const RunId&) override {}
 
   bool stopped = false;
   int inputs = 0;  // that were published

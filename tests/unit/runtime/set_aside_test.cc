@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <string>
@@ -35,6 +36,19 @@ class LateRecovery final : public testing::ForwardingStore {
 
  private:
   const std::shared_future<void> begin_;
+};
+
+// Which says of every run that is loaded that it is damaged, as long as the test says so.
+class FaultyStore final : public testing::ForwardingStore {
+ public:
+  FaultyStore(std::unique_ptr<Store> store, const std::atomic<bool>& faulty) : ForwardingStore(std::move(store)), faulty_(faulty) {}
+  absl::StatusOr<std::vector<EventPtr>> ReadEvents(const RunId& run, Sequence after, ReadLimit limit) override {
+    if (faulty_ && limit.events_max == ReadLimit().events_max) return RunDamaged(run, "a fault of the disk");
+    return ForwardingStore::ReadEvents(run, after, limit);
+  }
+
+ private:
+  const std::atomic<bool>& faulty_;
 };
 
 class SetAsideTest : public RuntimeTest {
@@ -112,6 +126,27 @@ TEST_F(SetAsideTest, WhoWaitedBeforeIsTold) {
   begin.set_value();
   EXPECT_EQ(ReasonOf(runtime.Await(watch->Next()).status()), v1::ERROR_REASON_RUN_DAMAGED);
   EXPECT_EQ(waited.get(), v1::ERROR_REASON_RUN_DAMAGED);
+}
+
+TEST_F(SetAsideTest, ARunThatIsLoadedAfterAllIsSetAsideNoMore) {
+  LeaveRun();
+  std::atomic<bool> faulty = true;
+  TestRuntime::Config config = Config();
+  config.wrap_store = [&faulty](std::unique_ptr<Store> store) { return std::make_unique<FaultyStore>(std::move(store), faulty); };
+  TestRuntime runtime(std::move(config));
+  AwaitSetAside(runtime);
+  faulty = false;
+  InputRequest input;
+  input.input.emplace_back().set_text("more");
+  const auto told = runtime.Await(runtime->SendInput(run_, input, Caller()));
+  ASSERT_TRUE(told.ok()) << told.status();
+  const auto waited = runtime.Await(runtime->GetRun(run_, absl::Milliseconds(1)));
+  ASSERT_TRUE(waited.ok()) << waited.status();
+  EXPECT_EQ(waited->state(), v1::RUN_STATE_RUNNING);
+  const auto watch = *runtime.Await(runtime->WatchRun(run_, told->last_sequence(), false));
+  EXPECT_TRUE(runtime.Await(watch->Next()).ok());
+  const auto caught_up = runtime.Await(watch->Next());
+  EXPECT_TRUE(caught_up.ok()) << caught_up.status();
 }
 
 }  // namespace
