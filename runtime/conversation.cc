@@ -57,7 +57,10 @@ absl::StatusOr<EarlierRuns> FindEarlierRuns(Store& store, const std::string& ten
     ASSIGN_OR_RETURN(const std::optional<v1::Run> run, ReadOf(store, id, tenant, conversation));
     if (!run) continue;
     // Left out, it would be missing from what the new run reads, for good, if it stopped before the store is asked.
-    if (run->state() != v1::RUN_STATE_STOPPED) return ConversationBusy(id);
+    if (run->state() != v1::RUN_STATE_STOPPED) {
+      earlier.active = id;
+      return earlier;
+    }
     bytes += BytesOf(*run);
     if (!names.empty() && bytes > kConversationBytesMax) break;
     *names.Add() = run->name();

@@ -19,9 +19,10 @@ struct EarlierRuns {
   // What a new run of the conversation reads, oldest first: its newest runs, kConversationRunsMax at most, as many as hold kConversationBytesMax of input and
   // answer together, but at least one.
   RunNames names;
-  std::vector<RunId> seen;  // NewRun::conversation_seen
+  std::vector<RunId> seen;      // NewRun::conversation_seen
+  std::optional<RunId> active;  // the one that has not stopped, if its row can be read; then `names` are not all
 };
-// FAILED_PRECONDITION (ConversationBusy) if one of them has not stopped. Blocks.
+// Blocks.
 absl::StatusOr<EarlierRuns> FindEarlierRuns(Store& store, const std::string& tenant, const std::string& conversation);
 
 // `plan` with what these runs asked and answered. Always the same, but for runs deleted or damaged since, which are left out: a stopped run that has a later

@@ -75,6 +75,8 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
   asio::awaitable<absl::StatusOr<Submitted>> SubmitAgain(absl::Status refusal, std::string request_id, std::string request_hash, std::string tenant);
   asio::awaitable<absl::StatusOr<Submitted>> Existing(CreateOutcome known, std::string request_id);
   asio::awaitable<absl::StatusOr<CreateOutcome>> Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan);
+  asio::awaitable<absl::Status> DamageOf(RunId run);
+  asio::awaitable<absl::Status> Busy(RunId active);
   using CommandBody = std::function<void(Session&, std::shared_ptr<Reply<v1::Run>>)>;
   asio::awaitable<absl::StatusOr<v1::Run>> Command(RunId run, Scheduler::Need need, CommandBody command);
   void OnWritable(bool writable);
@@ -190,6 +192,7 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Accepted>> Runtime::Impl::Accept(s
   if (!conversation.empty()) {
     CO_ASSIGN_OR_RETURN(accepted.earlier_runs,
                         co_await Blocking([store = environment_.store, tenant, conversation] { return FindEarlierRuns(*store, tenant, conversation); }));
+    if (accepted.earlier_runs.active) co_return co_await Busy(*accepted.earlier_runs.active);
     CO_ASSIGN_OR_RETURN(accepted.plan, co_await ExtendPlan(accepted.plan, accepted.earlier_runs.names));
   }
   // Nothing is queued for a disk that is full: callers would grow the queue without bound.
@@ -233,11 +236,24 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::SubmitA
   co_return co_await Existing(*known, request_id);
 }
 
+// Why the run cannot be stopped: it was set aside, or its row is damaged and it was never taken up. OK: nobody has found that.
+asio::awaitable<absl::Status> Runtime::Impl::DamageOf(RunId run) {
+  if (absl::Status why = hub_->WhySetAside(run); !why.ok()) co_return why;
+  auto loaded = co_await Load(run);
+  if (absl::IsDataLoss(loaded.status())) co_return std::move(loaded).status();
+  co_return absl::OkStatus();
+}
+
+asio::awaitable<absl::Status> Runtime::Impl::Busy(RunId active) {
+  const absl::Status damage = co_await DamageOf(active);
+  co_return damage.ok() ? ConversationBusy(active) : ConversationDamaged(active, damage);
+}
+
 asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Existing(CreateOutcome known, std::string request_id) {
   switch (known.kind) {
     case CreateOutcome::Kind::kReused: co_return RequestIdReused(request_id, known.run);
     case CreateOutcome::Kind::kDeleted: co_return RequestIdOfDeletedRun(request_id, known.run);
-    case CreateOutcome::Kind::kBusy: co_return ConversationBusy(known.run);
+    case CreateOutcome::Kind::kBusy: co_return co_await Busy(known.run);
     case CreateOutcome::Kind::kNoBase: co_return RunNotFound(known.run);
     case CreateOutcome::Kind::kDamaged:
       co_return StoreDamaged(
@@ -441,6 +457,10 @@ asio::awaitable<absl::Status> Runtime::DeleteRun(RunId run) {
   });
   auto deleted = co_await reply->Wait();
   if (deleted.ok()) impl->hub_->TakeBack(run);
+  if (ReasonOf(deleted.status()) == v1::ERROR_REASON_RUN_NOT_STOPPED) {
+    const absl::Status damage = co_await impl->DamageOf(run);
+    if (!damage.ok()) co_return DamagedRunNotStopped(run, damage);
+  }
   co_return std::move(deleted).status();
 }
 

@@ -170,6 +170,11 @@ absl::Status RunNotStopped(const RunId& run, v1::RunState state) {
               absl::StrCat(RunName(run), " is ", word, ", not STOPPED; wait for its stop, or cancel it first"), {{"run", RunName(run)}, {"state", word}});
 }
 
+absl::Status DamagedRunNotStopped(const RunId& run, const absl::Status& damage) {
+  return Make(damage.code(), ReasonOf(damage),
+              absl::StrCat(RunName(run), " is kept: it has not stopped, and cannot be cancelled either, since ", damage.message()), {{"run", RunName(run)}});
+}
+
 absl::Status RunHasForks(const RunId& run, const RunId& fork) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_RUN_HAS_FORKS,
               absl::StrCat(RunName(fork), " is a fork of ", RunName(run), " and shares its journal; delete the fork first"),
@@ -192,6 +197,13 @@ absl::Status ConversationBusy(const RunId& active) {
   return Make(absl::StatusCode::kFailedPrecondition, v1::ERROR_REASON_CONVERSATION_BUSY,
               absl::StrCat("run.conversation: ", RunName(active),
                            " of this conversation has not stopped; wait for its stop, cancel it, or tell it more with SendInput"),
+              {{"run", RunName(active)}});
+}
+
+absl::Status ConversationDamaged(const RunId& active, const absl::Status& damage) {
+  return Make(damage.code(), ReasonOf(damage),
+              absl::StrCat("run.conversation: ", RunName(active),
+                           " of this conversation has not stopped, and cannot be cancelled either: go on in another conversation, since ", damage.message()),
               {{"run", RunName(active)}});
 }
 

@@ -46,11 +46,13 @@ absl::Status RequestIdOfDeletedRun(absl::string_view request_id, const RunId& ru
 absl::Status EtagStale(absl::string_view agent);
 absl::Status EtagOfMissingAgent(absl::string_view agent);  // ABORTED, ETAG_STALE
 absl::Status RunNotStopped(const RunId& run, v1::RunState state);
+absl::Status DamagedRunNotStopped(const RunId& run, const absl::Status& damage);  // as `damage`, which is RunDamaged or the like
 absl::Status RunHasForks(const RunId& run, const RunId& fork);
 absl::Status StepNotOver(const RunId& run, int32_t step);
 absl::Status ForkTooDeep(const RunId& run);
 absl::Status ConversationBusy(const RunId& active);
-absl::Status ConversationWentOn(const RunId& run, const RunId& later);  // FAILED_PRECONDITION, CONVERSATION_BUSY
+absl::Status ConversationDamaged(const RunId& active, const absl::Status& damage);  // as `damage`, the same
+absl::Status ConversationWentOn(const RunId& run, const RunId& later);              // FAILED_PRECONDITION, CONVERSATION_BUSY
 absl::Status RunAnswered(const RunId& run);
 absl::Status RunNotResumable(const RunId& run, absl::string_view why);
 absl::Status RunAnswersCall(const RunId& run, absl::string_view parent_call);  // FAILED_PRECONDITION

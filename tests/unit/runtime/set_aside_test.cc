@@ -1,4 +1,5 @@
 // Runs that cannot be loaded since what is kept of them is damaged: who waits for them, and what becomes of them.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
@@ -11,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/util/errors.h"
+#include "proto/util/names.h"
 #include "tests/support/forwarding_store.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
@@ -19,6 +21,7 @@ namespace {
 
 using testing::Answer;
 using testing::Calls;
+using ::testing::HasSubstr;
 using testing::NeverDecides;
 using testing::RuntimeTest;
 using testing::TestRuntime;
@@ -56,7 +59,7 @@ class SetAsideTest : public RuntimeTest {
   // One that its server left at its second step, with seven events.
   void LeaveRun() {
     TestRuntime runtime(Config());
-    const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+    const auto run = runtime.Await(runtime->CreateRun(RequestIn(runtime, "chat"), Caller()));
     ASSERT_TRUE(run.ok()) << run.status();
     run_ = IdOf(*run);
     const auto watch = *runtime.Await(runtime->WatchRun(run_, 0, false));
@@ -70,6 +73,22 @@ class SetAsideTest : public RuntimeTest {
   TestRuntime::Config Config() {
     return RuntimeTest::Config(
         [](ModelRequest request, DeltaSink&) { return request.step == 1 ? testing::Immediately(Calls({{"echo", "{}"}})) : NeverDecides(); }, {Echo()});
+  }
+  static CreateRequest RequestIn(TestRuntime& runtime, const std::string& conversation) {
+    CreateRequest request = runtime.Request();
+    request.run.set_conversation(conversation);
+    return request;
+  }
+  // Of a run that cannot be stopped any more.
+  void ExpectThatItIsKept(TestRuntime& runtime) {
+    const absl::Status kept = runtime.Await(runtime->DeleteRun(run_));
+    EXPECT_EQ(ReasonOf(kept), v1::ERROR_REASON_RUN_DAMAGED) << kept;
+    EXPECT_THAT(std::string(kept.message()), HasSubstr("is kept: it has not stopped, and cannot be cancelled either, since the journal of "));
+    const absl::Status busy = runtime.Await(runtime->CreateRun(RequestIn(runtime, "chat"), Caller())).status();
+    EXPECT_EQ(ReasonOf(busy), v1::ERROR_REASON_RUN_DAMAGED) << busy;
+    EXPECT_THAT(std::string(busy.message()), HasSubstr(absl::StrCat(RunName(run_), " of this conversation has not stopped, and cannot be cancelled either: ")));
+    const auto elsewhere = runtime.Await(runtime->CreateRun(RequestIn(runtime, "another"), Caller()));
+    EXPECT_TRUE(elsewhere.ok()) << elsewhere.status();
   }
   void Execute(const std::string& sql) {
     sqlite3* database = nullptr;
@@ -147,6 +166,23 @@ TEST_F(SetAsideTest, ARunThatIsLoadedAfterAllIsSetAsideNoMore) {
   EXPECT_TRUE(runtime.Await(watch->Next()).ok());
   const auto caught_up = runtime.Await(watch->Next());
   EXPECT_TRUE(caught_up.ok()) << caught_up.status();
+}
+
+// Its callers were told to wait for its stop or to cancel it, and neither is possible.
+TEST_F(SetAsideTest, OneThatHasNotStoppedIsKeptAndSaysSo) {
+  LeaveRun();
+  DamageEvent(3);
+  TestRuntime runtime(Config());
+  AwaitSetAside(runtime);
+  ExpectThatItIsKept(runtime);
+}
+
+// No start finds it among the unfinished ones, so nobody has ever taken it up.
+TEST_F(SetAsideTest, OneWhoseRowIsDamagedIsKeptAndSaysSo) {
+  LeaveRun();
+  Execute("UPDATE runs SET state_crc = state_crc + 1");
+  TestRuntime runtime(Config());
+  ExpectThatItIsKept(runtime);
 }
 
 }  // namespace
