@@ -254,6 +254,7 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::Existin
     case CreateOutcome::Kind::kReused: co_return RequestIdReused(request_id, known.run);
     case CreateOutcome::Kind::kDeleted: co_return RequestIdOfDeletedRun(request_id, known.run);
     case CreateOutcome::Kind::kBusy: co_return co_await Busy(known.run);
+    case CreateOutcome::Kind::kOvertaken: co_return ConversationOvertaken(known.run);
     case CreateOutcome::Kind::kNoBase: co_return RunNotFound(known.run);
     case CreateOutcome::Kind::kDamaged:
       co_return StoreDamaged(

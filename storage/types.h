@@ -65,13 +65,14 @@ struct NewRun {
 // What became of it.
 struct CreateOutcome {
   enum class Kind {
-    kCreated,  // durable
-    kExists,   // the request id was used, with the same hash, for `run`
-    kReused,   // the request id was used, with another hash, for `run`
-    kDeleted,  // the request id was used for `run`, which was deleted
-    kBusy,     // `run`, of the same conversation, is not stopped, or came after `conversation_seen` was read
-    kNoBase,   // `run`, of which it was to be a fork, is gone
-    kDamaged,  // the request id leads to `run`, whose row is damaged or of another request: whether it was used cannot be told
+    kCreated,    // durable
+    kExists,     // the request id was used, with the same hash, for `run`
+    kReused,     // the request id was used, with another hash, for `run`
+    kDeleted,    // the request id was used for `run`, which was deleted
+    kBusy,       // `run`, of the same conversation, is not stopped
+    kOvertaken,  // `run`, of the same conversation, came after `conversation_seen` was read, and has stopped
+    kNoBase,     // `run`, of which it was to be a fork, is gone
+    kDamaged,    // the request id leads to `run`, whose row is damaged or of another request: whether it was used cannot be told
   };
   Kind kind;
   RunId run;

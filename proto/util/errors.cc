@@ -200,6 +200,13 @@ absl::Status ConversationBusy(const RunId& active) {
               {{"run", RunName(active)}});
 }
 
+absl::Status ConversationOvertaken(const RunId& stopped) {
+  return Make(absl::StatusCode::kAborted, v1::ERROR_REASON_CONVERSATION_BUSY,
+              absl::StrCat("run.conversation: ", RunName(stopped), " came to this conversation and stopped while this run was being accepted, ",
+                           "which would not read it; submit again"),
+              {{"run", RunName(stopped)}});
+}
+
 absl::Status ConversationDamaged(const RunId& active, const absl::Status& damage) {
   return Make(damage.code(), ReasonOf(damage),
               absl::StrCat("run.conversation: ", RunName(active),

@@ -51,6 +51,7 @@ absl::Status RunHasForks(const RunId& run, const RunId& fork);
 absl::Status StepNotOver(const RunId& run, int32_t step);
 absl::Status ForkTooDeep(const RunId& run);
 absl::Status ConversationBusy(const RunId& active);
+absl::Status ConversationOvertaken(const RunId& stopped);                           // ABORTED, CONVERSATION_BUSY
 absl::Status ConversationDamaged(const RunId& active, const absl::Status& damage);  // as `damage`, the same
 absl::Status ConversationWentOn(const RunId& run, const RunId& later);              // FAILED_PRECONDITION, CONVERSATION_BUSY
 absl::Status RunAnswered(const RunId& run);

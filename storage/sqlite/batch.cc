@@ -136,7 +136,7 @@ std::optional<CreateOutcome> Batch::Refused(const AcceptedRow& row) {
   // One that came and stopped since the caller read what came before would be missing from it for good.
   const std::optional<RunId> last = LastOfConversation(database_, row.tenant, row.conversation);
   if (!last || std::ranges::find(*row.conversation_seen, *last) != row.conversation_seen->end()) return std::nullopt;
-  return CreateOutcome{CreateOutcome::Kind::kBusy, *last};
+  return CreateOutcome{CreateOutcome::Kind::kOvertaken, *last};
 }
 
 bool Batch::WentOn(const Run& run) {

@@ -83,7 +83,7 @@ TEST_P(ConversationSuite, ARunThatCameSinceTheConversationWasReadIsInTheWay) {
   };
   ASSERT_EQ(join(1, Runs()).kind, Kind::kCreated);
   const CreateOutcome late = join(2, {});
-  EXPECT_EQ(late.kind, Kind::kBusy);
+  EXPECT_EQ(late.kind, Kind::kOvertaken);
   EXPECT_EQ(late.run, TestRunId(1));
   EXPECT_FALSE(store().GetRun(TestRunId(2)).ok());
   const std::vector<RunId> read = Runs();
@@ -95,6 +95,7 @@ TEST_P(ConversationSuite, ARunThatCameSinceTheConversationWasReadIsInTheWay) {
   ASSERT_TRUE(DeleteNow(store(), TestRunId(4)).ok());
   EXPECT_EQ(join(5, all).kind, Kind::kCreated);
   EXPECT_EQ(Make(6).kind, Kind::kCreated) << "who has not read asks for nothing";
+  EXPECT_EQ(join(7, all).kind, Kind::kBusy) << "one that is active is in the way first of all";
 }
 
 TEST_P(ConversationSuite, OnlyItsLastRunIsResumed) {

@@ -102,15 +102,16 @@ void SimulatedStore::Core::Apply(Item& item) {
   ApplyDelete(std::get<DeleteItem>(item.what));
 }
 
-std::optional<RunId> SimulatedStore::Core::BusyWith(const NewRun& run) const {
+std::optional<CreateOutcome> SimulatedStore::Core::Refused(const NewRun& run) const {
   const DiskRun* last = nullptr;
   for (const DiskRun* other : RunsOf(disk, run.tenant, run.created->run_created().conversation())) {
-    if (IsActive(*other)) return other->record.id;
+    if (IsActive(*other)) return CreateOutcome{CreateOutcome::Kind::kBusy, other->record.id};
     if (last == nullptr || other->number > last->number) last = other;
   }
   if (last == nullptr || !run.conversation_seen) return std::nullopt;
   const std::vector<RunId>& seen = *run.conversation_seen;
-  return std::find(seen.begin(), seen.end(), last->record.id) == seen.end() ? std::optional(last->record.id) : std::nullopt;
+  if (std::find(seen.begin(), seen.end(), last->record.id) != seen.end()) return std::nullopt;
+  return CreateOutcome{CreateOutcome::Kind::kOvertaken, last->record.id};
 }
 
 void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
@@ -126,8 +127,8 @@ void SimulatedStore::Core::ApplyCreate(CreateItem& item) {
       return;
     }
   }
-  if (const auto busy = BusyWith(run)) {
-    item.outcome = {CreateOutcome::Kind::kBusy, *busy};
+  if (const auto refused = Refused(run)) {
+    item.outcome = *refused;
     return;
   }
   item.outcome = {CreateOutcome::Kind::kCreated, run.id};

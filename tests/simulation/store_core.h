@@ -83,8 +83,8 @@ class SimulatedStore::Core : public std::enable_shared_from_this<Core> {
 
   void Apply(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
   void ApplyCreate(CreateItem& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
-  // The run for whose sake the new one does not join its conversation.
-  std::optional<RunId> BusyWith(const NewRun& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
+  // Why the run does not join its conversation, if it does not.
+  std::optional<CreateOutcome> Refused(const NewRun& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyAppend(AppendItem& item, uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
   bool WentOn(const DiskRun& row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu);
   void ApplyChunk(ChunkItem& item, uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk.mu, mu);
