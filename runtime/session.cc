@@ -520,8 +520,12 @@ bool Session::IsHeard(const Effect& effect) const {
   return attempt != attempts_.end() && !attempt->second->dropped;
 }
 
+// Whoever reads the count knows of the stop.
 void Session::NoteLateResult(const Effect& effect) {
-  if (state_.stopped != nullptr && state_.stopped->sequence() > effect.sequence) owner_.OnLateResult(run_);
+  if (state_.stopped == nullptr || state_.stopped->sequence() <= effect.sequence) return;
+  gate_->WhenDurable(state_.stopped->sequence(), [weak = weak_from_this()](bool durable) {
+    if (const auto self = weak.lock(); self != nullptr && durable) self->owner_.OnLateResult(self->run_);
+  });
 }
 
 void Session::OnModelEnded(const Effect& effect, ModelOutcome outcome, absl::Duration duration) {

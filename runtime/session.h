@@ -157,7 +157,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // A frame of its own, of the few that need it.
   boost::asio::awaitable<void> EndLargeCall(Effect effect, std::unique_ptr<CallEnd> end);
   void LimitTime(const Effect& effect, absl::Duration timeout);
-  // Counts it if the run has stopped since the attempt began.
+  // Counts it if the run has stopped since the attempt began, once that is durable.
   void NoteLateResult(const Effect& effect);
   // Whether the attempt is open: under way, and not settled without its outcome.
   bool IsHeard(const Effect& effect) const;

@@ -374,6 +374,23 @@ TEST_F(SessionTest, AToolThatOutlivesTheStopIsCountedAndNotHeardAnyMore) {
   EXPECT_EQ(owner_.late_results, 1);
 }
 
+// A count that is shown before the stop is durable tells of one that a crash can take back.
+TEST_F(SessionTest, ALateResultIsCountedWhenTheStopIsDurable) {
+  DeafTool deaf;
+  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksDeafTool), {deaf.Make()}));
+  session->Start();
+  RunUntil(deaf.called);
+  store_->holds = true;
+  SendCancel(*session);
+  while (store_->appended.back() != v1::Event::kRunStopped) context_.run_one();
+  deaf.GoOn();
+  context_.poll();
+  EXPECT_EQ(owner_.late_results, 0);
+  store_->Release();
+  RunUntil(owner_.ended);
+  EXPECT_EQ(owner_.late_results, 1);
+}
+
 // What still calls when the grace of a cancel ends is settled by the append that stops the run: a crash finds both or neither.
 TEST_F(SessionTest, AStopSettlesWhatIsOpenInOneAppend) {
   DeafTool first, second;
