@@ -1,5 +1,9 @@
-// The output gate of one run: sessions run ahead of the disk, and whatever leaves the process waits here until everything before it is durable.
-// The one object that owns this rule (external synchrony). Replies, non-local attempts, events and deltas to watchers, and lines of the log all pass here.
+// The output gate of one run: its session runs ahead of the disk, and whatever of it leaves the process waits here until everything before it is durable.
+// The one object that owns this rule (external synchrony) for sessions. Replies to commands, non-local attempts, cancels of children, events and deltas to
+// watchers, the session's lines of the log and its count of late results all pass here.
+//
+// What makes or removes a run is no session's: replies to CreateRun, RunAgent, ForkRun and DeleteRun, and the beginning of a child, wait for the store to say
+// that it is durable (CreateDone, DeleteDone; runtime.cc, child_runs.cc).
 //
 // Source of the idea: Nightingale et al., "Rethink the Sync" (OSDI 2006); cloudflare/workerd's output gates.
 #pragma once
