@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -66,6 +67,19 @@ int CutLog(Database& database) {
   database.ClearError();
   database.Rollback();
   return code;
+}
+
+std::optional<std::string> RemovedFile(Database& database) {
+  const char* const path = sqlite3_db_filename(database.handle(), "main");
+  const char* const log = sqlite3_filename_wal(path);
+  int moved = 0;
+  sqlite3_file_control(database.handle(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  struct stat found;
+  const auto is_gone = [&found](const char* name) { return stat(name, &found) != 0 && errno == ENOENT; };
+  // SQLite says so of a file that it cannot look at, too.
+  if (moved != 0 && (is_gone(path) || stat(path, &found) == 0)) return path;
+  if (is_gone(log)) return log;
+  return std::nullopt;
 }
 
 bool OutOfInodes(const std::string& path) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,6 +27,10 @@ bool IsDamage(int code);
 // Gives back the end of the log that no commit covers: a transaction that found no space leaves there what it could write. What is committed stays.
 // OK, or SQLite's code of what failed. Full and busy: nothing was cut, as while another process writes. After any other nobody can say what the log is.
 int CutLog(Database& database);
+
+// The name of a file of the database, which is open for writing, under which another file is found now, or none: whoever opens it next, reads that. Nothing
+// if all is well. Costs two system calls that read no disk. Of the log it sees only that it is gone.
+std::optional<std::string> RemovedFile(Database& database);
 
 // Whether the file system that holds `path` has no inode left, so that no file can be made there, whatever its free bytes. One that does not count them has.
 bool OutOfInodes(const std::string& path);

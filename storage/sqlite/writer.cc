@@ -195,6 +195,10 @@ size_t Writer::TryCommit(Items& items, size_t begin) {
   database_->Use("COMMIT").Run();
   if (IsPlanted(Bug::kIgnoreFailedSync) && database_->error() == SQLITE_IOERR_FSYNC) database_->ClearError();
   if (database_->failed()) return begin;
+  // What goes into files that nobody can open any more is lost with the process, and is not to be acknowledged.
+  if (const auto file = RemovedFile(*database_)) {
+    Fail(absl::StrCat(*file, " was removed or replaced while it was in use; what was written since is lost. Put back what you have of it, then start again"));
+  }
   batch.Remember(cache_);
   MutexLock lock(mu_);
   batch.Count(counts_);

@@ -5,7 +5,9 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -384,6 +386,34 @@ TEST_F(SqliteFailStopTest, SomebodyElseWhoTakesTheEpochEndsTheProcess) {
   };
   EXPECT_EXIT(write(), ::testing::ExitedWithCode(74), "something else writes to it");
   ExpectCleanStart(1);
+}
+
+// Linux lets go on who has a file open that has no name any more.
+TEST_F(SqliteFailStopTest, FilesThatWereRemovedAcknowledgeNothing) {
+  const auto write = [&](const std::function<void()>& meanwhile) {
+    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path() + end);  // what the one before left
+    auto stores = OpenStores({.path = path()});
+    CreateNow(*stores->store, TestRun(TestRunId(1)));
+    meanwhile();
+    AppendNow(*stores->store, TestAppend(TestRunId(1), stores->store->epoch(), 1));
+    std::_Exit(1);  // acknowledged
+  };
+  const auto remove = [&](const std::string& end) { return [file = path() + end] { std::filesystem::remove(file); }; };
+  EXPECT_EXIT(write(remove("")), ::testing::ExitedWithCode(74), "agentd.db was removed or replaced");
+  EXPECT_EXIT(write(remove("-wal")), ::testing::ExitedWithCode(74), "agentd.db-wal was removed or replaced");
+  const auto replace = [&] {
+    std::filesystem::copy_file(path(), path() + ".copy");
+    std::filesystem::rename(path() + ".copy", path());
+  };
+  EXPECT_EXIT(write(replace), ::testing::ExitedWithCode(74), "agentd.db was removed or replaced");
+}
+
+// The log of a store that was opened is there and empty, until something is written.
+TEST_F(SqliteFailStopTest, ACommitThatWritesNothingFindsAllFiles) {
+  auto stores = OpenStores({.path = path()});
+  ASSERT_TRUE(stores.ok()) << stores.status();
+  EXPECT_EQ(std::filesystem::file_size(path() + "-wal"), 0u);
+  EXPECT_EQ(DeleteNow(*stores->store, TestRunId(1)).code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(SqliteFailStopTest, ABrokenContractEndsTheProcess) {
