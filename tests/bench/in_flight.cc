@@ -55,8 +55,9 @@ void Measure(const Setting& setting, Report& report, int runs, int steps, absl::
   const absl::Duration work = (server->CpuTime() + OwnCpuTime() - cpu_before) / std::max<int64_t>(1, std::thread::hardware_concurrency());
 
   const std::string name = absl::StrCat("in_flight.", runs);
-  report.Add({.name = name + ".submit", .value = absl::ToDoubleSeconds(created), .unit = "s"});
-  const std::string total_name = absl::StrCat(name, ".total_", steps, "_waits_of_", wait);
+  const std::string waited = absl::StrCat(steps, "_waits_of_", wait);
+  const std::string total_name = absl::StrCat(name, ".total_", waited);
+  report.Add({.name = absl::StrCat(name, ".submit_", waited), .value = absl::ToDoubleSeconds(created), .unit = "s"});
   const absl::Duration waits_alone = steps * delay;
   Row took{.name = total_name, .value = absl::ToDoubleSeconds(total), .unit = "s", .floor = absl::ToDoubleSeconds(waits_alone)};
   if (has_target) {
@@ -65,7 +66,7 @@ void Measure(const Setting& setting, Report& report, int runs, int steps, absl::
   }
   report.Add(std::move(took));
   report.Add({.name = total_name + ".by_work", .value = absl::ToDoubleSeconds(total), .unit = "s", .floor = absl::ToDoubleSeconds(work)});
-  report.Add({.name = name + ".cpu", .value = absl::ToDoubleMicroseconds(server->CpuTime()) / runs / steps, .unit = "us/step"});
+  report.Add({.name = absl::StrCat(name, ".cpu_", waited), .value = absl::ToDoubleMicroseconds(server->CpuTime()) / runs / steps, .unit = "us/step"});
 }
 
 // What a run weighs that waits in its first decision, whatever becomes of it.

@@ -17,6 +17,7 @@ namespace agentruntime::bench {
 namespace {
 
 constexpr int kAround = 5;  // step N is measured with so many steps before and after it
+constexpr int kMany = 200;  // so many steps of one run, where it is long enough
 
 // A step is a decision with a text and a call of the calculator.
 std::string Script(const std::vector<int>& lengths, size_t text_bytes) {
@@ -147,8 +148,12 @@ void Fold(const Setting& setting, Report& report, int steps) {
     name = Run(stubs, steps);
     report.Add({.name = absl::StrCat("long.run.", steps, "_steps"), .value = absl::ToDoubleMilliseconds(absl::Now() - began), .unit = "ms"});
     const absl::Time listed = absl::Now();
-    EventsOf(*stubs[0], name);
+    const std::vector<v1::Event> events = EventsOf(*stubs[0], name);
     report.Add({.name = absl::StrCat("long.list_events.", steps, "_steps"), .value = absl::ToDoubleMilliseconds(absl::Now() - listed), .unit = "ms"});
+    const std::vector<double> taken = StepMillis(events);
+    const std::vector<double> first(taken.begin() + kAround, taken.begin() + kAround + kMany);
+    const std::vector<double> last(taken.end() - kMany, taken.end());
+    report.Add({.name = absl::StrCat("long.last_steps_of_", steps), .value = Median(last) * 1000, .unit = "us", .floor = Median(first) * 1000});
   }
   const auto stores = sqlite::OpenStores({.path = folder + "/bench.db"});
   if (!stores.ok()) Fail(stores.status().ToString());

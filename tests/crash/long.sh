@@ -8,7 +8,7 @@ factor="${1:-1}"
 binaries="${CRASH_BINARIES:-build/release/bin}"
 export CRASH_STRICT=1
 export CRASH_RESULTS="${CRASH_RESULTS:-$PWD/build/crash-results.jsonl}"
-CRASH_REVISION="$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+CRASH_REVISION="$(git describe --always --dirty 2>/dev/null || echo unknown)"
 export CRASH_REVISION
 failed=0
 

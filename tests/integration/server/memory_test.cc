@@ -44,7 +44,7 @@ int64_t Median(std::vector<int64_t> values) {
   return values[values.size() / 2];
 }
 
-TEST(MemoryTest, AServerThatDoesNothingTakesFortyMegabytes) {
+TEST(MemoryTest, AServerThatDoesNothingIsSmall) {
   std::vector<int64_t> bytes;
   for (size_t start = 0; start < kStarts; ++start) {
     TestServer server;
@@ -60,7 +60,7 @@ TEST(MemoryTest, AServerThatDoesNothingTakesFortyMegabytes) {
   EXPECT_LE(idle, kIdleBytesMax);
 }
 
-TEST(MemoryTest, ARunThatWaitsForItsModelTakesNineKilobytes) {
+TEST(MemoryTest, ARunThatWaitsForItsModelIsSmall) {
   TestServer server;
   server.Start();
   ASSERT_FALSE(::testing::Test::HasFailure());
