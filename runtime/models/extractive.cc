@@ -9,8 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/base/text.h"
+#include "proto/util/limits.h"
 #include "runtime/models/scoring.h"
 #include "runtime/part_text.h"
+#include "runtime/text/nested_json.h"
 #include "runtime/text/sentences.h"
 #include "runtime/text/words.h"
 
@@ -69,7 +71,7 @@ struct Search {
 // Nothing unless `text` is what search_docs returns.
 std::optional<Finding> ReadFinding(const std::string& text) {
   try {
-    const json result = json::parse(text);
+    const json result = ParseNestedJson(text, kJsonDepthMax);
     Finding finding;
     finding.documents = result.at("documents").get<int64_t>();
     finding.passages = result.at("passages").get<int64_t>();
@@ -88,7 +90,7 @@ std::optional<Finding> ReadFinding(const std::string& text) {
 Search ReadSearch(const ToolMessage& message) {
   Search search;
   if (message.call_index < message.decision->tool_calls_size()) {
-    const json arguments = json::parse(message.decision->tool_calls(message.call_index).arguments(), nullptr, false);
+    const json arguments = ParseNestedJson(message.decision->tool_calls(message.call_index).arguments(), kJsonDepthMax);
     if (arguments.is_object()) search.query = arguments.value("query", json()).is_string() ? arguments["query"].get<std::string>() : "";
   }
   const Parts& result = message.finished->result();

@@ -10,6 +10,7 @@
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
 #include "runtime/models/openai_error.h"
+#include "runtime/text/nested_json.h"
 
 namespace agentruntime {
 namespace {
@@ -157,8 +158,8 @@ void OpenAiStream::CallFragment(const json& fragment) {
 
   std::string more;
   if (const json* const arguments = function != nullptr ? Find(*function, "arguments") : nullptr; arguments != nullptr) {
-    // Some servers send the object itself.
-    more = call.joiner.Take(arguments->is_string() ? arguments->get<std::string>() : arguments->dump(-1, ' ', false, json::error_handler_t::replace));
+    // Some servers send the object itself. Its depth is judged where that of a string is (CheckJson).
+    more = call.joiner.Take(arguments->is_string() ? arguments->get<std::string>() : WriteNestedJson(*arguments));
   }
   const int64_t room = std::min(kArgumentsBytesMax - static_cast<int64_t>(call.arguments.size()), kDecisionArgumentsBytesMax - arguments_bytes_);
   const absl::string_view kept = CutUtf8(more, static_cast<size_t>(room));

@@ -14,6 +14,7 @@
 #include "proto/base/status.h"
 #include "proto/util/limits.h"
 #include "proto/util/names.h"
+#include "runtime/text/nested_json.h"
 
 namespace agentruntime {
 namespace {
@@ -21,8 +22,9 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr absl::Duration kDelayMax = absl::Hours(1);
-constexpr size_t kStepsMax = 10'000;  // of a rule, as written
-constexpr size_t kErrorsMax = 100;    // of a step
+constexpr size_t kStepsMax = 10'000;                // of a rule, as written
+constexpr size_t kErrorsMax = 100;                  // of a step
+constexpr int kScriptDepthMax = kJsonDepthMax + 8;  // arguments, and the rules, steps and calls around them
 constexpr int64_t kTokensMax = 1'000'000'000;
 
 // A value and where it stands. Every method reports the first error by throwing `Wrong`, which does not leave this file.
@@ -206,6 +208,7 @@ Script ReadRoot(const Node& node) {
 absl::StatusOr<std::shared_ptr<const Script>> ReadScript(absl::string_view file, absl::string_view text) {
   if (text.size() > kScriptBytesMax) return absl::InvalidArgumentError(absl::StrCat(file, ": more than ", kScriptBytesMax, " bytes"));
   if (text.find('\0') != absl::string_view::npos) return absl::InvalidArgumentError(absl::StrCat(file, ": not JSON: there is a zero byte in it"));
+  if (JsonDepth(text) > kScriptDepthMax) return absl::InvalidArgumentError(absl::StrCat(file, ": nested deeper than ", kScriptDepthMax));
   try {
     // A key that stands twice would silently win.
     std::vector<std::set<std::string>> keys;

@@ -14,6 +14,7 @@
 #include "proto/util/limits.h"
 #include "runtime/http/retry_after.h"
 #include "runtime/http/url.h"
+#include "runtime/text/nested_json.h"
 #include "runtime/tools/http_body.h"
 
 namespace agentruntime {
@@ -27,34 +28,13 @@ bool SaysJson(absl::string_view content_type) {
   return type == "application/json" || absl::EndsWith(type, "+json");
 }
 
-// Of JSON that is valid.
-int DepthOf(absl::string_view json) {
-  int depth = 0;
-  int deepest = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
 ToolOutcome Result(HttpOutcome http) {
   const absl::string_view type = http.head.Find("Content-Type");
   ToolDone done;
   v1::Part& part = done.parts.emplace_back();
   if (http.body.empty()) {
     part.set_text(absl::StrCat("[HTTP ", http.head.status, " without a body]"));
-  } else if (SaysJson(type) && nlohmann::json::accept(http.body) && DepthOf(http.body) <= kJsonDepthMax) {
+  } else if (SaysJson(type) && nlohmann::json::accept(http.body) && JsonDepth(http.body) <= kJsonDepthMax) {
     part.set_json(std::move(http.body));
   } else if (IsTextBody(type, http.body)) {
     part.set_text(std::move(http.body));

@@ -234,21 +234,30 @@ TEST(ExtractiveTest, CodeIsQuotedWithItsLines) {
   EXPECT_EQ(Conversation(folder.path()).Ask("installing gadget?"), "make gadget\nmake install\n[install.md:4]");
 }
 
+// `arguments`: of the call before, which another model may have made. What the extractive model says then.
+std::string AnswerAfter(const std::string& arguments, const std::string& result) {
+  Extractive model("extractive");
+  Deltas deltas;
+  auto decision = std::make_shared<v1::Decision>();
+  decision->add_tool_calls()->set_arguments(arguments);
+  auto finished = std::make_shared<v1::CallFinished>();
+  finished->set_outcome(v1::CALL_OUTCOME_OK);
+  finished->add_result()->set_json(result);
+  ModelRequest request;
+  request.messages = {UserMessage{Input("q")}, AssistantMessage{decision}, ToolMessage{decision, 0, finished}};
+  const ModelOutcome outcome = testing::RunCoroutine<ModelOutcome>([&] { return model.Decide(request, deltas); });
+  return outcome.decision ? outcome.decision->content(0).text() : outcome.error.message();
+}
+
 TEST(ExtractiveTest, SurvivesResultsThatAreNotSearchResults) {
   for (const char* result : {"", "[]", "{}", "{\"documents\":\"x\"}", "not json", "{\"documents\":1,\"passages\":1,\"words\":[],\"hits\":[{}]}"}) {
-    Extractive model("extractive");
-    Deltas deltas;
-    auto decision = std::make_shared<v1::Decision>();
-    decision->add_tool_calls()->set_arguments("[not an object");
-    auto finished = std::make_shared<v1::CallFinished>();
-    finished->set_outcome(v1::CALL_OUTCOME_OK);
-    finished->add_result()->set_json(result);
-    ModelRequest request;
-    request.messages = {UserMessage{Input("q")}, AssistantMessage{decision}, ToolMessage{decision, 0, finished}};
-    const ModelOutcome outcome = testing::RunCoroutine<ModelOutcome>([&] { return model.Decide(request, deltas); });
-    ASSERT_TRUE(outcome.decision.has_value()) << result;
-    EXPECT_EQ(outcome.decision->content(0).text(), "I could not search: its result is not of the form that it documents") << result;
+    EXPECT_EQ(AnswerAfter("[not an object", result), "I could not search: its result is not of the form that it documents") << result;
   }
+}
+
+TEST(ExtractiveTest, SurvivesAnyDepth) {
+  const std::string nested = std::string(400'000, '[') + std::string(400'000, ']');
+  EXPECT_EQ(AnswerAfter("{\"query\":" + nested + "}", nested), "I could not search: its result is not of the form that it documents");
 }
 
 TEST(ExtractiveTest, NeedsSearchDocs) {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/util/limits.h"
+#include "runtime/json_schema.h"
 #include "runtime/models/sse.h"
 
 namespace agentruntime {
@@ -135,6 +136,21 @@ TEST(OpenAiStreamTest, CallsWithoutIdAndIndexAreWholeOnes) {
   ASSERT_EQ(read.decision().tool_calls_size(), 2);
   EXPECT_EQ(read.decision().tool_calls(1).arguments(), R"({"n":2})");
   EXPECT_EQ(read.decision().tool_calls(1).provider_call_id(), "");
+}
+
+TEST(OpenAiStreamTest, ArgumentsOfAnyDepthAreTheSameAsValueAndAsString) {
+  for (const int depth : {100'000, 400'000}) {
+    const std::string nested = std::string(depth, '[') + std::string(depth, ']');
+    const auto read = [](absl::string_view arguments) {
+      return ReadStream(absl::StrCat(Delta(absl::StrCat(R"("tool_calls":[{"id":"a","function":{"name":"f","arguments":)", arguments, "}}]")), kDone), 64 << 10);
+    };
+    const Read value = read(nested);
+    const Read string = read(absl::StrCat("\"", nested, "\""));
+    ASSERT_EQ(value.decision().tool_calls_size(), 1);
+    EXPECT_EQ(value.decision().tool_calls(0).arguments(), nested.substr(0, kArgumentsBytesMax));
+    EXPECT_EQ(value.decision().SerializeAsString(), string.decision().SerializeAsString());
+    EXPECT_EQ(CheckJson(value.decision().tool_calls(0).arguments()).message(), "not valid JSON: nested deeper than 64");
+  }
 }
 
 TEST(OpenAiStreamTest, MapsFinishReasons) {

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "proto/util/limits.h"
 #include "runtime/models/script.h"
 #include "tests/support/coroutine.h"
 #include "tests/support/temp_dir.h"
@@ -181,6 +182,15 @@ TEST(ScriptTest, LoadsAFile) {
   std::ofstream(dir.File("s.json")) << R"({"steps":[{"text":"x"}]})";
   EXPECT_TRUE(LoadScript(dir.File("s.json")).ok());
   EXPECT_TRUE(absl::IsNotFound(LoadScript(dir.File("none.json")).status()));
+}
+
+TEST(ScriptTest, RefusesWhatIsNestedTooDeep) {
+  const auto with_arguments = [](int depth) {
+    const std::string nested = std::string(depth, '[') + std::string(depth, ']');
+    return ReadScript("s.json", R"({"rules":[{"steps":[{"calls":[{"tool":"t","arguments":{"a":)" + nested + "}}]}]}]}");
+  };
+  EXPECT_TRUE(with_arguments(kJsonDepthMax - 1).ok());
+  EXPECT_EQ(with_arguments(400'000).status().message(), "s.json: nested deeper than 72");
 }
 
 struct Bad {
