@@ -1,5 +1,3 @@
-#define VALIJSON_USE_EXCEPTIONS 1  // else it ends the process where it would throw
-
 #include "runtime/json_schema.h"
 
 #include <algorithm>
@@ -7,10 +5,8 @@
 #include <exception>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
@@ -25,6 +21,7 @@
 #include "proto/base/status.h"
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
+#include "runtime/schema_work.h"
 
 namespace agentruntime {
 namespace {
@@ -32,8 +29,9 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kPatternBytesMax = 1024;
-constexpr int kReferenceChainMax = 32;  // subschemas that apply to one value, one inside the other
-constexpr size_t kFaultsToldMax = 5;
+constexpr int64_t kPatternMemoryBytes = 1 << 20;  // what RE2 may take for one pattern
+constexpr int kReferenceChainMax = 32;            // subschemas that apply to one value, one inside the other
+constexpr int64_t kSubschemasMax = 10'000;        // and all of them
 constexpr size_t kFaultBytesMax = 400;
 constexpr size_t kExpectedBytesMax = 200;
 
@@ -108,8 +106,17 @@ class SchemaGuard {
  public:
   explicit SchemaGuard(const json& root) : root_(root) {}
 
-  absl::Status Check() { return Visit(root_); }
-  bool has_pattern() const { return has_pattern_; }
+  absl::Status Check() {
+    // What a reference leads to may stand where only data does: it is a schema all the same.
+    for (pending_ = {&root_}; !pending_.empty();) {
+      const json* const node = pending_.back();
+      pending_.pop_back();
+      if (seen_.insert(node).second) RETURN_IF_ERROR(Visit(*node));
+    }
+    return absl::OkStatus();
+  }
+  // Of the schema that passed; moved out.
+  SchemaPatterns TakePatterns() { return std::move(patterns_); }
   bool has_unique_items() const { return has_unique_items_; }
 
   // The schema that a `$ref` within this one stands for; null if there is none.
@@ -132,9 +139,13 @@ class SchemaGuard {
       for (const json& item : node) RETURN_IF_ERROR(Visit(item));
     }
     if (!node.is_object()) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const int chain, Chain(node));
-    if (chain > kReferenceChainMax) {
+    ASSIGN_OR_RETURN(const Applied applied, Apply(node));
+    if (applied.chain > kReferenceChainMax) {
       return absl::InvalidArgumentError(absl::StrCat("schema: more than ", kReferenceChainMax, " references or combinations stand one inside the other"));
+    }
+    if (applied.subschemas > kSubschemasMax) {
+      return absl::InvalidArgumentError(absl::StrCat("schema: more than ", kSubschemasMax,
+                                                     " subschemas apply to one value, because $ref, allOf, anyOf or oneOf multiply them; use fewer of them"));
     }
     for (const auto& [key, value] : node.items()) {
       if (IsAnyOf(key, {"enum", "const", "default", "examples"})) continue;  // data
@@ -142,21 +153,27 @@ class SchemaGuard {
       if (key == "patternProperties" && value.is_object()) {
         for (const auto& property : value.items()) RETURN_IF_ERROR(Pattern(property.key()));
       }
+      if (key == "$ref" && value.is_string()) pending_.push_back(Resolve(root_, value));
       if (key == "uniqueItems" && value == json(true)) has_unique_items_ = true;
       RETURN_IF_ERROR(Visit(value));
     }
     return absl::OkStatus();
   }
 
-  // How many schemas apply in a row to the value that `node` applies to.
-  absl::StatusOr<int> Chain(const json& node) {
-    if (!node.is_object()) return 0;
-    const auto [entry, is_new] = chains_.emplace(&node, kOpen);
+  // What applies to the value that a schema applies to.
+  struct Applied {
+    int chain = 0;           // schemas in a row
+    int64_t subschemas = 1;  // all of them, as often as they are visited; not counted on above kSubschemasMax
+  };
+
+  absl::StatusOr<Applied> Apply(const json& node) {
+    if (!node.is_object()) return Applied();
+    const auto [entry, is_new] = applied_.emplace(&node, Applied{.chain = kOpen});
     if (!is_new) {
-      if (entry->second == kOpen) return absl::InvalidArgumentError("schema: a $ref leads back to itself without a property or item between");
+      if (entry->second.chain == kOpen) return absl::InvalidArgumentError("schema: a $ref leads back to itself without a property or item between");
       return entry->second;
     }
-    int longest = 0;
+    Applied all{.chain = 1};
     for (const auto& [key, value] : node.items()) {
       std::vector<const json*> nexts;
       if (key == "$ref" && value.is_string()) {
@@ -174,29 +191,37 @@ class SchemaGuard {
         for (const json& item : value) nexts.push_back(&item);
       }
       for (const json* next : nexts) {
-        ASSIGN_OR_RETURN(const int chain, Chain(*next));
-        longest = std::max(longest, chain);
+        ASSIGN_OR_RETURN(const Applied inner, Apply(*next));
+        all.chain = std::max(all.chain, inner.chain + 1);
+        all.subschemas = std::min(all.subschemas + inner.subschemas, kSubschemasMax + 1);
       }
     }
-    chains_[&node] = longest + 1;
-    return longest + 1;
+    applied_[&node] = all;
+    return all;
   }
 
   absl::Status Pattern(const std::string& pattern) {
-    has_pattern_ = true;
     if (pattern.size() > kPatternBytesMax) return absl::InvalidArgumentError(absl::StrCat("schema: a pattern has more than ", kPatternBytesMax, " bytes"));
-    try {
-      std::ignore = std::regex(pattern);
-    } catch (const std::regex_error&) {
-      return absl::InvalidArgumentError(absl::StrCat("schema: the pattern \"", OneLine(pattern, 60), "\" is no regular expression"));
+    if (patterns_.contains(pattern)) return absl::OkStatus();
+    RE2::Options options;
+    options.set_max_mem(kPatternMemoryBytes);
+    options.set_log_errors(false);
+    auto expression = std::make_unique<const RE2>(pattern, options);
+    if (!expression->ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "schema: the pattern \"", OneLine(pattern, 60), "\" is no regular expression in RE2's syntax (", OneLine(MakeValidUtf8(expression->error()), 100),
+          "); back references, look-around and repeats above 1000 cannot be matched in bounded time: write it without"));
     }
+    patterns_.try_emplace(pattern, std::move(expression));
     return absl::OkStatus();
   }
 
   static constexpr int kOpen = -1;
   const json& root_;
-  std::map<const json*, int> chains_;
-  bool has_pattern_ = false;
+  std::vector<const json*> pending_;  // to be visited
+  std::set<const json*> seen_;        // of those
+  std::map<const json*, Applied> applied_;
+  SchemaPatterns patterns_;
   bool has_unique_items_ = false;
 };
 
@@ -293,7 +318,7 @@ absl::Status CheckJson(absl::string_view text) { return CheckText(text, kArgumen
 struct JsonSchema::Compiled {
   json source;
   valijson::Schema schema;
-  bool has_pattern = false;
+  SchemaPatterns patterns;
   bool has_unique_items = false;
 };
 
@@ -310,7 +335,7 @@ absl::StatusOr<JsonSchema> JsonSchema::Compile(absl::string_view schema) {
     if (!compiled->source.is_object()) return absl::InvalidArgumentError("schema: give an object, such as {\"type\":\"object\"}");
     SchemaGuard guard(compiled->source);
     RETURN_IF_ERROR(guard.Check());
-    compiled->has_pattern = guard.has_pattern();
+    compiled->patterns = guard.TakePatterns();
     compiled->has_unique_items = guard.has_unique_items();
     valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
     parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(compiled->source), compiled->schema);
@@ -325,12 +350,16 @@ absl::Status JsonSchema::Check(absl::string_view text) const {
   try {
     const json value = json::parse(text.begin(), text.end());
     if (HasNul(value)) return absl::InvalidArgumentError("a string has the character U+0000, which no check sees past; leave it out");
-    if (compiled_->has_pattern || compiled_->has_unique_items) {
-      RETURN_IF_ERROR(CheckDear(value, compiled_->has_pattern, compiled_->has_unique_items));
-    }
+    const bool has_pattern = !compiled_->patterns.empty();
+    if (has_pattern || compiled_->has_unique_items) RETURN_IF_ERROR(CheckDear(value, has_pattern, compiled_->has_unique_items));
     valijson::Validator validator;  // one for each check: it keeps a cache of its own
     valijson::ValidationResults results;
-    if (validator.validate(compiled_->schema, valijson::adapters::NlohmannJsonAdapter(value), &results)) return absl::OkStatus();
+    try {
+      const SchemaWork work(compiled_->patterns, results);
+      if (validator.validate(compiled_->schema, valijson::adapters::NlohmannJsonAdapter(value), &results)) return absl::OkStatus();
+    } catch (const EnoughFaults&) {
+      // They are in `results`.
+    }
     std::string faults;
     size_t told = 0;
     for (const valijson::ValidationResults::Error& error : results) {

@@ -21,8 +21,8 @@ absl::Status CheckJson(absl::string_view text);
 // A compiled schema. Immutable and thread-safe; nothing throws, nothing is fetched.
 class JsonSchema {
  public:
-  // INVALID_ARGUMENT: not JSON, not an object, a keyword with a wrong value, a reference that leads out of the schema, nowhere or in a circle, a pattern
-  // that is no regular expression (ECMAScript).
+  // INVALID_ARGUMENT: not JSON, not an object, a keyword with a wrong value, a reference that leads out of the schema, nowhere or in a circle, more than
+  // 10,000 subschemas for one value, a pattern that is no regular expression in RE2's syntax (no back references, no look-around).
   static absl::StatusOr<JsonSchema> Compile(absl::string_view schema);
 
   JsonSchema(JsonSchema&&) noexcept;
@@ -30,7 +30,8 @@ class JsonSchema {
   ~JsonSchema();
 
   // INVALID_ARGUMENT unless `text` passes CheckJson, has no character U+0000, and fits. The message is for the model that wrote it: for each of the first few
-  // faults the JSON pointer of the value, what is wrong, and what the schema asks for there; at most 2 KiB.
+  // faults the JSON pointer of the value, what is wrong, and what the schema asks for there; at most 2 KiB. A check that takes too much work ends so too: a
+  // second or so is its bound, whatever the schema.
   absl::Status Check(absl::string_view text) const;
 
  private:

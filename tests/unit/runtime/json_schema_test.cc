@@ -112,6 +112,17 @@ std::string ReferenceChain(int length) {
   return "{\"$ref\":\"#/definitions/d0\",\"definitions\":{" + definitions + "\"d" + std::to_string(length) + "\":{}}}";
 }
 
+// `levels` of allOf, each with so many references to the next: of one value that is branches^levels visits.
+std::string Multiplied(int levels, int branches) {
+  std::string definitions;
+  for (int i = 0; i < levels; ++i) {
+    definitions += "\"d" + std::to_string(i) + "\":{\"allOf\":[";
+    for (int j = 0; j < branches; ++j) definitions += std::string(j == 0 ? "" : ",") + "{\"$ref\":\"#/definitions/d" + std::to_string(i + 1) + "\"}";
+    definitions += "]},";
+  }
+  return "{\"$ref\":\"#/definitions/d0\",\"definitions\":{" + definitions + "\"d" + std::to_string(levels) + "\":{}}}";
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Table, CompileTest,
     ::testing::Values(BadSchema{"", "not valid JSON"}, BadSchema{"true", "give an object"}, BadSchema{"[]", "give an object"}, BadSchema{R"({"type":5})", ""},
@@ -124,6 +135,11 @@ INSTANTIATE_TEST_SUITE_P(
                                 "leads back to itself"},
                       BadSchema{ReferenceChain(100), "stand one inside the other"}, BadSchema{R"({"pattern":"("})", "no regular expression"},
                       BadSchema{R"({"patternProperties":{"[":{}}})", "no regular expression"},
+                      BadSchema{R"({"pattern":"^(a)\\1$"})", "the pattern \"^(a)\\1$\" is no regular expression in RE2's syntax"},
+                      BadSchema{R"json({"pattern":"(?=a)"})json", "look-around"},
+                      BadSchema{R"json({"pattern":"((a{100}){100}){100}"})json", "no regular expression"},
+                      BadSchema{R"json({"$ref":"#/default","default":{"pattern":"("}})json", "no regular expression"},
+                      BadSchema{Multiplied(14, 8), "more than 10000 subschemas apply to one value"},
                       BadSchema{"{\"pattern\":\"" + std::string(2000, 'a') + "\"}", "more than 1024 bytes"},
                       BadSchema{"{\"title\":\"" + std::string(kSchemaBytesMax, 'x') + "\"}", "at most 262144"}));
 
@@ -139,6 +155,75 @@ TEST(JsonSchemaTest, RecursionThroughPropertiesIsFine) {
 }
 
 TEST(JsonSchemaTest, ShortReferenceChainsAreFollowed) { EXPECT_TRUE(JsonSchema::Compile(ReferenceChain(20)).ok()); }
+
+TEST(JsonSchemaTest, PatternsAreMatchedInLinearTime) {
+  const std::string text = std::string(52, 'a') + "b";
+  for (const char* schema : {R"({"pattern":"^(a+)+$"})", R"({"propertyNames":{"pattern":"^(a+)+$"}})", R"({"patternProperties":{"^(a+)+$":{"type":"null"}},
+                               "additionalProperties":false})"}) {
+    const auto compiled = JsonSchema::Compile(schema);
+    ASSERT_TRUE(compiled.ok()) << compiled.status();
+    const bool of_keys = std::string(schema).find("ropert") != std::string::npos;
+    EXPECT_FALSE(compiled->Check(of_keys ? "{\"" + text + "\":null}" : "\"" + text + "\"").ok()) << schema;
+    EXPECT_TRUE(compiled->Check(of_keys ? R"({"aaa":null})" : "\"aaa\"").ok()) << schema;
+  }
+}
+
+TEST(JsonSchemaTest, PatternsSeeCharactersAndAreSearched) {
+  const auto schema =
+      JsonSchema::Compile(R"({"properties":{"a":{"pattern":"^.{3}$"},"b":{"pattern":"[0-9]"}},"patternProperties":{"^x-":{"type":"integer"}}})");
+  ASSERT_TRUE(schema.ok()) << schema.status();
+  EXPECT_TRUE(schema->Check(R"({"a":"\u00e4\u00f6\u00fc","b":"x5y","x-a":1,"y":"x"})").ok());
+  EXPECT_THAT(std::string(schema->Check(R"({"a":"ab","x-a":"1"})").message()), AllOf(HasSubstr("/a: Failed to match regex"), HasSubstr("/x-a: Value type")));
+}
+
+TEST(JsonSchemaTest, FormatsOfLongStringsTakeNoStack) {
+  for (const char* format : {"date", "time", "date-time"}) {
+    const auto schema = JsonSchema::Compile("{\"format\":\"" + std::string(format) + "\"}");
+    ASSERT_TRUE(schema.ok());
+    EXPECT_THAT(std::string(schema->Check("\"" + std::string(250'000, '1') + "\"").message()), HasSubstr("should be a valid " + std::string(format)));
+  }
+  const auto date = JsonSchema::Compile(R"({"format":"date"})");
+  EXPECT_TRUE(date->Check("\"2024-02-29\"").ok());
+  for (const char* wrong : {"\"2024-02-30\"", "\"2024-04-31\"", "\"2024-13-01\"", "\"x\""}) EXPECT_FALSE(date->Check(wrong).ok()) << wrong;
+  const auto both = JsonSchema::Compile(R"({"format":"date-time"})");
+  EXPECT_TRUE(both->Check("\"2022-07-18T16:52:45.5+02:00\"").ok());
+  for (const char* wrong : {"\"2022-07-18\"", "\"2022-07-18T16:52:45\"", "\"2022-06-31T16:52:45Z\""}) EXPECT_FALSE(both->Check(wrong).ok()) << wrong;
+}
+
+TEST(JsonSchemaTest, SubschemasMultiplyUpToABound) {
+  const auto schema = JsonSchema::Compile(Multiplied(4, 8));
+  ASSERT_TRUE(schema.ok()) << schema.status();
+  EXPECT_TRUE(schema->Check("5").ok());
+}
+
+// What a value at one depth is visited for, its parts are visited for as often and again.
+TEST(JsonSchemaTest, ACheckThatTakesTooMuchWorkEnds) {
+  const auto schema =
+      JsonSchema::Compile(R"json({"allOf":[{"$ref":"#/definitions/p"},{"$ref":"#/definitions/p"},{"$ref":"#/definitions/p"},{"$ref":"#/definitions/p"}],
+                                              "definitions":{"p":{"properties":{"a":{"$ref":"#"}}}}})json");
+  ASSERT_TRUE(schema.ok()) << schema.status();
+  std::string deep = "1";
+  for (int i = 0; i < 3; ++i) deep = "{\"a\":" + deep + "}";
+  EXPECT_TRUE(schema->Check(deep).ok());
+  for (int i = 0; i < 50; ++i) deep = "{\"a\":" + deep + "}";
+  EXPECT_THAT(std::string(schema->Check(deep).message()), HasSubstr("too much work"));
+}
+
+TEST(JsonSchemaTest, TheLargestArgumentsAreNotTooMuchWork) {
+  const auto schema = JsonSchema::Compile(R"({"items":{"anyOf":[{"type":"string"},{"type":"integer","minimum":0}]}})");
+  ASSERT_TRUE(schema.ok());
+  std::string many = "[0";
+  while (many.size() + 3 < static_cast<size_t>(kArgumentsBytesMax)) many += ",0";
+  EXPECT_TRUE(schema->Check(many + "]").ok());
+}
+
+TEST(JsonSchemaTest, OfManyFaultsTheFirstAreTold) {
+  const auto schema = JsonSchema::Compile(R"({"items":{"type":"integer"}})");
+  ASSERT_TRUE(schema.ok());
+  std::string many = "[\"x\"";
+  for (int i = 0; i < 50'000; ++i) many += ",\"x\"";
+  EXPECT_THAT(std::string(schema->Check(many + "]").message()), AllOf(HasSubstr("/0: "), HasSubstr("/1: "), Not(HasSubstr("/9: "))));
+}
 
 TEST(JsonSchemaTest, PointersAreEscaped) {
   const auto schema = JsonSchema::Compile(R"({"properties":{"a/b~c":{"type":"string"}}})");
