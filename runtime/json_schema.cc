@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -153,6 +154,7 @@ class SchemaGuard {
       if (key == "patternProperties" && value.is_object()) {
         for (const auto& property : value.items()) RETURN_IF_ERROR(Pattern(property.key()));
       }
+      if (key == "multipleOf") RETURN_IF_ERROR(Divisor(value));
       if (key == "$ref" && value.is_string()) pending_.push_back(Resolve(root_, value));
       if (key == "uniqueItems" && value == json(true)) has_unique_items_ = true;
       RETURN_IF_ERROR(Visit(value));
@@ -198,6 +200,16 @@ class SchemaGuard {
     }
     applied_[&node] = all;
     return all;
+  }
+
+  // The library divides by it, also by what it reads out of a string; by 0, and the least int64 by -1, the processor ends the process.
+  static absl::Status Divisor(const json& value) {
+    if (value.is_object() || value.is_boolean()) return absl::OkStatus();  // the schema of a property of this name
+    const bool fits = value.is_number_unsigned() ? value > 0U && value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max())
+                                                 : value.is_number_float() && value.get<double>() > 0;
+    if (fits) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("schema: multipleOf is ", OneLine(value.is_primitive() ? value.dump() : "no number", 60), "; give a number above 0 and below 2^63"));
   }
 
   absl::Status Pattern(const std::string& pattern) {

@@ -139,6 +139,11 @@ INSTANTIATE_TEST_SUITE_P(
                       BadSchema{R"json({"pattern":"(?=a)"})json", "look-around"},
                       BadSchema{R"json({"pattern":"((a{100}){100}){100}"})json", "no regular expression"},
                       BadSchema{R"json({"$ref":"#/default","default":{"pattern":"("}})json", "no regular expression"},
+                      BadSchema{R"({"multipleOf":0})", "multipleOf is 0; give a number above 0"}, BadSchema{R"({"multipleOf":-1})", "multipleOf is -1"},
+                      BadSchema{R"({"properties":{"a":{"multipleOf":0.0}}})", "multipleOf is 0.0"}, BadSchema{R"({"multipleOf":-0.5})", "multipleOf is -0.5"},
+                      BadSchema{R"({"multipleOf":"0"})", "multipleOf is \"0\""}, BadSchema{R"({"multipleOf":18446744073709551615})", "below 2^63"},
+                      BadSchema{R"({"multipleOf":[0]})", "multipleOf is no number"}, BadSchema{R"({"multipleOf":null})", "multipleOf is null"},
+                      BadSchema{R"({"$ref":"#/default","default":{"multipleOf":0}})", "multipleOf is 0"},
                       BadSchema{Multiplied(14, 8), "more than 10000 subschemas apply to one value"},
                       BadSchema{"{\"pattern\":\"" + std::string(2000, 'a') + "\"}", "more than 1024 bytes"},
                       BadSchema{"{\"title\":\"" + std::string(kSchemaBytesMax, 'x') + "\"}", "at most 262144"}));
@@ -188,6 +193,15 @@ TEST(JsonSchemaTest, FormatsOfLongStringsTakeNoStack) {
   const auto both = JsonSchema::Compile(R"({"format":"date-time"})");
   EXPECT_TRUE(both->Check("\"2022-07-18T16:52:45.5+02:00\"").ok());
   for (const char* wrong : {"\"2022-07-18\"", "\"2022-07-18T16:52:45\"", "\"2022-06-31T16:52:45Z\""}) EXPECT_FALSE(both->Check(wrong).ok()) << wrong;
+}
+
+TEST(JsonSchemaTest, MultiplesAreChecked) {
+  const auto schema =
+      JsonSchema::Compile(R"({"properties":{"multipleOf":{"multipleOf":3},"half":{"multipleOf":0.5}},"additionalProperties":{"multipleOf":1}})");
+  ASSERT_TRUE(schema.ok()) << schema.status();
+  EXPECT_TRUE(schema->Check(R"({"multipleOf":9,"half":1.5,"x":-9223372036854775808})").ok());
+  EXPECT_THAT(std::string(schema->Check(R"({"multipleOf":10})").message()), HasSubstr("/multipleOf: Value should be a multiple of 3"));
+  EXPECT_FALSE(schema->Check(R"({"half":0.3})").ok());
 }
 
 TEST(JsonSchemaTest, SubschemasMultiplyUpToABound) {
