@@ -1,6 +1,7 @@
 #include "runtime/models/openai_stream.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -28,9 +29,16 @@ absl::string_view StringAt(const json& object, const char* key) {
   return value != nullptr && value->is_string() ? absl::string_view(value->get_ref<const std::string&>()) : absl::string_view();
 }
 
+// From 0. The library casts what an int64 cannot hold: 2^64 - 1 to -1, 1e300 to anything. Such counts are the largest here; whoever books them has a bound.
 int64_t CountAt(const json& object, const char* key) {
+  constexpr int64_t kCountMax = std::numeric_limits<int64_t>::max();
   const json* const value = Find(object, key);
-  return value != nullptr && value->is_number() ? std::max<int64_t>(0, value->get<int64_t>()) : 0;
+  if (value == nullptr || !value->is_number()) return 0;
+  if (value->is_number_unsigned()) return static_cast<int64_t>(std::min<uint64_t>(value->get<uint64_t>(), kCountMax));
+  if (value->is_number_integer()) return std::max<int64_t>(0, value->get<int64_t>());
+  const auto number = value->get<double>();
+  if (number >= static_cast<double>(kCountMax)) return kCountMax;
+  return number > 0 ? static_cast<int64_t>(number) : 0;
 }
 
 json Parse(absl::string_view text) {

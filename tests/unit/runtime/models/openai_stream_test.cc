@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,20 @@ TEST(OpenAiStreamTest, ReadsTextWithCommentsCrLfAndSplitCharacters) {
     EXPECT_EQ(read.outcome.usage->cached_input_tokens(), 4);
     EXPECT_EQ(read.decision().usage().output_tokens(), 3);
   }
+}
+
+TEST(OpenAiStreamTest, CountsThatAreTooLargeAreTheLargest) {
+  const auto tokens = [](absl::string_view count) -> int64_t {
+    const Read read = ReadStream(absl::StrCat(Delta("\"content\":\"x\"", "\"stop\""), "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":", count,
+                                              ",\"completion_tokens\":1}}\n\n", kDone));
+    return read.outcome.usage->input_tokens();
+  };
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  for (const char* count : {"9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616", "9.3e18", "1e300"}) {
+    EXPECT_EQ(tokens(count), kMost) << count;
+  }
+  for (const char* count : {"0", "-0.5", "-1", "-9223372036854775808", "-1e300", "0.9"}) EXPECT_EQ(tokens(count), 0) << count;
+  EXPECT_EQ(tokens("12.0"), 12);
 }
 
 TEST(OpenAiStreamTest, JoinsCharactersThatTheProviderCutInHalf) {
