@@ -33,6 +33,7 @@ constexpr size_t kPatternBytesMax = 1024;
 constexpr int64_t kPatternMemoryBytes = 1 << 20;  // what RE2 may take for one pattern
 constexpr int kReferenceChainMax = 32;            // subschemas that apply to one value, one inside the other
 constexpr int64_t kSubschemasMax = 10'000;        // and all of them
+constexpr size_t kReferredMax = 200;              // places that references lead to: the library may enter all of them, one inside the other
 constexpr size_t kFaultBytesMax = 400;
 constexpr size_t kExpectedBytesMax = 200;
 
@@ -112,7 +113,9 @@ class SchemaGuard {
     for (pending_ = {&root_}; !pending_.empty();) {
       const json* const node = pending_.back();
       pending_.pop_back();
-      if (seen_.insert(node).second) RETURN_IF_ERROR(Visit(*node));
+      if (!seen_.insert(node).second) continue;
+      if (seen_.size() > kReferredMax) return absl::InvalidArgumentError(absl::StrCat("schema: $ref leads to ", kReferredMax, " places and more; use fewer"));
+      RETURN_IF_ERROR(Visit(*node));
     }
     return absl::OkStatus();
   }

@@ -112,6 +112,14 @@ std::string ReferenceChain(int length) {
   return "{\"$ref\":\"#/definitions/d0\",\"definitions\":{" + definitions + "\"d" + std::to_string(length) + "\":{}}}";
 }
 
+// References that each stand in a property of what the one before leads to.
+std::string PropertyChain(int length) {
+  std::string definitions;
+  for (int i = 0; i < length; ++i)
+    definitions += "\"d" + std::to_string(i) + R"(":{"properties":{"a":{"$ref":"#/definitions/d)" + std::to_string(i + 1) + "\"}}},";
+  return R"({"$ref":"#/definitions/d0","definitions":{)" + definitions + "\"d" + std::to_string(length) + "\":{}}}";
+}
+
 // `levels` of allOf, each with so many references to the next: of one value that is branches^levels visits.
 std::string Multiplied(int levels, int branches) {
   std::string definitions;
@@ -125,28 +133,27 @@ std::string Multiplied(int levels, int branches) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, CompileTest,
-    ::testing::Values(BadSchema{"", "not valid JSON"}, BadSchema{"true", "give an object"}, BadSchema{"[]", "give an object"}, BadSchema{R"({"type":5})", ""},
-                      BadSchema{R"({"type":"objekt"})", ""}, BadSchema{R"({"properties":5})", ""}, BadSchema{R"({"required":"query"})", ""},
-                      BadSchema{R"({"minLength":-1})", ""}, BadSchema{R"({"$ref":"http://example.com/schema.json"})", "leads nowhere"},
-                      BadSchema{R"({"properties":{"a":{"$ref":"file:///etc/passwd"}}})", "leads nowhere"},
-                      BadSchema{R"({"$ref":"#/definitions/none"})", "leads nowhere"}, BadSchema{R"({"$ref":"#"})", "leads back to itself"},
-                      BadSchema{R"({"allOf":[{"$ref":"#"}]})", "leads back to itself"},
-                      BadSchema{R"({"definitions":{"a":{"$ref":"#/definitions/b"},"b":{"not":{"$ref":"#/definitions/a"}}},"$ref":"#/definitions/a"})",
-                                "leads back to itself"},
-                      BadSchema{ReferenceChain(100), "stand one inside the other"}, BadSchema{R"({"pattern":"("})", "no regular expression"},
-                      BadSchema{R"({"patternProperties":{"[":{}}})", "no regular expression"},
-                      BadSchema{R"({"pattern":"^(a)\\1$"})", "the pattern \"^(a)\\1$\" is no regular expression in RE2's syntax"},
-                      BadSchema{R"json({"pattern":"(?=a)"})json", "look-around"},
-                      BadSchema{R"json({"pattern":"((a{100}){100}){100}"})json", "no regular expression"},
-                      BadSchema{R"json({"$ref":"#/default","default":{"pattern":"("}})json", "no regular expression"},
-                      BadSchema{R"({"multipleOf":0})", "multipleOf is 0; give a number above 0"}, BadSchema{R"({"multipleOf":-1})", "multipleOf is -1"},
-                      BadSchema{R"({"properties":{"a":{"multipleOf":0.0}}})", "multipleOf is 0.0"}, BadSchema{R"({"multipleOf":-0.5})", "multipleOf is -0.5"},
-                      BadSchema{R"({"multipleOf":"0"})", "multipleOf is \"0\""}, BadSchema{R"({"multipleOf":18446744073709551615})", "below 2^63"},
-                      BadSchema{R"({"multipleOf":[0]})", "multipleOf is no number"}, BadSchema{R"({"multipleOf":null})", "multipleOf is null"},
-                      BadSchema{R"({"$ref":"#/default","default":{"multipleOf":0}})", "multipleOf is 0"},
-                      BadSchema{Multiplied(14, 8), "more than 10000 subschemas apply to one value"},
-                      BadSchema{"{\"pattern\":\"" + std::string(2000, 'a') + "\"}", "more than 1024 bytes"},
-                      BadSchema{"{\"title\":\"" + std::string(kSchemaBytesMax, 'x') + "\"}", "at most 262144"}));
+    ::testing::Values(
+        BadSchema{"", "not valid JSON"}, BadSchema{"true", "give an object"}, BadSchema{"[]", "give an object"}, BadSchema{R"({"type":5})", ""},
+        BadSchema{R"({"type":"objekt"})", ""}, BadSchema{R"({"properties":5})", ""}, BadSchema{R"({"required":"query"})", ""},
+        BadSchema{R"({"minLength":-1})", ""}, BadSchema{R"({"$ref":"http://example.com/schema.json"})", "leads nowhere"},
+        BadSchema{R"({"properties":{"a":{"$ref":"file:///etc/passwd"}}})", "leads nowhere"}, BadSchema{R"({"$ref":"#/definitions/none"})", "leads nowhere"},
+        BadSchema{R"({"$ref":"#"})", "leads back to itself"}, BadSchema{R"({"allOf":[{"$ref":"#"}]})", "leads back to itself"},
+        BadSchema{R"({"definitions":{"a":{"$ref":"#/definitions/b"},"b":{"not":{"$ref":"#/definitions/a"}}},"$ref":"#/definitions/a"})",
+                  "leads back to itself"},
+        BadSchema{ReferenceChain(100), "stand one inside the other"}, BadSchema{R"({"pattern":"("})", "no regular expression"},
+        BadSchema{R"({"patternProperties":{"[":{}}})", "no regular expression"},
+        BadSchema{R"({"pattern":"^(a)\\1$"})", "the pattern \"^(a)\\1$\" is no regular expression in RE2's syntax"},
+        BadSchema{R"json({"pattern":"(?=a)"})json", "look-around"}, BadSchema{R"json({"pattern":"((a{100}){100}){100}"})json", "no regular expression"},
+        BadSchema{R"json({"$ref":"#/default","default":{"pattern":"("}})json", "no regular expression"},
+        BadSchema{R"({"multipleOf":0})", "multipleOf is 0; give a number above 0"}, BadSchema{R"({"multipleOf":-1})", "multipleOf is -1"},
+        BadSchema{R"({"properties":{"a":{"multipleOf":0.0}}})", "multipleOf is 0.0"}, BadSchema{R"({"multipleOf":-0.5})", "multipleOf is -0.5"},
+        BadSchema{R"({"multipleOf":"0"})", "multipleOf is \"0\""}, BadSchema{R"({"multipleOf":18446744073709551615})", "below 2^63"},
+        BadSchema{R"({"multipleOf":[0]})", "multipleOf is no number"}, BadSchema{R"({"multipleOf":null})", "multipleOf is null"},
+        BadSchema{R"({"$ref":"#/default","default":{"multipleOf":0}})", "multipleOf is 0"}, BadSchema{PropertyChain(3500), "leads to 200 places and more"},
+        BadSchema{Multiplied(14, 8), "more than 10000 subschemas apply to one value"},
+        BadSchema{"{\"pattern\":\"" + std::string(2000, 'a') + "\"}", "more than 1024 bytes"},
+        BadSchema{"{\"title\":\"" + std::string(kSchemaBytesMax, 'x') + "\"}", "at most 262144"}));
 
 TEST(JsonSchemaTest, RecursionThroughPropertiesIsFine) {
   const auto schema = JsonSchema::Compile(R"({"type":"object","properties":{"child":{"$ref":"#"},"name":{"type":"string"}},"required":["name"]})");
@@ -159,7 +166,10 @@ TEST(JsonSchemaTest, RecursionThroughPropertiesIsFine) {
   EXPECT_TRUE(schema->Check(deep).ok());
 }
 
-TEST(JsonSchemaTest, ShortReferenceChainsAreFollowed) { EXPECT_TRUE(JsonSchema::Compile(ReferenceChain(20)).ok()); }
+TEST(JsonSchemaTest, ShortReferenceChainsAreFollowed) {
+  EXPECT_TRUE(JsonSchema::Compile(ReferenceChain(20)).ok());
+  EXPECT_TRUE(JsonSchema::Compile(PropertyChain(60)).ok());
+}
 
 TEST(JsonSchemaTest, PatternsAreMatchedInLinearTime) {
   const std::string text = std::string(52, 'a') + "b";
