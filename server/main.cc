@@ -37,8 +37,8 @@ constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
 constexpr absl::Duration kExitMax = absl::Seconds(15);
 
 int Fail(ExitCode code, absl::string_view message) {
+  for (const absl::string_view line : absl::StrSplit(message, '\n')) Say(absl::StrCat("agentd: ", line));
   FlushLog();
-  for (const absl::string_view line : absl::StrSplit(message, '\n')) std::cerr << "agentd: " << std::string(line) << "\n";
   return static_cast<int>(code);
 }
 

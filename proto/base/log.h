@@ -1,5 +1,6 @@
 // The one way to write a log line: logfmt or JSON on standard error, one line an event, never contents and never keys.
-// The only user of spdlog, whose headers cost thirteen seconds a file.
+// Nobody waits for who reads it: up to a megabyte of lines waits for a thread that writes them; what comes then is left out, and the next line that fits is
+// behind one that says how many were. A process that ends by _Exit or abort flushes first.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace agentruntime {
 
@@ -32,9 +34,11 @@ struct LogField {
 void ConfigureLog(LogLevel level, LogFormat format);
 // Where lines go instead of to standard error; {}: there again. As ConfigureLog.
 void SetLogSink(std::function<void(absl::string_view line)> sink);
-// Thread-safe. Control characters and invalid UTF-8 in values are escaped, values are cut at 1 KiB: no caller can forge a second line.
+// Thread-safe; does not block. Control characters and invalid UTF-8 in values are escaped, values are cut at 1 KiB: no caller can forge a second line.
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
-// Writes what is buffered.
-void FlushLog();
+// A line for whoever started the program, as it is, behind the lines of the log. Thread-safe; does not block.
+void Say(absl::string_view line);
+// Returns once what is waiting is written, or after `at_most`: somebody who does not read keeps no process from its end.
+void FlushLog(absl::Duration at_most = absl::Milliseconds(100));
 
 }  // namespace agentruntime

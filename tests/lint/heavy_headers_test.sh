@@ -5,7 +5,6 @@
 source "$(dirname "$0")/lib.sh"
 source="$(cd "$1" && pwd -P)" build="$(cd "$2" && pwd -P)"
 homes=(
-  '/spdlog/spdlog\.h$|^proto/base/log\.cc$|6 s'
   '/valijson/|^runtime/json_schema\.cc$|19 s'
   '/CLI/(App|CLI)\.hpp$|^(clients/cli/main\.cc$|tests/bench/)|12 s'
   '/grpcpp/|^(server/|clients/|tests/|gen/)|3 s'

@@ -13,8 +13,8 @@ duplicates="$(sed -n 's/^\([a-z][a-z0-9.+-]*\).*/\1/p' $list | sort | uniq -d)"
 if [[ -n "$duplicates" ]]; then problem "$list names twice: $duplicates"; fi
 
 declare -A package_of=(
-  [absl]=libabsl-dev [Boost]=libboost1.81-dev [CURL]=libcurl4-openssl-dev [OpenSSL]=libssl-dev [Protobuf]=libprotobuf-dev [SQLite3]=libsqlite3-dev [fmt]=libfmt-dev
-  [nlohmann_json]=nlohmann-json3-dev [spdlog]=libspdlog-dev [valijson]=libvalijson-dev [yaml-cpp]=libyaml-cpp-dev [gRPC]=libgrpc++-dev [CLI11]=libcli11-dev
+  [absl]=libabsl-dev [Boost]=libboost1.81-dev [CURL]=libcurl4-openssl-dev [OpenSSL]=libssl-dev [Protobuf]=libprotobuf-dev [SQLite3]=libsqlite3-dev
+  [nlohmann_json]=nlohmann-json3-dev [valijson]=libvalijson-dev [yaml-cpp]=libyaml-cpp-dev [gRPC]=libgrpc++-dev [CLI11]=libcli11-dev
   [GTest]=libgtest-dev)
 mapfile -t found < <(find CMakeLists.txt ./*/ -name node_modules -prune -o -path ./build -prune -o -name CMakeLists.txt -print0 |
   xargs -0 sed -n 's/^ *find_package(\([A-Za-z0-9_-]*\).*/\1/p' | sort -u)

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "tests/support/full_pipe.h"
+
 namespace agentruntime {
 namespace {
 
@@ -14,6 +16,19 @@ TEST(ExitDeadlineTest, EndsAProcessThatDoesNotEndByItself) {
         for (;;) pause();
       },
       ::testing::ExitedWithCode(0), "something still works and does not stop; leaving without it");
+}
+
+TEST(ExitDeadlineTest, EndsAProcessWhoseLogNobodyReads) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const testing::FullPipe pipe;
+        dup2(pipe.write_end(), STDERR_FILENO);
+        alarm(30);  // else the test would hang with it
+        const ExitDeadline deadline(absl::Milliseconds(1));
+        for (;;) pause();
+      },
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST(ExitDeadlineTest, LeavesAProcessAloneThatDoes) {
