@@ -8,13 +8,16 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/base/log.h"
+#include "proto/base/text.h"
 #include "proto/util/limits.h"
+#include "server/line_limit.h"
 #include "server/rpc/services.h"
 
 namespace agentruntime {
@@ -24,11 +27,17 @@ constexpr absl::Duration kKeepaliveTime = absl::Seconds(60);
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
 constexpr absl::Duration kClientPingIntervalMin = absl::Seconds(10);
 constexpr absl::Duration kFlushTime = absl::Milliseconds(100);  // for the last answers to reach their sockets
-constexpr int kSyncThreadsMax = 16;                             // reflection is the one service with blocking calls
+constexpr int kGrpcLinesPerSecondMax = 5;
+constexpr size_t kGrpcDetailBytesMax = 300;
+constexpr int kSyncThreadsMax = 16;  // reflection is the one service with blocking calls
 
-// What gRPC has to say goes the way of every other log line.
+// What gRPC has to say goes the way of every other log line, but most of it is about what a caller sent: whoever likes to could fill the disk with it.
 void LogOfGrpc(gpr_log_func_args* arguments) {
-  if (arguments->severity == GPR_LOG_SEVERITY_ERROR) Log(LogLevel::kWarn, "gRPC reports", {{"detail", arguments->message}});
+  static LineLimit& limit = *new LineLimit(kGrpcLinesPerSecondMax);  // threads of gRPC may outlive main
+  if (arguments->severity != GPR_LOG_SEVERITY_ERROR) return;
+  const std::optional<int64_t> left_out = limit.Admit();
+  if (!left_out) return;
+  Log(LogLevel::kWarn, "gRPC reports", {{"detail", CutUtf8(arguments->message, kGrpcDetailBytesMax)}, {"left_out", *left_out}});
 }
 
 int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }

@@ -1,16 +1,39 @@
 // The real server where the system gives it less than it asks for.
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <regex>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "tests/integration/server/fixture.h"
 #include "tests/support/full_pipe.h"
 
 namespace agentruntime::testing {
 namespace {
+
+int ConnectTo(const std::string& address) {
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  int port = 0;
+  EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
+  to.sin_port = htons(static_cast<uint16_t>(port));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(connect(connection, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0) << strerror(errno);
+  return connection;
+}
 
 TEST(ShortageTest, AServerWhoseLogNobodyReadsAnswersAndEnds) {
   TestServer server;
@@ -27,6 +50,45 @@ TEST(ShortageTest, AServerWhoseLogNobodyReadsAnswersAndEnds) {
     EXPECT_EQ(server.WaitForEnd(), 0);
   }
   close(reader);
+}
+
+// One call whose header `te` has a value that gRPC reports in full: the preface, empty settings, and headers without compression.
+void SendBadCall(const std::string& address) {
+  const std::string value(1000, 'y');
+  const std::string headers = absl::StrCat("\x83\x86", std::string("\x00\x02te\x7f\xe9\x06", 7), value, std::string("\x00\x05:path\x02/x", 10));
+  std::string bytes = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  bytes.append("\x00\x00\x00\x04\x00\x00\x00\x00\x00", 9);
+  bytes.append({'\0', static_cast<char>(headers.size() >> 8), static_cast<char>(headers.size() & 0xff), 1, 5, 0, 0, 0, 1});
+  bytes += headers;
+  const int connection = ConnectTo(address);
+  EXPECT_EQ(send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+  shutdown(connection, SHUT_WR);
+  char answer[256];
+  while (recv(connection, answer, sizeof(answer), 0) > 0) {
+  }
+  close(connection);
+}
+
+TEST(ShortageTest, CallersCannotFloodTheLog) {
+  TestServer server;
+  server.Start();
+  ASSERT_TRUE(server.running());
+  const absl::Time begin = absl::Now();
+  // Until one of the later lines says that others are missing.
+  int calls = 0;
+  while (!std::regex_search(server.Log(), std::regex("left_out=[1-9]"))) {
+    ASSERT_LT(absl::Now() - begin, absl::Seconds(30)) << "of " << calls << " lines none is missing";
+    for (int i = 0; i < 50; ++i) SendBadCall(server.address());
+    calls += 50;
+  }
+  const absl::Duration took = absl::Now() - begin;
+  int lines = 0;
+  for (const absl::string_view line : absl::StrSplit(server.Log(), '\n')) {
+    EXPECT_LT(line.size(), 500);
+    lines += absl::StrContains(line, "gRPC reports") ? 1 : 0;
+  }
+  EXPECT_LE(lines, 5 * (absl::ToInt64Seconds(took) + 2));
+  Answered(Stubs(server.Connect()));
 }
 
 }  // namespace
