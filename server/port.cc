@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,12 +14,11 @@
 namespace agentruntime {
 namespace {
 
-int TryBind(const ListenAddress& address) {
+bool BindAndListen(int descriptor, ListenAddress& address) {
   const bool is_v6 = address.host.front() == '[';
-  const int descriptor = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return errno;
   const int on = 1;
   setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // connections inherit it
   sockaddr_in v4 = {};
   v4.sin_family = AF_INET;
   v4.sin_port = htons(static_cast<uint16_t>(address.port));
@@ -27,18 +27,32 @@ int TryBind(const ListenAddress& address) {
   v6.sin6_family = AF_INET6;
   v6.sin6_port = v4.sin_port;
   v6.sin6_addr = in6addr_loopback;
-  const auto* where = is_v6 ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
-  const bool bound = bind(descriptor, where, is_v6 ? sizeof v6 : sizeof v4) == 0 && listen(descriptor, 1) == 0;
-  const int error = bound ? 0 : errno;
-  close(descriptor);
-  return error;
+  auto* where = is_v6 ? reinterpret_cast<sockaddr*>(&v6) : reinterpret_cast<sockaddr*>(&v4);
+  socklen_t bytes = is_v6 ? sizeof v6 : sizeof v4;
+  if (bind(descriptor, where, bytes) != 0 || listen(descriptor, SOMAXCONN) != 0 || getsockname(descriptor, where, &bytes) != 0) return false;
+  address.port = ntohs(is_v6 ? v6.sin6_port : v4.sin_port);
+  return true;
 }
 
 }  // namespace
 
+int Listen(ListenAddress& address) {
+  const int descriptor = socket(address.host.front() == '[' ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0 || BindAndListen(descriptor, address)) return descriptor;
+  const int error = errno;
+  close(descriptor);
+  errno = error;
+  return -1;
+}
+
 std::optional<StartFailure> WhyNotListen(const ListenAddress& address) {
-  const int error = TryBind(address);
-  if (error == 0) return std::nullopt;
+  ListenAddress tried = address;
+  const int descriptor = Listen(tried);
+  if (descriptor >= 0) {
+    close(descriptor);
+    return std::nullopt;
+  }
+  const int error = errno;
   if (error == EADDRINUSE) {
     return StartFailure{ExitCode::kInUse,
                         absl::StrCat("another process listens on ", address.ToString(), "; end it, or choose another port with listen.grpc or --listen")};

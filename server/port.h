@@ -1,4 +1,4 @@
-// Why a port cannot be had. gRPC does not say.
+// The listening socket, and why it cannot be had.
 #pragma once
 
 #include <optional>
@@ -7,6 +7,9 @@
 #include "server/listen_address.h"
 
 namespace agentruntime {
+
+// A socket that listens, non-blocking; `address` gets the port. -1: errno says why.
+int Listen(ListenAddress& address);
 
 // nullopt if the address can be bound now. Asked before the store is opened, so that a second server touches nothing.
 std::optional<StartFailure> WhyNotListen(const ListenAddress& address);

@@ -17,6 +17,8 @@
 #include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
+#include "server/acceptor.h"
+#include "server/descriptors.h"
 #include "server/line_limit.h"
 #include "server/rpc/services.h"
 
@@ -43,7 +45,6 @@ void LogOfGrpc(gpr_log_func_args* arguments) {
 int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
 
 void Configure(grpc::ServerBuilder& builder) {
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else a second server on the port would take half of the connections
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kKeepaliveTime));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kKeepaliveTimeout));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -68,8 +69,10 @@ void Configure(grpc::ServerBuilder& builder) {
 
 struct Server::Impl {
   rpc::Host host;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections;
   std::vector<rpc::NamedService> services;
   std::unique_ptr<grpc::Server> server;  // ends before its services
+  std::unique_ptr<Acceptor> acceptor;    // hands over to `connections`; ends before them
 };
 
 Server::Server(ListenAddress address, std::unique_ptr<Impl> impl) : address_(std::move(address)), impl_(std::move(impl)) {}
@@ -84,12 +87,21 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenAddress& addre
   impl->host.pool = pool;
   grpc::ServerBuilder builder;
   Configure(builder);
-  ListenAddress bound = address;
-  builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &bound.port);
+  auto acceptor = Acceptor::Open(address, DescriptorsMax());
+  if (!acceptor.ok()) return acceptor.status();
+  impl->acceptor = *std::move(acceptor);
+  impl->connections = builder.experimental().AddExternalConnectionAcceptor(grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+                                                                           grpc::InsecureServerCredentials());
   impl->services = rpc::MakeServices(impl->host, backend);
   for (const rpc::NamedService& service : impl->services) builder.RegisterService(service.service.get());
   impl->server = builder.BuildAndStart();
-  if (impl->server == nullptr || bound.port == 0) return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", address.ToString()));
+  if (impl->server == nullptr) return absl::FailedPreconditionError(absl::StrCat("gRPC cannot serve on ", address.ToString()));
+  impl->acceptor->Start([&connections = *impl->connections](int connection) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+    parameters.fd = connection;  // gRPC's from here on
+    connections.HandleNewConnection(&parameters);
+  });
+  ListenAddress bound = impl->acceptor->address();
   std::unique_ptr<Server> server(new Server(std::move(bound), std::move(impl)));
   server->SetServing(true);
   return server;
@@ -103,6 +115,7 @@ void Server::SetServing(bool serving) {
 
 void Server::Shutdown(absl::Duration grace) {
   impl_->host.calls.AwaitNone(grace);
+  impl_->acceptor->Stop();
   // gRPC itself waits for connections, which a client that is not in a call may not close for minutes.
   impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + kFlushTime));
   impl_->server->Wait();

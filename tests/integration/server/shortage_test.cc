@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <regex>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -89,6 +91,21 @@ TEST(ShortageTest, CallersCannotFloodTheLog) {
   }
   EXPECT_LE(lines, 5 * (absl::ToInt64Seconds(took) + 2));
   Answered(Stubs(server.Connect()));
+}
+
+TEST(ShortageTest, AServerThatHadNoDescriptorForAConnectionTakesTheNextOnes) {
+  TestServer server;
+  server.Start();
+  ASSERT_TRUE(server.running());
+  const rlimit few = {100, 100};
+  ASSERT_EQ(prlimit(server.pid(), RLIMIT_NOFILE, &few, nullptr), 0) << strerror(errno);
+  std::vector<int> silent;
+  for (int i = 0; i < 200; ++i) silent.push_back(ConnectTo(server.address()));
+  EXPECT_TRUE(server.WaitForLog("Too many open files"));
+  for (const int connection : silent) close(connection);
+  Answered(Stubs(server.Connect()));
+  server.Send(SIGTERM);
+  EXPECT_EQ(server.WaitForEnd(), 0);
 }
 
 }  // namespace

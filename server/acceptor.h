@@ -1,0 +1,48 @@
+// Takes connections off the listening socket.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "server/listen_address.h"
+
+namespace agentruntime {
+
+// Of the files that the process may open, those that no connection of a caller takes: what is left for the store, documents and requests to other machines.
+inline constexpr int64_t kDescriptorsKept = 128;
+
+// gRPC's own listener (1.51) stops for ever once the process has no descriptor left for a connection; this one closes what it has no room for, and goes on.
+class Acceptor {
+ public:
+  // Callers connect from here on and wait for Start. `descriptors_max`: files that the process may open. FAILED_PRECONDITION: the address cannot be had.
+  static absl::StatusOr<std::unique_ptr<Acceptor>> Open(const ListenAddress& address, int64_t descriptors_max);
+  // Stops.
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  // Where it listens, with the port that it got.
+  const ListenAddress& address() const { return address_; }
+  // Once: hands each connection, which is non-blocking, to `take`, on a thread of its own.
+  void Start(std::function<void(int connection)> take);
+  // Callers are refused from here on, and `take` is not called any more.
+  void Stop();
+
+ private:
+  Acceptor(ListenAddress address, int listener, int wake, int connections_end);
+  void Run();
+
+  const ListenAddress address_;
+  const int listener_;
+  const int wake_;             // an eventfd
+  const int connections_end_;  // descriptors from this number on are kept
+  std::function<void(int)> take_;
+  std::jthread thread_;
+  std::atomic<bool> stopped_ = false;
+};
+
+}  // namespace agentruntime

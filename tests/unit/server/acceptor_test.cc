@@ -1,0 +1,56 @@
+#include "server/acceptor.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vector>
+
+namespace agentruntime {
+namespace {
+
+int ConnectTo(int port) {
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<uint16_t>(port));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(connect(connection, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
+  return connection;
+}
+
+// Whether the other side has closed it, once it has said or done anything.
+bool IsClosed(int connection) {
+  char byte;
+  return recv(connection, &byte, 1, 0) <= 0;
+}
+
+TEST(AcceptorTest, AConnectionThatWouldTakeOneOfTheLastDescriptorsIsClosed) {
+  constexpr int kFiles = 80;  // a quarter of so few is kept
+  auto acceptor = Acceptor::Open({.host = "127.0.0.1"}, kFiles);
+  ASSERT_TRUE(acceptor.ok()) << acceptor.status();
+  (*acceptor)->Start([](int connection) {
+    EXPECT_LT(connection, 60);
+    EXPECT_EQ(send(connection, "x", 1, MSG_NOSIGNAL), 1);
+  });
+  std::vector<int> open;
+  while (open.size() < 100) {
+    open.push_back(ConnectTo((*acceptor)->address().port));
+    if (IsClosed(open.back())) break;
+  }
+  EXPECT_LT(open.size(), 40) << "each is two descriptors of this process";
+  EXPECT_GT(open.size(), 10);
+  (*acceptor)->Stop();
+  for (const int connection : open) close(connection);
+}
+
+TEST(AcceptorTest, AnAddressThatIsTakenIsRefused) {
+  const auto first = Acceptor::Open({.host = "127.0.0.1"}, 1000);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(Acceptor::Open((*first)->address(), 1000).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace agentruntime
