@@ -129,6 +129,7 @@ int Examine(const Flags& flags) {
 int Main(const std::vector<std::string>& arguments) {
   const absl::Time begin = absl::Now();
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit of a file's size fails then, and the store says what it could not do
   const auto flags = ParseFlags(arguments);
   if (!flags.ok()) return Fail(ExitCode::kUsage, flags.status().message());
   switch (flags->action) {

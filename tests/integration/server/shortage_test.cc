@@ -108,5 +108,29 @@ TEST(ShortageTest, AServerThatHadNoDescriptorForAConnectionTakesTheNextOnes) {
   EXPECT_EQ(server.WaitForEnd(), 0);
 }
 
+TEST(ShortageTest, AStoreThatMayNotGrowEndsTheServerAndTheLogSaysWhy) {
+  TestServer server;
+  server.Start();
+  ASSERT_TRUE(server.running());
+  std::vector<std::string> accepted;
+  const rlimit small = {256 << 10, 256 << 10};
+  ASSERT_EQ(prlimit(server.pid(), RLIMIT_FSIZE, &small, nullptr), 0) << strerror(errno);
+  {
+    const Stubs stubs(server.Connect());
+    while (accepted.size() < 10000) {
+      const auto run = Create(stubs, Submit("add"));
+      if (!run.ok()) break;
+      accepted.push_back(run->name());
+    }
+  }
+  EXPECT_EQ(server.WaitForEnd(), 74);
+  EXPECT_THAT(server.Log(), ::testing::HasSubstr("the store cannot go on, the process ends"));
+
+  server.Start();
+  const Stubs stubs(server.Connect());
+  ASSERT_FALSE(accepted.empty());
+  for (const std::string& name : accepted) EXPECT_TRUE(AwaitStop(stubs, name).ok()) << name;
+}
+
 }  // namespace
 }  // namespace agentruntime::testing
