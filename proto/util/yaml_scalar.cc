@@ -30,6 +30,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 constexpr size_t kShownCharactersMax = 40;
+constexpr absl::Duration kDurationMin = absl::Milliseconds(1);           // but for 0
 constexpr absl::Duration kDurationMax = absl::Seconds(315'576'000'000);  // protobuf's, ten thousand years
 
 std::string Expected(absl::string_view what, const Node& node) { return absl::StrCat("expected ", what, ", found ", Describe(node)); }
@@ -118,6 +119,10 @@ std::string ReadDuration(const Node& node, google::protobuf::Duration& value) {
   }
   if (absl::StrContains(node.text, "inf") || !absl::ParseDuration(node.text, &duration)) return Expected(expected, node);
   if (absl::AbsDuration(duration) > kDurationMax) return absl::StrCat(OneLine(node.text, kShownCharactersMax), " is out of range");
+  // Almost nothing would pass for nothing: fields hold microseconds, and 0 often has a meaning of its own.
+  if (absl::AbsDuration(duration) < kDurationMin && node.text.find_first_of("123456789") != std::string::npos) {
+    return absl::StrCat(OneLine(node.text, kShownCharactersMax), " is shorter than ", absl::FormatDuration(kDurationMin), "; give that or more, or 0s");
+  }
   value = ToProto(duration);
   return "";
 }

@@ -103,6 +103,7 @@ TEST_F(ConfigTest, RefusalsNameThePlaceAndTheRemedy) {
       {"limits: {defaults: {max_steps: 50}, maxima: {max_steps: 40}}", "DIR/agentd.yaml:1:32: limits.defaults.max_steps: 50 is not in 1 to 40"},
       {"limits: {defaults: {max_repeats: 1}}", "DIR/agentd.yaml:1:34: limits.defaults.max_repeats: 1 is not in 2 to 10000"},
       {"limits: {maxima: {timeout: 9000h}}", "DIR/agentd.yaml:1:28: limits.maxima.timeout: 9000h is not in 1ms to 720h"},
+      {"drain_grace: 0.0000000001s", "DIR/agentd.yaml:1:14: drain_grace: 0.0000000001s is shorter than 1ms; give that or more, or 0s"},
       {"drain_grace: 2h", "DIR/agentd.yaml:1:14: drain_grace: 2h is not in 0 to 1h"},
       {"models:\n  - {name: a, extractive: {}}\n  - {name: a, extractive: {}}", "DIR/agentd.yaml:3:12: models[1].name: \"a\" is there twice; names are unique"},
       {"models: [{name: \"a b\", extractive: {}}]", "DIR/agentd.yaml:1:17: models[0].name: \"a b\" is not 1-64 characters of [a-zA-Z0-9_-]"},
