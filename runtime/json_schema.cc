@@ -122,6 +122,8 @@ class SchemaGuard {
   // Of the schema that passed; moved out.
   SchemaPatterns TakePatterns() { return std::move(patterns_); }
   bool has_unique_items() const { return has_unique_items_; }
+  // Values of an enum, or names of an object, at most: the library looks at each of them for each value.
+  size_t widest() const { return widest_; }
 
   // The schema that a `$ref` within this one stands for; null if there is none.
   static const json* Resolve(const json& root, const json& reference) {
@@ -137,12 +139,18 @@ class SchemaGuard {
   }
 
  private:
-  // Every object is looked at as if it were a schema: stricter than needed for objects that are not, and none is missed.
-  absl::Status Visit(const json& node) {
+  // Every object is looked at as if it were a schema: stricter than needed for objects that are not, and none is missed. `has_names`: but for those whose keys
+  // are names, which may be any word, and whose values are schemas.
+  absl::Status Visit(const json& node, bool has_names = false) {
     if (node.is_array()) {
       for (const json& item : node) RETURN_IF_ERROR(Visit(item));
     }
     if (!node.is_object()) return absl::OkStatus();
+    if (has_names) {
+      widest_ = std::max(widest_, node.size());
+      for (const json& value : node) RETURN_IF_ERROR(Visit(value));
+      return absl::OkStatus();
+    }
     ASSIGN_OR_RETURN(const Applied applied, Apply(node));
     if (applied.chain > kReferenceChainMax) {
       return absl::InvalidArgumentError(absl::StrCat("schema: more than ", kReferenceChainMax, " references or combinations stand one inside the other"));
@@ -152,6 +160,7 @@ class SchemaGuard {
                                                      " subschemas apply to one value, because $ref, allOf, anyOf or oneOf multiply them; use fewer of them"));
     }
     for (const auto& [key, value] : node.items()) {
+      if (key == "enum") widest_ = std::max(widest_, value.size());
       if (IsAnyOf(key, {"enum", "const", "default", "examples"})) continue;  // data
       if (key == "pattern" && value.is_string()) RETURN_IF_ERROR(Pattern(value.get_ref<const std::string&>()));
       if (key == "patternProperties" && value.is_object()) {
@@ -160,7 +169,7 @@ class SchemaGuard {
       if (key == "multipleOf") RETURN_IF_ERROR(Divisor(value));
       if (key == "$ref" && value.is_string()) pending_.push_back(Resolve(root_, value));
       if (key == "uniqueItems" && value == json(true)) has_unique_items_ = true;
-      RETURN_IF_ERROR(Visit(value));
+      RETURN_IF_ERROR(Visit(value, IsAnyOf(key, {"properties", "patternProperties", "definitions", "$defs", "dependencies"})));
     }
     return absl::OkStatus();
   }
@@ -238,6 +247,7 @@ class SchemaGuard {
   std::map<const json*, Applied> applied_;
   SchemaPatterns patterns_;
   bool has_unique_items_ = false;
+  size_t widest_ = 0;
 };
 
 // valijson says where as {"<root>", "[key]", "[3]"}.
@@ -335,6 +345,7 @@ struct JsonSchema::Compiled {
   valijson::Schema schema;
   SchemaPatterns patterns;
   bool has_unique_items = false;
+  size_t widest = 0;
 };
 
 JsonSchema::JsonSchema(std::unique_ptr<const Compiled> compiled) : compiled_(std::move(compiled)) {}
@@ -352,6 +363,7 @@ absl::StatusOr<JsonSchema> JsonSchema::Compile(absl::string_view schema) {
     RETURN_IF_ERROR(guard.Check());
     compiled->patterns = guard.TakePatterns();
     compiled->has_unique_items = guard.has_unique_items();
+    compiled->widest = guard.widest();
     valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
     parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(compiled->source), compiled->schema);
     return JsonSchema(std::move(compiled));
@@ -370,7 +382,7 @@ absl::Status JsonSchema::Check(absl::string_view text) const {
     valijson::Validator validator;  // one for each check: it keeps a cache of its own
     valijson::ValidationResults results;
     try {
-      const SchemaWork work(compiled_->patterns, results);
+      const SchemaWork work(compiled_->patterns, compiled_->widest, results);
       if (validator.validate(compiled_->schema, valijson::adapters::NlohmannJsonAdapter(value), &results)) return absl::OkStatus();
     } catch (const EnoughFaults&) {
       // They are in `results`.

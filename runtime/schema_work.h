@@ -25,6 +25,7 @@ using SchemaPatterns = std::map<std::string, std::unique_ptr<const RE2>, std::le
 
 inline constexpr int64_t kSchemaWorkMax = 1'000'000;  // visits of a subschema in one check, and what takes as long
 inline constexpr int64_t kPatternStepsPerVisit = 128;
+inline constexpr int64_t kNamesPerVisit = 32;  // values of an enum, or properties
 inline constexpr size_t kFaultsToldMax = 5;
 inline constexpr size_t kFaultsKeptMax = 100;  // of alternatives, of which some may fit
 
@@ -34,8 +35,11 @@ struct EnoughFaults {};
 // One check. While it lives it serves the visitors of its thread, to which the library hands nothing of ours.
 class SchemaWork {
  public:
-  // Both outlive this object. `results`: of the whole value.
-  SchemaWork(const SchemaPatterns& patterns, const valijson::ValidationResults& results) : patterns_(patterns), results_(results) { current_ = this; }
+  // Both outlive this object. `widest`: values of an enum, or names of an object, that a visit may have to look at. `results`: of the whole value.
+  SchemaWork(const SchemaPatterns& patterns, size_t widest, const valijson::ValidationResults& results)
+      : patterns_(patterns), visit_(1 + static_cast<int64_t>(widest) / kNamesPerVisit), results_(results) {
+    current_ = this;
+  }
   SchemaWork(const SchemaWork&) = delete;
   SchemaWork& operator=(const SchemaWork&) = delete;
   ~SchemaWork() { current_ = nullptr; }
@@ -44,7 +48,7 @@ class SchemaWork {
 
   // Throws when the budget is spent, or enough is known. False: `results` has as many faults as are worth keeping.
   bool Visit(const valijson::ValidationResults* results) {
-    Spend(1);
+    Spend(visit_);
     if (results == nullptr) return true;
     if (results == &results_ && results->numErrors() >= kFaultsToldMax) throw EnoughFaults();
     return results->numErrors() < kFaultsKeptMax;
@@ -67,6 +71,7 @@ class SchemaWork {
 
   static inline thread_local SchemaWork* current_ = nullptr;
   const SchemaPatterns& patterns_;
+  const int64_t visit_;
   const valijson::ValidationResults& results_;
   int64_t work_ = 0;
 };
@@ -115,6 +120,7 @@ using AgentPattern = std::basic_string<char, std::char_traits<char>, internal::C
   }                                                                                                                        \
   template <>                                                                                                              \
   inline bool ValidationVisitor<Adapter>::visit(const FormatConstraint& constraint) {                                      \
+    if (!m_target.isString()) return true;                                                                                 \
     const std::string format = constraint.getFormat();                                                                     \
     if (agentruntime::FitsFormat(format, m_target.asString())) return true;                                                \
     if (m_results != nullptr) m_results->pushError(m_context, "String should be a valid " + format);                       \

@@ -150,6 +150,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadSchema{R"({"properties":{"a":{"multipleOf":0.0}}})", "multipleOf is 0.0"}, BadSchema{R"({"multipleOf":-0.5})", "multipleOf is -0.5"},
         BadSchema{R"({"multipleOf":"0"})", "multipleOf is \"0\""}, BadSchema{R"({"multipleOf":18446744073709551615})", "below 2^63"},
         BadSchema{R"({"multipleOf":[0]})", "multipleOf is no number"}, BadSchema{R"({"multipleOf":null})", "multipleOf is null"},
+        BadSchema{R"({"properties":{"default":{"multipleOf":0}}})", "multipleOf is 0"},
+        BadSchema{R"({"properties":{"enum":{"multipleOf":0}}})", "multipleOf is 0"},
         BadSchema{R"({"$ref":"#/default","default":{"multipleOf":0}})", "multipleOf is 0"}, BadSchema{PropertyChain(3500), "leads to 200 places and more"},
         BadSchema{Multiplied(14, 8), "more than 10000 subschemas apply to one value"},
         BadSchema{"{\"pattern\":\"" + std::string(2000, 'a') + "\"}", "more than 1024 bytes"},
@@ -203,6 +205,25 @@ TEST(JsonSchemaTest, FormatsOfLongStringsTakeNoStack) {
   const auto both = JsonSchema::Compile(R"({"format":"date-time"})");
   EXPECT_TRUE(both->Check("\"2022-07-18T16:52:45.5+02:00\"").ok());
   for (const char* wrong : {"\"2022-07-18\"", "\"2022-07-18T16:52:45\"", "\"2022-06-31T16:52:45Z\""}) EXPECT_FALSE(both->Check(wrong).ok()) << wrong;
+}
+
+TEST(JsonSchemaTest, APropertyMayHaveTheNameOfAKeyword) {
+  const auto schema = JsonSchema::Compile(R"({"properties":{"default":{"pattern":"^a"},"examples":{"type":["string","null"],"format":"date"}}})");
+  ASSERT_TRUE(schema.ok()) << schema.status();
+  EXPECT_TRUE(schema->Check(R"({"default":"ab","examples":null})").ok());
+  EXPECT_THAT(std::string(schema->Check(R"({"default":"b"})").message()), HasSubstr("/default: Failed to match regex"));
+}
+
+// Each value is compared with each word.
+TEST(JsonSchemaTest, ALongEnumSpendsTheBudgetOfACheck) {
+  std::string words = "\"w\"";
+  for (int i = 0; i < 5'000; ++i) words += ",\"w" + std::to_string(i) + "\"";
+  const auto schema = JsonSchema::Compile("{\"items\":{\"enum\":[" + words + "]}}");
+  ASSERT_TRUE(schema.ok()) << schema.status();
+  EXPECT_TRUE(schema->Check("[\"w4999\",\"w\"]").ok());
+  std::string values = "\"w\"";
+  for (int i = 0; i < 40'000; ++i) values += ",\"w\"";
+  EXPECT_THAT(std::string(schema->Check("[" + values + "]").message()), HasSubstr("it takes too much work"));
 }
 
 TEST(JsonSchemaTest, MultiplesAreChecked) {
