@@ -158,6 +158,7 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
 }
 
 bool Scheduler::Recovered(const UnfinishedRun& run) {
+  if (entries_.contains(run.id)) return false;  // a command came first
   const absl::Time accepted = run.id.time();
   if (run.epoch < environment_.store->restored_epoch()) {
     waiting_.Push({run.id, run.priority, accepted});  // to be stopped, whatever it waits for
@@ -334,7 +335,12 @@ void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
     entry.session = session;
     entry.priority = session->state().priority();
     entry.not_before = session->state().not_before;
-    if (session->state().barren_starts >= kBarrenStartsSuspect) entry.probation = ProbationOf(session->state().barren_starts);
+    if (session->state().is_live() && session->state().barren_starts >= kBarrenStartsSuspect) {
+      entry.probation = ProbationOf(session->state().barren_starts);
+      // A command loads a suspect out of its turn, not to work.
+      const bool has_turn = suspect_ && suspect_->run == run;
+      if (!has_turn && std::exchange(entry.has_place, false)) --working_;
+    }
     ++alive_;
     if (draining_) session->Park();
     for (Mail& mail : std::exchange(entry.mail, {})) Deliver(run, *session, std::move(mail));
@@ -377,7 +383,7 @@ void Scheduler::TryAgainLater(const RunId& run, absl::Time promise) {
     {
       MutexLock lock(self->mu_);
       for (const Unread& unread : std::exchange(self->unread_, {})) {
-        if (self->entries_.contains(unread.run)) continue;
+        if (self->entries_.contains(unread.run) || self->IsInLine(unread.run)) continue;
         // Its priority is in its journal, which could not be read, and whether another run awaits it: it is tried again by its age.
         if (unread.suspect) {
           self->suspects_.push_back(*unread.suspect);
@@ -465,6 +471,7 @@ bool Scheduler::TryLeave(const RunId& run, const Leaving& leaving) {
     if (leaving.active_since) active_[run] = {*leaving.active_since};
   }
   if (leaving.worker) Queue(run, entry, leaving);
+  if (!leaving.wake && !leaving.worker) sleepers_.Remove(run);
   Forget(at->second);
   entries_.erase(at);
   ReleaseSuspect(run);
