@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -128,6 +130,10 @@ int Examine(const Flags& flags) {
 
 int Main(const std::vector<std::string>& arguments) {
   const absl::Time begin = absl::Now();
+  std::set_terminate([] {
+    FlushLog();
+    std::abort();
+  });
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit of a file's size fails then, and the store says what it could not do
   const auto flags = ParseFlags(arguments);

@@ -8,6 +8,8 @@
 #include <thread>
 #include <utility>
 
+#include "proto/base/log.h"
+
 namespace agentruntime {
 namespace {
 
@@ -21,7 +23,9 @@ struct Signals::Impl {
       if (error) return;
       on_first(signal);
       signals.async_wait([](const boost::system::error_code& again, int second) {
-        if (!again) _exit(kExitBySignal + second);
+        if (again) return;
+        FlushLog();
+        _exit(kExitBySignal + second);
       });
     });
     thread = std::thread([this] { context.run(); });
