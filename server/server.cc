@@ -18,7 +18,6 @@
 #include "proto/base/text.h"
 #include "proto/util/limits.h"
 #include "server/acceptor.h"
-#include "server/descriptors.h"
 #include "server/line_limit.h"
 #include "server/rpc/services.h"
 
@@ -78,7 +77,8 @@ struct Server::Impl {
 Server::Server(ListenAddress address, std::unique_ptr<Impl> impl) : address_(std::move(address)), impl_(std::move(impl)) {}
 Server::~Server() = default;
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenAddress& address, const boost::asio::any_io_executor& pool, const rpc::Backend& backend) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenAddress& address, const boost::asio::any_io_executor& pool, const rpc::Backend& backend,
+                                                      int64_t descriptors_max) {
   gpr_set_log_function(LogOfGrpc);
   google::protobuf::SetLogHandler(nullptr);  // it says on standard error what callers send wrong; they are told themselves
   grpc::EnableDefaultHealthCheckService(true);
@@ -87,7 +87,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenAddress& addre
   impl->host.pool = pool;
   grpc::ServerBuilder builder;
   Configure(builder);
-  auto acceptor = Acceptor::Open(address, DescriptorsMax());
+  auto acceptor = Acceptor::Open(address, descriptors_max);
   if (!acceptor.ok()) return acceptor.status();
   impl->acceptor = *std::move(acceptor);
   impl->connections = builder.experimental().AddExternalConnectionAcceptor(grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
