@@ -35,12 +35,6 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
   return sessions;
 }
 
-absl::Duration ProbationOf(int32_t barren_starts) {
-  absl::Duration probation = kSuspectProbation;
-  for (int32_t start = kBarrenStartsSuspect; start < barren_starts && probation < kSuspectProbationMax; ++start) probation *= 2;
-  return probation;
-}
-
 // What the run waits for out of memory, as its row says. The time that it may be active passes from now on.
 std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
   if (!run.wake_time) return std::nullopt;
@@ -101,7 +95,7 @@ absl::Status Scheduler::AdmitChild(Need need) {
   MutexLock lock(mu_);
   // One decision's calls find room also where nothing may queue.
   const int64_t bound = options_.running_max + std::max<int64_t>(options_.queued_max, kCallsPerDecisionMax);
-  if (need == Need::kRoom && static_cast<int64_t>(entries_.size() + awaited_.size()) + creating_ >= bound) {
+  if (need == Need::kRoom && static_cast<int64_t>(entries_.size() + queued_children_.size()) + creating_ >= bound) {
     // Not a code that says 'later': what would make room may wait for this call.
     return absl::FailedPreconditionError(absl::StrCat("the server holds ", bound, " runs, as many as it may; ask fewer agents at once"));
   }
@@ -113,8 +107,9 @@ void Scheduler::Hurry(const RunId& run) {
   {
     MutexLock lock(mu_);
     if (draining_ || entries_.contains(run) || sleepers_.IsAsleep(run)) return;
-    if (IsInLine(run)) return;  // one that may be what ends the server has its turn alone
+    if (suspects_.IsInLine(run)) return;  // one that may be what ends the server has its turn alone
     awaited_.Push({run, /*priority=*/0, run.time()});
+    queued_children_.insert(run);
   }
   StartMore();
 }
@@ -146,6 +141,7 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
     const bool is_child = !state.parent_call().empty();
     if (is_child ? !HasRoom() : !MayBegin() || !waiting_.empty() || !awaited_.empty()) {
       (is_child ? awaited_ : waiting_).Push({run, priority, run.time()});
+      if (is_child) queued_children_.insert(run);
       return WakeAt(run, state.deadline);
     }
     const absl::Time not_before = state.not_before;
@@ -171,8 +167,8 @@ bool Scheduler::Recovered(const UnfinishedRun& run) {
     Sleep(run.id, *sleeper);
     return true;
   }
-  if (run.barren_starts >= kBarrenStartsSuspect) {
-    suspects_.push_back({run.id, ProbationOf(run.barren_starts)});
+  if (const auto suspect = SuspectOf(run.id, run.barren_starts)) {
+    suspects_.Push(*suspect);
   } else {
     // One that is under way has waited since it was accepted, whatever it was to try again.
     waiting_.Push({run.id, run.priority, run.state == v1::RUN_STATE_RUNNING ? accepted : std::min(run.wake_time.value_or(accepted), now)});
@@ -283,14 +279,16 @@ void Scheduler::StartMore() {
     const RunId run = (awaited_.empty() ? waiting_ : awaited_).Pop();
     if (!entries_.contains(run)) GivePlace(BeginLoad(run));
   }
-  while (!suspect_ && !suspects_.empty() && HasRoom()) {
-    const Suspect suspect = suspects_.front();
-    suspects_.pop_front();
-    const RunId run = suspect.run;
-    if (entries_.contains(run)) continue;
-    suspect_ = suspect;
+  while (HasRoom()) {
+    const auto suspect = suspects_.Begin();
+    if (!suspect) break;
+    const RunId run = suspect->run;
+    if (entries_.contains(run)) {  // a command came first; it queues again when it lacks a place
+      suspects_.End(run);
+      continue;
+    }
     GivePlace(BeginLoad(run));
-    probation_ = environment_.timers->After(suspect.probation, environment_.blocking_pool, [self = shared_from_this(), run] { self->EndProbation(run); });
+    probation_ = environment_.timers->After(suspect->probation, environment_.blocking_pool, [self = shared_from_this(), run] { self->EndProbation(run); });
   }
 }
 
@@ -299,6 +297,7 @@ Scheduler::Entry& Scheduler::BeginLoad(const RunId& run, absl::Time promise) {
   sleepers_.Remove(run);
   waiting_.Remove(run);
   awaited_.Remove(run);
+  queued_children_.erase(run);
   promised_.Remove(run);
   ++loading_;
   asio::post(environment_.blocking_pool, [self = shared_from_this(), run, promise] { self->Load(run, promise); });
@@ -335,12 +334,9 @@ void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
     entry.session = session;
     entry.priority = session->state().priority();
     entry.not_before = session->state().not_before;
-    if (session->state().is_live() && session->state().barren_starts >= kBarrenStartsSuspect) {
-      entry.probation = ProbationOf(session->state().barren_starts);
-      // A command loads a suspect out of its turn, not to work.
-      const bool has_turn = suspect_ && suspect_->run == run;
-      if (!has_turn && std::exchange(entry.has_place, false)) --working_;
-    }
+    if (session->state().is_live()) entry.suspect = SuspectOf(run, session->state().barren_starts);
+    // A command loads a suspect out of its turn, not to work.
+    if (entry.suspect && !suspects_.HasTurn(run) && std::exchange(entry.has_place, false)) --working_;
     ++alive_;
     if (draining_) session->Park();
     for (Mail& mail : std::exchange(entry.mail, {})) Deliver(run, *session, std::move(mail));
@@ -377,16 +373,16 @@ void Scheduler::LoadFailed(const RunId& run, absl::Status status, absl::Time pro
 }
 
 void Scheduler::TryAgainLater(const RunId& run, absl::Time promise) {
-  unread_.push_back({run, suspect_ && suspect_->run == run ? suspect_ : std::nullopt, promise});
+  unread_.push_back({run, suspects_.HasTurn(run) ? suspects_.current() : std::nullopt, promise});
   if (draining_ || unread_.size() > 1) return;  // the others wait for the same pause
   reload_ = environment_.timers->After(kRetryPause, environment_.blocking_pool, [self = shared_from_this()] {
     {
       MutexLock lock(self->mu_);
       for (const Unread& unread : std::exchange(self->unread_, {})) {
-        if (self->entries_.contains(unread.run) || self->IsInLine(unread.run)) continue;
+        if (self->entries_.contains(unread.run) || self->suspects_.IsInLine(unread.run)) continue;
         // Its priority is in its journal, which could not be read, and whether another run awaits it: it is tried again by its age.
         if (unread.suspect) {
-          self->suspects_.push_back(*unread.suspect);
+          self->suspects_.Push(*unread.suspect);
         } else {
           self->awaited_.Push({unread.run, /*priority=*/0, unread.run.time()});
         }
@@ -478,14 +474,10 @@ bool Scheduler::TryLeave(const RunId& run, const Leaving& leaving) {
   return true;
 }
 
-bool Scheduler::IsInLine(const RunId& run) const {
-  return std::any_of(suspects_.begin(), suspects_.end(), [&](const Suspect& suspect) { return suspect.run == run; });
-}
-
 void Scheduler::Queue(const RunId& run, const Entry& entry, const Leaving& leaving) {
   if (leaving.active_since) active_[run] = {*leaving.active_since, environment_.clock->Monotonic()};
-  if (entry.probation) {
-    if (!IsInLine(run)) suspects_.push_back({run, *entry.probation});
+  if (entry.suspect) {
+    suspects_.Push(*entry.suspect);
   } else if (leaving.worker == Worker::kNew) {
     waiting_.Push({run, entry.priority, std::max(run.time(), entry.not_before)});
   } else {
@@ -499,7 +491,7 @@ bool Scheduler::TakePlace(const RunId& run, Worker worker) {
   Entry& entry = entries_.at(run);
   if (entry.has_place) return true;
   // A suspect works when its turn comes, and nobody goes ahead of those that wait.
-  if (entry.probation || !awaited_.empty()) return false;
+  if (entry.suspect || !awaited_.empty()) return false;
   if (worker == Worker::kNew ? !MayBegin() || !waiting_.empty() : !HasRoom()) return false;
   GivePlace(entry);
   return true;
@@ -539,15 +531,14 @@ std::vector<std::shared_ptr<Completion<bool>>> Scheduler::TakeDrained() {
 void Scheduler::OnProgress(const RunId& run) {
   {
     MutexLock lock(mu_);
-    const bool was_suspect = suspect_ && suspect_->run == run;
-    ReleaseSuspect(run);
+    const bool had_turn = ReleaseSuspect(run);
     const auto at = entries_.find(run);
     const bool was_promised = at != entries_.end() && at->second.is_promised;
     if (at != entries_.end()) {
-      at->second.probation.reset();
+      at->second.suspect.reset();
       KeepPromise(at->second);
     }
-    if (!was_suspect && !was_promised) return;
+    if (!had_turn && !was_promised) return;
   }
   StartMore();
 }
@@ -560,10 +551,10 @@ void Scheduler::EndProbation(const RunId& run) {
   StartMore();
 }
 
-void Scheduler::ReleaseSuspect(const RunId& run) {
-  if (!suspect_ || suspect_->run != run) return;
-  suspect_.reset();
-  probation_.reset();
+bool Scheduler::ReleaseSuspect(const RunId& run) {
+  const bool had_turn = suspects_.End(run);
+  if (had_turn) probation_.reset();
+  return had_turn;
 }
 
 asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {

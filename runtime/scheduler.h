@@ -5,7 +5,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -22,6 +21,7 @@
 #include "runtime/run_queue.h"
 #include "runtime/session.h"
 #include "runtime/sleepers.h"
+#include "runtime/suspects.h"
 
 namespace agentruntime {
 
@@ -100,17 +100,10 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     int32_t undelivered = 0;                       // commands on their way to the session
     bool awaits_children = false;                  // and nothing else: its place is theirs
     bool has_place = false;                        // to work
-    std::optional<absl::Duration> probation;       // it was loaded as a suspect and has made no progress since
+    std::optional<Suspect> suspect;                // it was loaded as one and has made no progress since
     bool is_promised = false;                      // of kPromisedMax
   };
 
-  // One of those that are taken up one at a time, each until its next progress.
-  struct Suspect {
-    RunId run;
-    // Restarts of other causes, in quick succession, make suspects of all runs whose models are slow: then the next begins after this, progress or not. Those
-    // that were under way when the server ended once more have it for themselves for longer.
-    absl::Duration probation;
-  };
   // A run that could not be read.
   struct Unread {
     RunId run;
@@ -151,7 +144,6 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int64_t SessionsMax() const { return int64_t{options_.running_max} + options_.queued_max; }
   // Room for a run that nobody waits for.
   bool MayBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool IsInLine(const RunId& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);  // of suspects
   // It has recorded what it was loaded for, or has left without.
   void KeepPromise(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void GivePlace(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -160,7 +152,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // Who waits for the drain, if it is over.
   std::vector<std::shared_ptr<Completion<bool>>> TakeDrained() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndProbation(const RunId& run) ABSL_LOCKS_EXCLUDED(mu_);
-  void ReleaseSuspect(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether it was its turn that ends.
+  bool ReleaseSuspect(const RunId& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Environment& environment_;
   const RuntimeOptions& options_;
@@ -178,12 +171,12 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // The same, of runs that others wait for or may wait for: these go first, so that no more parents begin to wait than children are at work, and also when no
   // more parents may.
   RunQueue awaited_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_set<RunId> queued_children_ ABSL_GUARDED_BY(mu_);  // of those: they have not begun. Looked up only
   // Runs to which something is promised for a moment that has come. They may be in another queue as well.
   RunQueue promised_ ABSL_GUARDED_BY(mu_);
-  int32_t promises_ ABSL_GUARDED_BY(mu_) = 0;                     // of entries
-  std::deque<Suspect> suspects_ ABSL_GUARDED_BY(mu_);             // the same, but one at a time: each may be what ends the server
-  std::optional<Suspect> suspect_ ABSL_GUARDED_BY(mu_);           // the one under way
-  std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);  // of that one
+  int32_t promises_ ABSL_GUARDED_BY(mu_) = 0;  // of entries
+  Suspects suspects_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);  // of the suspect that has its turn
   int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                     // admitted, not yet durable
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended

@@ -13,8 +13,10 @@
 #include "proto/util/limits.h"
 #include "runtime/tools/sub_agent.h"
 #include "tests/support/await.h"
+#include "tests/support/call_answers.h"
 #include "tests/support/counter.h"
 #include "tests/support/forwarding_store.h"
+#include "tests/support/latch.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
 namespace agentruntime {
@@ -65,6 +67,50 @@ TEST_F(RuntimeTest, RunsThatAskForMoreThanMayBeThereAreRefusedAndEnd) {
   }
   EXPECT_GT(page->runs.size(), size_t{kCallsPerDecisionMax}) << "there is room for the calls of one decision";
   EXPECT_GT(refused, 0);
+}
+
+// Who has begun and waits for a place again is no run more.
+TEST_F(RuntimeTest, AnsweredRunsThatWaitForTheirPlaceKeepNoChildOut) {
+  constexpr int kWaiting = kCallsPerDecisionMax + 10;
+  testing::Counter asked;
+  testing::Latch ask;
+  const auto behaviour = [&](ModelRequest request, DeltaSink&) -> boost::asio::awaitable<ModelOutcome> {
+    const std::string input = std::get<UserMessage>(request.messages[0]).parts->at(0).text();
+    if (input == "parent" && request.step == 1) {
+      asked.Add();
+      co_await ask.Opened();
+      co_return Calls({{"ask", R"({"input":"child"})"}});
+    }
+    if (input == "pay" && request.step == 1) co_return Calls({{"pay", "{}"}});
+    const auto* const said = std::get_if<ToolMessage>(&request.messages.back());
+    co_return Answer(said == nullptr ? "the child's answer" : said->finished->result(0).text());
+  };
+  TestRuntime::Config config = Config(
+      behaviour,
+      {std::make_shared<SubAgent>(SubAgentOptions{.name = "ask", .agent = "agents/test", .description = "", .limits = {}}),
+       std::make_shared<testing::FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE, [](ToolRequest, ProgressSink&) { return Immediately(testing::Done("paid")); })});
+  config.agent.add_approve_tools("pay");
+  config.options.running_max = 1;
+  config.options.queued_max = 1;
+  TestRuntime runtime(std::move(config));
+  std::vector<RunId> waiting;
+  for (int i = 0; i < kWaiting; ++i) {
+    const auto run = runtime.Await(runtime->CreateRun(runtime.Request("pay"), Caller()));
+    ASSERT_TRUE(run.ok()) << run.status();
+    waiting.push_back(IdOf(*run));
+    testing::AwaitThat("it waits", [&] { return runtime.Await(runtime->GetRun(waiting.back(), absl::ZeroDuration()))->state() == v1::RUN_STATE_WAITING; });
+  }
+  const auto parent = runtime.Await(runtime->CreateRun(runtime.Request("parent"), Caller()));
+  ASSERT_TRUE(parent.ok()) << parent.status();
+  ASSERT_TRUE(asked.Await(1));
+  for (const RunId& run : waiting) {
+    const ResolveRequest allow = {.call = {1, 1}, .answer = testing::Allow(), .request_id = "", .request_hash = ""};
+    testing::AwaitThat("a session is free to take the answer", [&] { return runtime.Await(runtime->ResolveCall(run, allow, Caller())).ok(); });
+  }
+  testing::AwaitThat("only the parent has a session", [&] { return runtime.Await(runtime->GetInfo())->sessions == 1; });
+  ask.Open();
+  EXPECT_EQ(runtime.WaitForStop(parent->name()).answer(0).text(), "the child's answer");
+  for (const RunId& run : waiting) EXPECT_EQ(runtime.WaitForStop(RunName(run)).answer(0).text(), "paid");
 }
 
 // All but its row and its first event is lost.
