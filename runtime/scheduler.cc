@@ -334,9 +334,9 @@ void Scheduler::Loaded(RunState state, std::shared_ptr<const RunPlan> plan) {
     entry.session = session;
     entry.priority = session->state().priority();
     entry.not_before = session->state().not_before;
-    if (session->state().is_live()) entry.suspect = SuspectOf(run, session->state().barren_starts);
+    if (session->state().is_live() && SuspectOf(run, session->state().barren_starts)) entry.barren_starts = session->state().barren_starts;
     // A command loads a suspect out of its turn, not to work.
-    if (entry.suspect && !suspects_.HasTurn(run) && std::exchange(entry.has_place, false)) --working_;
+    if (entry.barren_starts > 0 && !suspects_.HasTurn(run) && std::exchange(entry.has_place, false)) --working_;
     ++alive_;
     if (draining_) session->Park();
     for (Mail& mail : std::exchange(entry.mail, {})) Deliver(run, *session, std::move(mail));
@@ -476,8 +476,8 @@ bool Scheduler::TryLeave(const RunId& run, const Leaving& leaving) {
 
 void Scheduler::Queue(const RunId& run, const Entry& entry, const Leaving& leaving) {
   if (leaving.active_since) active_[run] = {*leaving.active_since, environment_.clock->Monotonic()};
-  if (entry.suspect) {
-    suspects_.Push(*entry.suspect);
+  if (const auto suspect = SuspectOf(run, entry.barren_starts)) {
+    suspects_.Push(*suspect);
   } else if (leaving.worker == Worker::kNew) {
     waiting_.Push({run, entry.priority, std::max(run.time(), entry.not_before)});
   } else {
@@ -491,7 +491,7 @@ bool Scheduler::TakePlace(const RunId& run, Worker worker) {
   Entry& entry = entries_.at(run);
   if (entry.has_place) return true;
   // A suspect works when its turn comes, and nobody goes ahead of those that wait.
-  if (entry.suspect || !awaited_.empty()) return false;
+  if (entry.barren_starts > 0 || !awaited_.empty()) return false;
   if (worker == Worker::kNew ? !MayBegin() || !waiting_.empty() : !HasRoom()) return false;
   GivePlace(entry);
   return true;
@@ -535,7 +535,7 @@ void Scheduler::OnProgress(const RunId& run) {
     const auto at = entries_.find(run);
     const bool was_promised = at != entries_.end() && at->second.is_promised;
     if (at != entries_.end()) {
-      at->second.suspect.reset();
+      at->second.barren_starts = 0;
       KeepPromise(at->second);
     }
     if (!had_turn && !was_promised) return;

@@ -98,9 +98,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     std::shared_ptr<Session> session;              // null while it is loaded
     std::vector<Mail> mail;                        // that came meanwhile
     int32_t undelivered = 0;                       // commands on their way to the session
+    int32_t barren_starts = 0;                     // of a suspect, loaded as one, that has made no progress since; else 0
     bool awaits_children = false;                  // and nothing else: its place is theirs
     bool has_place = false;                        // to work
-    std::optional<Suspect> suspect;                // it was loaded as one and has made no progress since
     bool is_promised = false;                      // of kPromisedMax
   };
 
