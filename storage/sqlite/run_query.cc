@@ -10,8 +10,8 @@
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/names.h"
-#include "proto/util/time.h"
 #include "storage/sqlite/rows.h"
+#include "storage/unfinished_run.h"
 
 namespace agentruntime::sqlite {
 namespace {
@@ -255,23 +255,6 @@ absl::StatusOr<RunPage> Search(Readers& readers, const RunQuery& query, const Se
   }
   return SearchTooLong(query, rest.after->time(), rows);
 }
-
-namespace {
-
-UnfinishedRun UnfinishedOf(const RunRecord& record, Epoch epoch) {
-  const RunProjection& projection = record.projection;
-  return {.id = record.id,
-          .state = projection.state,
-          .barren_starts = projection.barren_starts,
-          .priority = projection.priority,
-          .wake_time = projection.wake_time,
-          .deadline = projection.deadline,
-          .active_time = FromProto(projection.usage.active_time()),
-          .timeout = projection.limits.has_timeout() ? FromProto(projection.limits.timeout()) : absl::InfiniteDuration(),
-          .epoch = epoch};
-}
-
-}  // namespace
 
 absl::StatusOr<std::vector<UnfinishedRun>> SelectUnfinished(Database& database, std::optional<RunId> after, int32_t limit, SetAside& set_aside) {
   std::vector<UnfinishedRun> runs;

@@ -122,7 +122,8 @@ class WatchedServer {
 
   // The same once the server has given back what it freed: as soon as it is at most `most`, or after a time. (Other builds give back nothing.)
   double KibEachInPeace(double most) {
-    for (const absl::Time until = absl::Now() + kGiveBackMax; Release() && KibEach() > most && absl::Now() < until;) absl::SleepFor(absl::Milliseconds(100));
+    const absl::Time until = absl::Now() + kGiveBackMax;
+    while (Release() && KibEach() > most && absl::Now() < until) continue;
     return KibEach();
   }
 

@@ -296,6 +296,7 @@ TEST_F(RawServerTest, AnAttemptThatWaitsForAConnectionKeepsItsTime) {
   std::promise<void> let_go;
   auto released = let_go.get_future().share();
   HttpServer server([&](const ServedRequest& request, HttpServer::Connection& c) {
+    if (absl::StrContains(request.body, "[hang]")) return c.WaitForClose();
     if (absl::StrContains(request.body, "[first]")) released.wait();
     c.Answer(200, kHi);
   });
@@ -310,7 +311,13 @@ TEST_F(RawServerTest, AnAttemptThatWaitsForAConnectionKeepsItsTime) {
   ASSERT_TRUE(server.AwaitRequests(1));
   Record deltas;
   Running<ModelOutcome> waits([&] { return hurried->Decide(ask, deltas); });
-  absl::SleepFor(absl::Seconds(1));  // longer than it may take once it has begun
+  // One that begins at once, and later than that one was asked, is out of time first.
+  options.name = "another";
+  const auto another = Open(options);
+  const ModelRequest hang = Ask("[hang]");
+  Record none;
+  Running<ModelOutcome> late([&] { return another->Decide(hang, none); });
+  EXPECT_FALSE(late.Get().decision.has_value());
   let_go.set_value();
   EXPECT_TRUE(before.Get().decision.has_value());
   const ModelOutcome outcome = waits.Get();

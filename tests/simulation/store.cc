@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "proto/util/errors.h"
-#include "proto/util/time.h"
+#include "storage/unfinished_run.h"
 #include "tests/simulation/store_core.h"
 
 namespace agentruntime::simulation {
@@ -187,16 +187,7 @@ absl::StatusOr<std::vector<UnfinishedRun>> SimulatedStore::UnfinishedRuns(std::o
   for (auto at = after ? core_->disk.runs.upper_bound(*after) : core_->disk.runs.begin(); at != core_->disk.runs.end(); ++at) {
     const RunProjection& projection = at->second.record.projection;
     if (static_cast<int32_t>(runs.size()) >= limit) break;
-    if (projection.state != v1::RUN_STATE_STOPPED)
-      runs.push_back({.id = at->first,
-                      .state = projection.state,
-                      .barren_starts = projection.barren_starts,
-                      .priority = projection.priority,
-                      .wake_time = projection.wake_time,
-                      .deadline = projection.deadline,
-                      .active_time = FromProto(projection.usage.active_time()),
-                      .timeout = projection.limits.has_timeout() ? FromProto(projection.limits.timeout()) : absl::InfiniteDuration(),
-                      .epoch = at->second.epoch});
+    if (projection.state != v1::RUN_STATE_STOPPED) runs.push_back(UnfinishedOf(at->second.record, at->second.epoch));
   }
   return runs;
 }
