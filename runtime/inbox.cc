@@ -1,13 +1,8 @@
 #include "runtime/inbox.h"
 
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <utility>
 
 namespace agentruntime {
-
-namespace asio = boost::asio;
 
 void Inbox::Push(Item item) {
   items_.push_back(std::move(item));
@@ -15,26 +10,23 @@ void Inbox::Push(Item item) {
 }
 
 void Inbox::Wake() {
-  woken_ = true;
-  if (auto resume = std::exchange(resume_, nullptr)) resume();
+  called_ = true;
+  Look();
 }
 
-asio::awaitable<void> Inbox::Ready(std::optional<absl::Duration> wake) {
-  if (std::exchange(woken_, false)) co_return;
-  std::unique_ptr<Timers::Wait> timer;
-  if (wake) {
-    timer = timers_.After(*wake, strand_, [this] {
-      if (auto resume = std::exchange(resume_, nullptr)) resume();
-    });
-  }
-  co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
-      [this](auto handler) {
-        resume_ = [this, shared = std::make_shared<decltype(handler)>(std::move(handler))]() mutable {
-          asio::post(strand_, [shared = std::move(shared)]() mutable { std::move (*shared)(); });
-        };
-      },
-      asio::use_awaitable);
-  woken_ = false;
+void Inbox::Await(std::optional<absl::Duration> wake, absl::AnyInvocable<void()> look) {
+  look_ = std::move(look);
+  if (wake) timer_ = timers_.After(*wake, strand_, [this] { Look(); });
+}
+
+void Inbox::Look() {
+  if (look_ == nullptr) return;
+  timer_.reset();
+  // What comes before it is its turn is seen by the same look. `look` keeps what this inbox is part of.
+  boost::asio::post(strand_, [this, look = std::exchange(look_, nullptr)]() mutable {
+    called_ = false;
+    look();
+  });
 }
 
 void Inbox::TakeOne() {

@@ -1,9 +1,9 @@
 // What reaches a session: commands, one after the other, and calls to look again. Lives on the session's strand.
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
@@ -25,21 +25,26 @@ class Inbox {
   void Push(Item item);
   // Calls for a look.
   void Wake();
-  // Waits until somebody has called for a look since the last wait, or until `wake` has passed, if it is given. Items stay until they are taken: there are
-  // times when a session does not take any.
-  boost::asio::awaitable<void> Ready(std::optional<absl::Duration> wake);
+  // Whether somebody has called for a look since this was asked last.
+  bool TakeCall() { return std::exchange(called_, false); }
+  // Calls `look`, once, on the strand, never from within this: when somebody calls for a look, or when `wake` has passed, if it is given. One at a time; not
+  // while a call is not taken. Items stay until they are taken: there are times when a session does not take any.
+  void Await(std::optional<absl::Duration> wake, absl::AnyInvocable<void()> look);
   // Runs the next item, if there is one.
   void TakeOne();
   bool empty() const { return items_.empty(); }
-  // Whether the next wait ends at once.
-  bool is_woken() const { return woken_; }
+  // What TakeCall would say.
+  bool is_called() const { return called_; }
 
  private:
+  void Look();
+
   Timers& timers_;
   const Strand& strand_;
   Fifo<Item> items_;
-  bool woken_ = false;
-  absl::AnyInvocable<void()> resume_;  // of the waiting coroutine
+  bool called_ = false;
+  absl::AnyInvocable<void()> look_;      // null: nobody waits
+  std::unique_ptr<Timers::Wait> timer_;  // of who waits
 };
 
 }  // namespace agentruntime

@@ -179,7 +179,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);  // of the suspect that has its turn
   int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                     // admitted, not yet durable
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
-  int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose coroutine has not ended
+  int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose loop has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   Sleepers sleepers_ ABSL_GUARDED_BY(mu_);
   // Of runs that left memory while their active time passes (Leaving::active_since), until they are loaded again. Looked up only.

@@ -125,12 +125,7 @@ void Session::Start() {
   gate_->OnLost([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->inbox_.Wake();
   });
-  asio::co_spawn(
-      strand_, [self = shared_from_this()] { return self->Run(); },
-      [self = shared_from_this()](std::exception_ptr error) {
-        if (error != nullptr) std::rethrow_exception(error);  // a broken invariant of ours: ends the process
-        self->owner_.OnEnded(self->run_);
-      });
+  asio::post(strand_, [self = shared_from_this()] { self->Run(); });
 }
 
 void Session::Send(Command command) {
@@ -231,35 +226,38 @@ Session::Turn Session::TakeTurn(std::optional<absl::Duration>& wake) {
     for (const Effect& effect : next.effects) StartOnce(effect);
     wake = next.waits_for_clock ? std::min(*next.wake, kClockLook) : next.wake;
   }
-  if (!inbox_.is_woken()) {
+  if (!inbox_.is_called()) {
     TellAwaiting();
     Flush();
   }
   return Turn::kWait;
 }
 
-asio::awaitable<void> Session::Run() {
-  while (!gate_->lost() && !abandoned_ && !(parking_ && attempts_.empty())) {
+// No coroutine: its frame, what spawned it and each of its waits would be most of what a session takes that waits.
+void Session::Run() {
+  for (;;) {
     std::optional<absl::Duration> wake;
-    const Turn turn = TakeTurn(wake);
-    if (turn == Turn::kLeft) co_return;
-    if (turn == Turn::kAgain) continue;
-    co_await inbox_.Ready(wake);
+    const bool is_over = gate_->lost() || abandoned_ || (parking_ && attempts_.empty());  // and stays so: who is over starts nothing
+    const Turn turn = is_over ? TakeLastTurn() : TakeTurn(wake);
+    if (turn == Turn::kLeft) return owner_.OnEnded(run_);
+    if (turn == Turn::kAgain || inbox_.TakeCall()) continue;
+    return inbox_.Await(wake, [self = shared_from_this()] { self->Run(); });
   }
-  Flush();
-  DropAttempts();
+}
+
+Session::Turn Session::TakeLastTurn() {
+  if (!std::exchange(ending_, true)) {
+    Flush();
+    DropAttempts();
+  }
   // Those that ignore it end later, with nobody to hear of them; a server that drains does not wait for them.
-  while (!attempts_.empty() && !abandoned_) {
+  if (!attempts_.empty() && !abandoned_) {
     for (Inbox::Item& outcome : std::exchange(outcomes_, {})) outcome();
     TakeLast();
-    if (attempts_.empty()) break;
-    co_await inbox_.Ready(std::nullopt);
+    return attempts_.empty() ? Turn::kAgain : Turn::kWait;
   }
-  for (;;) {
-    TakeLast();
-    if (owner_.TryLeave(run_, LeavingUntil(ProjectionOf(state_).wake_time, Now()))) break;
-    co_await inbox_.Ready(std::nullopt);
-  }
+  TakeLast();
+  return owner_.TryLeave(run_, LeavingUntil(ProjectionOf(state_).wake_time, Now())) ? Turn::kLeft : Turn::kWait;
 }
 
 // No turn follows that would append what a command records, and its reply waits for that.

@@ -55,7 +55,7 @@ class SessionOwner {
   virtual bool TryLeave(const RunId& run, const Leaving& leaving) = 0;
   // Whether the run may work: it has a place under running_max, or gets one now, which it keeps until it leaves. False: it is to leave and queue for one.
   virtual bool TakePlace(const RunId& run, Worker worker) = 0;
-  // The session's coroutine has ended.
+  // The session's loop has ended.
   virtual void OnEnded(const RunId& run) = 0;
   // The run made progress since it was taken up.
   virtual void OnProgress(const RunId& run) = 0;
@@ -86,7 +86,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Whether it began with a run that had stopped or waited for a person, or has published that since. Thread-safe.
   bool settled() const { return gate_->settled(); }
 
-  // Starts the coroutine. Once.
+  // Starts the loop. Once.
   void Start();
 
   // Whether it takes commands: a live run has to say first that this server has it. A session that parks before that never does. On the strand.
@@ -140,8 +140,11 @@ class Session : public std::enable_shared_from_this<Session> {
     kLeft,  // the owner has forgotten the session
   };
 
-  boost::asio::awaitable<void> Run();
-  [[gnu::noinline]] Turn TakeTurn(std::optional<absl::Duration>& wake);
+  // The loop, until it waits for something, which calls it again, or has ended.
+  void Run();
+  Turn TakeTurn(std::optional<absl::Duration>& wake);
+  // Of a session that starts nothing any more: what is under way ends.
+  Turn TakeLastTurn();
   // The mail that comes when the loop has ended.
   void TakeLast();
   void StartOnce(const Effect& effect);
@@ -217,6 +220,7 @@ class Session : public std::enable_shared_from_this<Session> {
   int32_t replies_ = 0;
   bool parking_ = false;
   bool abandoned_ = false;
+  bool ending_ = false;
   bool progressed_ = false;
   bool waiting_for_disk_ = false;  // a wake is registered at the gate
 };
