@@ -196,6 +196,16 @@ Resolution DefaultAnswer(const CallState& call) {
 
 absl::Time ExpiryOf(const CallState& call) { return FromProto(call.waiting->call_waiting().expire_time()); }
 
+absl::Time FirstExpiryOf(const RunState& state) {
+  absl::Time first = absl::InfiniteFuture();
+  const StepState* const step = state.last_step();
+  if (!state.is_live() || step == nullptr) return first;
+  for (const CallState& call : step->calls) {
+    if (call.phase == CallPhase::kWaiting) first = std::min(first, ExpiryOf(call));
+  }
+  return first;
+}
+
 std::vector<v1::WaitingCall> WaitingCallsOf(const RunState& state) {
   std::vector<v1::WaitingCall> calls;
   const StepState* const step = state.last_step();

@@ -50,6 +50,8 @@ Resolution DefaultAnswer(const CallState& call);
 
 // When the wait of `call`, which waits, expires.
 absl::Time ExpiryOf(const CallState& call);
+// The first of all calls of a live run that wait; InfiniteFuture if none does.
+absl::Time FirstExpiryOf(const RunState& state);
 
 // The calls of a run that wait, as callers see them.
 std::vector<v1::WaitingCall> WaitingCallsOf(const RunState& state);

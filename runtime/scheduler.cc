@@ -38,7 +38,7 @@ std::vector<std::shared_ptr<Session>> SessionsIn(const Entries& entries) {
 // What the run waits for out of memory, as its row says. The time that it may be active passes from now on.
 std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
   if (!run.wake_time) return std::nullopt;
-  Sleeper sleeper = {.wake = *run.wake_time, .priority = run.priority, .deadline = run.deadline.value_or(absl::InfiniteFuture())};
+  Sleeper sleeper = {.wake = *run.wake_time, .priority = run.priority, .promise = run.deadline.value_or(absl::InfiniteFuture())};
   if (run.state == v1::RUN_STATE_QUEUED) {
     sleeper.until = Sleeper::Until::kStart;
   } else if (run.state == v1::RUN_STATE_WAITING) {
@@ -136,7 +136,7 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
     const RunId run = state.id;
     const int32_t priority = state.priority();
     if (state.not_before > environment_.clock->Now()) {
-      return Sleep(run, {.until = Sleeper::Until::kStart, .wake = state.not_before, .priority = priority, .deadline = state.deadline});
+      return Sleep(run, {.until = Sleeper::Until::kStart, .wake = state.not_before, .priority = priority, .promise = state.deadline});
     }
     const bool is_child = !state.parent_call().empty();
     if (is_child ? !HasRoom() : !MayBegin() || !waiting_.empty() || !awaited_.empty()) {
@@ -261,7 +261,7 @@ void Scheduler::Wake(const RunId& run, const Sleeper& sleeper, absl::Time now) {
     awaited_.Push(queued);  // another run may await one that has begun
   }
   if (IsPromised(sleeper, now)) return promised_.Push(queued);
-  WakeAt(run, sleeper.deadline);
+  WakeAt(run, sleeper.promise);
   if (const auto active = active_.find(run); active != active_.end()) active->second.queues_since = environment_.clock->Monotonic();
 }
 
@@ -463,7 +463,7 @@ bool Scheduler::TryLeave(const RunId& run, const Leaving& leaving) {
   const Entry& entry = at->second;
   if (leaving.wake) {
     const auto until = !leaving.has_begun ? Sleeper::Until::kStart : leaving.active_since ? Sleeper::Until::kRetry : Sleeper::Until::kPerson;
-    Sleep(run, {until, *leaving.wake, entry.priority, leaving.stops, leaving.deadline});
+    Sleep(run, {until, *leaving.wake, entry.priority, leaving.stops, leaving.promise});
     if (leaving.active_since) active_[run] = {*leaving.active_since};
   }
   if (leaving.worker) Queue(run, entry, leaving);
@@ -483,7 +483,7 @@ void Scheduler::Queue(const RunId& run, const Entry& entry, const Leaving& leavi
   } else {
     awaited_.Push({run, entry.priority, environment_.clock->Now()});
   }
-  WakeAt(run, leaving.deadline);
+  WakeAt(run, leaving.promise);
 }
 
 bool Scheduler::TakePlace(const RunId& run, Worker worker) {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
+#include "runtime/ask.h"
 #include "runtime/blocking_pool.h"
 #include "runtime/context.h"
 #include "runtime/decide.h"
@@ -276,7 +277,7 @@ bool Session::IsToLeave(const Next& next) const {
 Leaving Session::LeavingUntil(std::optional<absl::Time> wake, Instant now) const {
   Leaving leaving;
   leaving.wake = wake;
-  leaving.deadline = state_.deadline;
+  leaving.promise = std::min(state_.deadline, FirstExpiryOf(state_));
   leaving.has_begun = state_.phase != v1::RUN_STATE_QUEUED;
   if (!state_.is_active()) return leaving;
   leaving.active_since = active_since_;

@@ -42,7 +42,7 @@ struct Leaving {
   std::optional<absl::Time> wake;  // to be looked at again; none: it has nothing to wait for
   bool stops = false;              // at `wake`, by its timeout
   bool has_begun = false;
-  absl::Time deadline = absl::InfiniteFuture();
+  absl::Time promise = absl::InfiniteFuture();  // its deadline, or the first expiry of what a person is asked
   // Monotonic instant since which its active time passes, which goes on out of memory. None: its active time stands still.
   std::optional<absl::Duration> active_since;
 };

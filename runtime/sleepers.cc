@@ -17,12 +17,12 @@ bool IsDue(const Sleeper& sleeper, absl::Time now) {
 }
 
 bool IsPromised(const Sleeper& sleeper, absl::Time now) {
-  return sleeper.until == Sleeper::Until::kPerson || sleeper.until == Sleeper::Until::kEnd || sleeper.stops || sleeper.deadline <= now;
+  return sleeper.until == Sleeper::Until::kPerson || sleeper.until == Sleeper::Until::kEnd || sleeper.stops || sleeper.promise <= now;
 }
 
 void Sleepers::Add(const RunId& run, Sleeper sleeper) {
   Remove(run);
-  sleeper.wake = std::min(sleeper.wake, sleeper.deadline);
+  sleeper.wake = std::min(sleeper.wake, sleeper.promise);
   TimesOf(sleeper).emplace(sleeper.wake, run);
   by_run_[run] = sleeper;
   if (sleeper.until == Sleeper::Until::kStart) ++queued_;
@@ -44,7 +44,7 @@ bool Sleepers::IsAsleep(const RunId& run) const {
 absl::Time Sleepers::PromiseTo(const RunId& run) const {
   const auto at = by_run_.find(run);
   if (at == by_run_.end()) return absl::InfiniteFuture();
-  return IsPromised(at->second, absl::InfinitePast()) ? at->second.wake : at->second.deadline;
+  return IsPromised(at->second, absl::InfinitePast()) ? at->second.wake : at->second.promise;
 }
 
 std::optional<std::pair<RunId, Sleeper>> Sleepers::TakeDue(absl::Time now) {

@@ -24,8 +24,9 @@ struct Sleeper {
   Until until = Until::kPerson;
   absl::Time wake;
   int32_t priority = 0;
-  bool stops = false;                            // at `wake` its timeout is over
-  absl::Time deadline = absl::InfiniteFuture();  // of the run
+  bool stops = false;  // at `wake` its timeout is over
+  // When something is promised to it whatever it sleeps until: its deadline, or the expiry of what a person is asked besides.
+  absl::Time promise = absl::InfiniteFuture();
 };
 
 // Its time has come, or lies further ahead than any that is set for a person or a retry: the clock was set back meanwhile.
@@ -38,7 +39,7 @@ bool IsPromised(const Sleeper& sleeper, absl::Time now);
 // Not thread-safe. As many as the store holds of them, about 180 bytes each.
 class Sleepers {
  public:
-  // Instead of what was known of it before. Never later than its deadline.
+  // Instead of what was known of it before. Never later than its promise.
   void Add(const RunId& run, Sleeper sleeper);
   // Nothing if it does not sleep.
   void Remove(const RunId& run);

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -31,9 +32,12 @@ using testing::TestRuntime;
 // One place to work, and a run that keeps it until `released_`.
 class DeadlineTest : public RuntimeTest {
  protected:
-  // The model does as its run's input says: "hang"; "ask" a person for leave to pay, then answer; "retry" in five minutes; else answer.
+  // The model does as its run's input says: "hang"; "ask" a person for leave to pay, then answer; the same and "look" up what cannot be had now; "retry" in
+  // five minutes; else answer.
   TestRuntime::Config Config() {
     auto pay = std::make_shared<FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE, [](ToolRequest, ProgressSink&) { return Immediately(testing::Done("paid")); });
+    auto look = std::make_shared<FakeTool>("look", v1::SIDE_EFFECT_READ_ONLY,
+                                           [this](ToolRequest, ProgressSink&) { return Immediately(ToolFailed{"not now", /*retryable=*/true, retry_after_}); });
     TestRuntime::Config config = RuntimeTest::Config(
         [this](ModelRequest request, DeltaSink&) -> asio::awaitable<ModelOutcome> {
           const std::string asked = (*std::get<UserMessage>(request.messages[0]).parts)[0].text();
@@ -47,6 +51,7 @@ class DeadlineTest : public RuntimeTest {
             if (before_asking_) before_asking_();
             co_return Calls({{"pay", "{}"}});
           }
+          if (asked == "look" && request.step == 1) co_return Calls({{"pay", "{}"}, {"look", "{}"}});
           if (asked == "retry" && request.attempt == 1) {
             ModelOutcome failed = ModelError("MODEL_UNAVAILABLE", /*retryable=*/true);
             failed.retry_after = retry_after_;
@@ -54,7 +59,7 @@ class DeadlineTest : public RuntimeTest {
           }
           co_return Answer("done");
         },
-        {pay});
+        {pay, look});
     config.agent.add_approve_tools("pay");
     *config.agent.mutable_call_wait() = ToProto(call_wait_);
     config.options.running_max = 1;
@@ -177,6 +182,27 @@ TEST_F(DeadlineTest, AWaitExpiresWhileOthersHoldThePlaces) {
   EXPECT_EQ(runtime.WaitForStop(second).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
   EXPECT_THAT(order(), ElementsAre("ask", "hang", "ask"));
 }
+
+// Its next try lies behind the expiry, or before it and then waits for a place: neither keeps what was promised for the expiry.
+class DeadlineBesideARetryTest : public DeadlineTest, public ::testing::WithParamInterface<absl::Duration> {};
+
+TEST_P(DeadlineBesideARetryTest, AWaitExpires) {
+  call_wait_ = absl::Seconds(3);
+  retry_after_ = GetParam();
+  TestRuntime runtime(Config());
+  const std::string second = Submit(runtime, "look");
+  AwaitState(runtime, second, v1::RUN_STATE_RUNNING);
+  const std::string first = Hang(runtime);
+  testing::AwaitThat("the call is denied", [&] {
+    const std::vector<EventPtr> events = runtime.Events(second);
+    return std::any_of(events.begin(), events.end(), [](const EventPtr& event) { return event->call_finished().outcome() == v1::CALL_OUTCOME_DENIED; });
+  });
+  EXPECT_EQ(Get(runtime, first).state(), v1::RUN_STATE_RUNNING);
+  EXPECT_EQ(Get(runtime, second).state(), v1::RUN_STATE_RUNNING);
+}
+
+INSTANTIATE_TEST_SUITE_P(Retry, DeadlineBesideARetryTest, ::testing::Values(absl::Minutes(5), absl::Seconds(2)),
+                         [](const auto& retry) { return retry.param < absl::Minutes(1) ? "BeforeTheExpiry" : "BehindTheExpiry"; });
 
 // By the clock as it is now, its earliest start is still to come.
 TEST_F(DeadlineTest, AWaitExpiresInARunThatBeganBeforeTheClockWasSetBack) {

@@ -66,8 +66,8 @@ TEST(SleepersTest, AClockThatIsSetBackKeepsNoRetryWaiting) {
 TEST(SleepersTest, WhatIsPromisedIsToldFromWhatWaitsForAPlace) {
   Sleepers sleepers;
   sleepers.Add(Id(1), {.until = Sleeper::Until::kEnd, .wake = kNow + absl::Seconds(1)});
-  sleepers.Add(Id(2), {.until = Sleeper::Until::kStart, .wake = kNow + absl::Hours(1), .deadline = kNow + absl::Seconds(2)});
-  sleepers.Add(Id(3), {.until = Sleeper::Until::kRetry, .wake = kNow + absl::Seconds(3), .deadline = kNow + absl::Hours(1)});
+  sleepers.Add(Id(2), {.until = Sleeper::Until::kStart, .wake = kNow + absl::Hours(1), .promise = kNow + absl::Seconds(2)});
+  sleepers.Add(Id(3), {.until = Sleeper::Until::kRetry, .wake = kNow + absl::Seconds(3), .promise = kNow + absl::Hours(1)});
   sleepers.Add(Id(4), {.until = Sleeper::Until::kRetry, .wake = kNow + absl::Seconds(4), .stops = true});
   sleepers.Add(Id(5), {.until = Sleeper::Until::kPerson, .wake = kNow + absl::Seconds(5)});
   EXPECT_FALSE(sleepers.IsAsleep(Id(1)));
