@@ -58,6 +58,7 @@ void Gate::Pass() {
   if (!out.empty()) {
     // The snapshot may already be of a later event.
     const bool fits = settled_ != nullptr && settled_->last_sequence() == out.back()->sequence();
+    if (fits) was_settled_ = true;  // it may wait for what was asked before this session, and settle now that nothing else is under way
     publisher_->Publish(run_, std::move(out), fits ? std::exchange(settled_, nullptr) : nullptr);
   }
   while (!deltas_.empty() && deltas_.front().after_sequence() <= durable_) {

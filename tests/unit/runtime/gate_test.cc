@@ -38,15 +38,19 @@ class GateTest : public ::testing::Test {
  protected:
   // Records the next event; the ticket is what the store completes.
   AppendDone Add(bool stops = false) {
-    auto event = std::make_shared<v1::Event>();
-    event->set_sequence(++last_);
+    v1::Event event;
+    if (stops) event.mutable_run_stopped();
+    return Add(std::move(event), stops);
+  }
+  // `settles`: with it the run has stopped or waits.
+  AppendDone Add(v1::Event event, bool settles) {
+    event.set_sequence(++last_);
     std::shared_ptr<v1::Run> settled;
-    if (stops) {
-      event->mutable_run_stopped();
+    if (settles) {
       settled = std::make_shared<v1::Run>();
       settled->set_last_sequence(last_);
     }
-    return gate_->Add({std::move(event)}, std::move(settled));
+    return gate_->Add({std::make_shared<const v1::Event>(std::move(event))}, std::move(settled));
   }
   void Reply(Sequence sequence, const std::string& name) {
     gate_->WhenDurable(sequence, [this, name](bool durable) { outside_->left.push_back(absl::StrCat(name, durable ? "" : " lost")); });
@@ -71,6 +75,21 @@ class GateTest : public ::testing::Test {
   std::shared_ptr<Gate> gate_ = std::make_shared<Gate>(RunId(), 0, /*settled=*/false, Strand::On(context_.get_executor()), outside_);
   Sequence last_ = 0;
 };
+
+// What a person was asked before this session began is all that is left to wait for: no event of its own says so.
+TEST_F(GateTest, TheEndOfTheOtherCallsSettlesARunThatWaits) {
+  v1::Event event;
+  event.mutable_call_finished();
+  AppendDone first = Add(event, /*settles=*/false);
+  AppendDone second = Add(event, /*settles=*/true);
+  first(AppendResult::kDurable);
+  Run();
+  EXPECT_FALSE(gate_->settled());
+  second(AppendResult::kDurable);
+  EXPECT_FALSE(gate_->settled());
+  Run();
+  EXPECT_TRUE(gate_->settled());
+}
 
 TEST_F(GateTest, NothingLeavesBeforeItIsDurable) {
   AppendDone first = Add();
