@@ -19,7 +19,7 @@ Answer<v1::ListEventsResponse> ListEvents(const Backend& backend, v1::ListEvents
   const std::string query = QueryOf(request);
   CO_ASSIGN_OR_RETURN(const std::string key, DecodePageToken(request.page_token(), backend.store_id, query));
   Sequence after = request.after_sequence();
-  if (!key.empty() && !absl::SimpleAtoi(key, &after)) co_return PageTokenInvalid();
+  if (!key.empty() && (!absl::SimpleAtoi(key, &after) || after < 0)) co_return PageTokenInvalid();
 
   CO_ASSIGN_OR_RETURN(const auto events, co_await backend.runtime->ListEvents(run, after, {.events_max = page_size, .bytes_max = kPageBytesMax}));
   v1::ListEventsResponse response;
