@@ -35,8 +35,6 @@ namespace {
 
 // What is open when the runtime has ended: answers on their way.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
-// Beyond the grace of a drain, until the process has ended.
-constexpr absl::Duration kExitMax = absl::Seconds(15);
 
 int Fail(ExitCode code, absl::string_view message) {
   for (const absl::string_view line : absl::StrSplit(message, '\n')) Say(absl::StrCat("agentd: ", line));

@@ -18,6 +18,7 @@
 #include "runtime/runtime.h"
 #include "runtime/strand.h"
 #include "runtime/timers.h"
+#include "server/exit_deadline.h"
 #include "server/make_models.h"
 #include "server/make_tools.h"
 #include "storage/sqlite/stores.h"
@@ -151,6 +152,7 @@ std::optional<StartFailure> Wiring::Impl::ApplyAgents(const LoadedConfig& loaded
 }
 
 std::unique_ptr<Wiring> Wiring::Build(const LoadedConfig& config, const ProcessOptions& process, std::optional<StartFailure>& failure) {
+  std::optional<ExitDeadline> exit_deadline;  // outlives what may not end
   auto impl = std::make_unique<Impl>(config.config.sessions().threads());
   if (failure = impl->Open(config, process); failure) return nullptr;
   if (failure = impl->MakeEnvironment(config, process); failure) return nullptr;
@@ -161,6 +163,7 @@ std::unique_ptr<Wiring> Wiring::Build(const LoadedConfig& config, const ProcessO
   }
   impl->runtime = *std::move(runtime);
   if (failure = impl->ApplyAgents(config); failure) {
+    exit_deadline.emplace(kExitMax, failure->code);
     impl->Await(impl->runtime->Drain(absl::ZeroDuration()));
     return nullptr;
   }
