@@ -55,7 +55,7 @@ bool Scheduler::MayBegin() const { return HasRoom() && awaiting_ < options_.runn
 absl::Status Scheduler::Admit() {
   MutexLock lock(mu_);
   if (draining_) return ServerDraining(std::nullopt);
-  const auto queued = static_cast<int64_t>(waiting_.size() + suspects_.size()) + sleepers_.queued() + creating_;
+  const auto queued = static_cast<int64_t>(waiting_.size() + begun_.size() + suspects_.size()) + sleepers_.queued() + creating_;
   if (queued >= options_.queued_max) return QueueFull("queued runs", options_.queued_max);
   ++creating_;
   return absl::OkStatus();
@@ -70,7 +70,7 @@ absl::Status Scheduler::AdmitChild(Need need) {
   MutexLock lock(mu_);
   // One decision's calls find room also where nothing may queue.
   const int64_t bound = options_.running_max + std::max<int64_t>(options_.queued_max, kCallsPerDecisionMax);
-  if (need == Need::kRoom && static_cast<int64_t>(entries_.size() + queued_children_.size()) + creating_ >= bound) {
+  if (need == Need::kRoom && working_ + awaiting_ + static_cast<int64_t>(queued_children_.size()) + creating_ >= bound) {
     // Not a code that says 'later': what would make room may wait for this call.
     return absl::FailedPreconditionError(absl::StrCat("the server holds ", bound, " runs, as many as it may; ask fewer agents at once"));
   }
@@ -114,7 +114,7 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
       return Sleep(run, {.until = Sleeper::Until::kStart, .wake = state.not_before, .priority = priority, .promise = state.deadline});
     }
     const bool is_child = !state.parent_call().empty();
-    if (is_child ? !HasRoom() : !MayBegin() || !waiting_.empty() || !awaited_.empty()) {
+    if (is_child ? !HasRoom() : !MayBegin() || !waiting_.empty() || !begun_.empty() || !awaited_.empty()) {
       (is_child ? awaited_ : waiting_).Push({run, priority, run.time()});
       if (is_child) queued_children_.insert(run);
       return WakeAt(run, state.deadline);
@@ -177,6 +177,13 @@ void Scheduler::Wake(const RunId& run, const Sleeper& sleeper, absl::Time now) {
   if (const auto active = active_.find(run); active != active_.end()) active->second.queues_since = environment_.clock->Monotonic();
 }
 
+RunQueue* Scheduler::NextQueue() {
+  if (!HasRoom()) return nullptr;
+  if (!awaited_.empty()) return &awaited_;
+  if (MayBegin() && waiting_.GoesBefore(begun_)) return &waiting_;
+  return begun_.empty() ? nullptr : &begun_;
+}
+
 void Scheduler::StartMore() {
   MutexLock lock(mu_);
   if (draining_) return;
@@ -187,8 +194,10 @@ void Scheduler::StartMore() {
     BeginLoad(run, /*promise=*/absl::InfinitePast()).is_promised = true;
     ++promises_;
   }
-  while (loading_ < kLoadsMax && (awaited_.empty() ? !waiting_.empty() && MayBegin() : HasRoom())) {
-    const RunId run = (awaited_.empty() ? waiting_ : awaited_).Pop();
+  while (loading_ < kLoadsMax) {
+    RunQueue* const next = NextQueue();
+    if (next == nullptr) break;
+    const RunId run = next->Pop();
     if (!entries_.contains(run)) GivePlace(BeginLoad(run));
   }
   while (HasRoom()) {
@@ -303,7 +312,7 @@ bool Scheduler::TakePlace(const RunId& run, Worker worker) {
   if (entry.has_place) return true;
   // A suspect works when its turn comes, and nobody goes ahead of those that wait.
   if (entry.barren_starts > 0 || !awaited_.empty()) return false;
-  if (worker == Worker::kNew ? !MayBegin() || !waiting_.empty() : !HasRoom()) return false;
+  if (worker == Worker::kNew ? !MayBegin() || !waiting_.empty() || !begun_.empty() : !HasRoom()) return false;
   GivePlace(entry);
   return true;
 }

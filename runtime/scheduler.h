@@ -139,6 +139,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   void SetAlarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes waiting runs up while there is room.
   void StartMore() ABSL_LOCKS_EXCLUDED(mu_);
+  // The queue whose first run has its turn. Null: there is none, or no room for it.
+  RunQueue* NextQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sessions that callers may have made. Cancels and answers find room beyond running_max: they end what takes room, or what nothing else would end.
   int64_t SessionsMax() const { return int64_t{options_.running_max} + options_.queued_max; }
@@ -167,7 +169,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   absl::flat_hash_map<RunId, Entry> entries_ ABSL_GUARDED_BY(mu_);  // looked up; walked to park only
   int64_t working_ ABSL_GUARDED_BY(mu_) = 0;                        // of those: they have a place and do not give it to others
   int64_t awaiting_ ABSL_GUARDED_BY(mu_) = 0;                       // of those: they only wait for runs that answer their calls
-  RunQueue waiting_ ABSL_GUARDED_BY(mu_);                           // accepted, without a session
+  RunQueue waiting_ ABSL_GUARDED_BY(mu_);                           // accepted, without a session, and have not begun
+  // Found by a start, begun before it. They have their turn by the same order as those, but also when no more may begin: whoever has begun comes to its end.
+  RunQueue begun_ ABSL_GUARDED_BY(mu_);
   // The same, of runs that others wait for or may wait for: these go first, so that no more parents begin to wait than children are at work, and also when no
   // more parents may.
   RunQueue awaited_ ABSL_GUARDED_BY(mu_);

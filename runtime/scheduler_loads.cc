@@ -44,8 +44,9 @@ std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
 bool Scheduler::Recovered(const UnfinishedRun& run) {
   if (entries_.contains(run.id)) return false;  // a command came first
   const absl::Time accepted = run.id.time();
+  const bool has_begun = run.state != v1::RUN_STATE_QUEUED;
   if (run.epoch < environment_.store->restored_epoch()) {
-    waiting_.Push({run.id, run.priority, accepted});  // to be stopped, whatever it waits for
+    (has_begun ? begun_ : waiting_).Push({run.id, run.priority, accepted});  // to be stopped, whatever it waits for
     return false;
   }
   const absl::Time now = environment_.clock->Now();
@@ -59,7 +60,8 @@ bool Scheduler::Recovered(const UnfinishedRun& run) {
     suspects_.Push(*suspect);
   } else {
     // One that is under way has waited since it was accepted, whatever it was to try again.
-    waiting_.Push({run.id, run.priority, run.state == v1::RUN_STATE_RUNNING ? accepted : std::min(run.wake_time.value_or(accepted), now)});
+    (has_begun ? begun_ : waiting_)
+        .Push({run.id, run.priority, run.state == v1::RUN_STATE_RUNNING ? accepted : std::min(run.wake_time.value_or(accepted), now)});
   }
   if (sleeper && IsPromised(*sleeper, now)) {
     promised_.Push({run.id, run.priority, sleeper->wake});
@@ -89,6 +91,7 @@ void Scheduler::RecoverAfter(std::optional<RunId> after, int64_t found) {
     int64_t asleep = 0;
     {
       MutexLock lock(mu_);
+      if (draining_) return;
       for (const UnfinishedRun& unfinished : *page) asleep += Recovered(unfinished) ? 1 : 0;
     }
     found += static_cast<int64_t>(page->size()) - asleep;
@@ -108,6 +111,7 @@ Scheduler::Entry& Scheduler::BeginLoad(const RunId& run, absl::Time promise) {
   promise = std::min(promise, sleepers_.PromiseTo(run));
   sleepers_.Remove(run);
   waiting_.Remove(run);
+  begun_.Remove(run);
   awaited_.Remove(run);
   queued_children_.erase(run);
   promised_.Remove(run);
@@ -191,11 +195,11 @@ void Scheduler::TryAgainLater(const RunId& run, absl::Time promise) {
     {
       MutexLock lock(self->mu_);
       for (const Unread& unread : std::exchange(self->unread_, {})) {
-        if (self->entries_.contains(unread.run) || self->suspects_.IsInLine(unread.run)) continue;
+        if (self->entries_.contains(unread.run)) continue;
         // Its priority is in its journal, which could not be read, and whether another run awaits it: it is tried again by its age.
         if (unread.suspect) {
           self->suspects_.Push(*unread.suspect);
-        } else {
+        } else if (!self->suspects_.IsInLine(unread.run)) {
           self->awaited_.Push({unread.run, /*priority=*/0, unread.run.time()});
         }
         self->WakeAt(unread.run, unread.promise);

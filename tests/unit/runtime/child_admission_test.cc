@@ -113,6 +113,52 @@ TEST_F(RuntimeTest, AnsweredRunsThatWaitForTheirPlaceKeepNoChildOut) {
   for (const RunId& run : waiting) EXPECT_EQ(runtime.WaitForStop(RunName(run)).answer(0).text(), "paid");
 }
 
+// Parents that wait keep new runs from beginning. One that had begun when its server ended is none of those: who waits for the parents may be its person.
+TEST_F(RuntimeTest, AParentThatWaitsKeepsNoRunOutThatHadBegunBeforeARestart) {
+  testing::Counter asked;
+  std::atomic<bool> answers = false;
+  const auto behaviour = [&](ModelRequest request, DeltaSink&) {
+    const std::string input = std::get<UserMessage>(request.messages[0]).parts->at(0).text();
+    if (input == "parent") return Immediately(request.step == 1 ? Calls({{"ask", R"({"input":"child"})"}}) : Answer("done"));
+    if (request.step == 1) return Immediately(Calls({{"pay", "{}"}}));
+    asked.Add();
+    return answers ? Immediately(Answer("done")) : testing::NeverDecides();
+  };
+  const auto config = [&] {
+    TestRuntime::Config made = Config(
+        behaviour,
+        {std::make_shared<SubAgent>(SubAgentOptions{.name = "ask", .agent = "agents/test", .description = "", .limits = {}}),
+         std::make_shared<testing::FakeTool>("pay", v1::SIDE_EFFECT_UNSAFE, [](ToolRequest, ProgressSink&) { return Immediately(testing::Done("paid")); })});
+    made.agent.add_approve_tools("pay");
+    made.options.running_max = 1;
+    return made;
+  };
+  RunId work;
+  {
+    TestRuntime runtime(config());
+    const auto waits = [&](const RunId& run) { return runtime.Await(runtime->GetRun(run, absl::ZeroDuration()))->state() == v1::RUN_STATE_WAITING; };
+    const auto created = runtime.Await(runtime->CreateRun(runtime.Request("work"), Caller()));
+    ASSERT_TRUE(created.ok()) << created.status();
+    work = IdOf(*created);
+    ASSERT_TRUE(testing::AwaitThat("it waits", [&] { return waits(work); }));
+    CreateRequest request = runtime.Request("parent");
+    request.run.set_priority(10);  // it goes first behind the restart
+    const auto parent = runtime.Await(runtime->CreateRun(std::move(request), Caller()));
+    ASSERT_TRUE(parent.ok()) << parent.status();
+    ASSERT_TRUE(testing::AwaitThat("the child waits", [&] {
+      const auto page = runtime.store().ListRuns(RunQuery());
+      return page.ok() && page->runs.size() == 3 &&
+             std::all_of(page->runs.begin(), page->runs.end(), [&](const RunRecord& record) { return record.id == IdOf(*parent) || waits(record.id); });
+    }));
+    const ResolveRequest allow = {.call = {1, 1}, .answer = testing::Allow(), .request_id = "", .request_hash = ""};
+    ASSERT_TRUE(runtime.Await(runtime->ResolveCall(work, allow, Caller())).ok());
+    ASSERT_TRUE(asked.Await(1));
+  }
+  answers = true;
+  TestRuntime runtime(config());
+  EXPECT_EQ(runtime.WaitForStop(RunName(work)).answer(0).text(), "done");
+}
+
 // All but its row and its first event is lost.
 class DamagedStore final : public testing::ForwardingStore {
  public:
