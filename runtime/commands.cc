@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proto/base/planted_bug.h"
 #include "proto/base/status.h"
 #include "proto/util/errors.h"
 #include "proto/util/limits.h"
@@ -20,6 +21,7 @@ namespace {
 absl::Status TakenOver() { return StoreUnavailable("another server has taken the run over, or its conversation went on"); }
 
 void ReplyWhenDurable(Session& session, std::shared_ptr<Reply<v1::Run>> reply) {
+  if (IsPlanted(Bug::kReplyBeforeDurable)) reply->Complete(RunOf(session.state()));
   session.WhenDurable([run = RunOf(session.state()), reply = std::move(reply)](bool durable) mutable {
     if (durable) {
       reply->Complete(std::move(run));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/planted_bug.h"
 #include "proto/util/limits.h"
 #include "runtime/budget.h"
 #include "runtime/compaction.h"
@@ -40,6 +41,7 @@ void AddStep(Messages& messages, const Shortening& shortening, const StepState& 
   const auto decision = Inside(step.decision, step.decision->decision_made().decision());
   messages.emplace_back(AssistantMessage{decision});
   for (const CallState& call : step.calls) {
+    if (IsPlanted(Bug::kUnpairedCall) && &call == &step.calls.back()) continue;
     const v1::CallFinished& finished = call.finished->call_finished();
     auto read = IsCleared(shortening, call) ? Cleared(finished) : Inside(call.finished, finished);
     if (std::string note = AllowedNote(call); !note.empty()) read = WithNote(*read, std::move(note));

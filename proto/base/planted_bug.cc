@@ -12,6 +12,7 @@ namespace {
 const std::map<std::string, Bug> kNames = {
     {"publish_before_durable", Bug::kPublishBeforeDurable},
     {"call_before_durable", Bug::kCallBeforeDurable},
+    {"reply_before_durable", Bug::kReplyBeforeDurable},
     {"forget_unsafe_intent", Bug::kForgetUnsafeIntent},
     {"repeat_step", Bug::kRepeatStep},
     {"drop_event", Bug::kDropEvent},
@@ -29,6 +30,7 @@ const std::map<std::string, Bug> kNames = {
     {"forget_child_usage", Bug::kForgetChildUsage},
     {"orphan_children", Bug::kOrphanChildren},
     {"ignore_restored", Bug::kIgnoreRestored},
+    {"unpaired_call", Bug::kUnpairedCall},
 };
 
 std::optional<Bug> Chosen() {

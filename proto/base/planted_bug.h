@@ -7,6 +7,7 @@ namespace agentruntime {
 enum class Bug {
   kPublishBeforeDurable,  // events go to watchers when they are recorded
   kCallBeforeDurable,     // an attempt leaves before its intent is durable
+  kReplyBeforeDurable,    // a command is answered before its event is durable
   kForgetUnsafeIntent,    // after a crash an UNSAFE call that was started is started again
   kRepeatStep,            // after a crash the last journaled step is decided again
   kDropEvent,             // the store forgets an event of an append
@@ -24,6 +25,7 @@ enum class Bug {
   kForgetChildUsage,      // what a child run used costs its parent nothing
   kOrphanChildren,        // a parent stops without a word to its children
   kIgnoreRestored,        // a restored store's unfinished runs go on
+  kUnpairedCall,          // the model reads a step without the result of its last call
 };
 
 #ifdef AGENTRUNTIME_PLANTED_BUGS

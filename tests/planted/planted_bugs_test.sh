@@ -61,6 +61,7 @@ sees forget_unsafe_intent kill_load_test '*NothingDecidedIsAskedAgain' 'charge .
 sees resend_unsafe kill_load_test '*NothingDecidedIsAskedAgain' 'charge .* is executed 2 times'
 sees repeat_step stop_test StopTest.EveryPrefixRecovers 'a step that the journal has is not decided again'
 sees drop_event store_conformance_test '*JournalSuite.ACompletionIsReadableAtOnce*' 'event 2 is missing'
+sees unpaired_call context_test MessageHistoryTest.TellsInputsDecisionsAndResultsInTheirOrder '^  messages.size\(\)$'
 sees repeat_event runtime_test RuntimeTest.LiveAndReplayedWatchesShowTheSameJournal 'who goes on behind 7 sees it again'
 sees lose_stop_reason runtime_test RuntimeTest.ExampleRunIsNineEventsInOrder 'a stopped run does not say why'
 # The copy of the log finds it, later than the commit.
@@ -85,12 +86,14 @@ sees orphan_children orphans_test OrphansTest.ACrashBehindTheCancelLeavesNoChild
 judges() { sees "$1" simulation_test 'SimulationTest.*SeedsKeepEveryPromise' "seed [0-9]+ breaks a promise: $2"; }
 judges publish_before_durable 'visible: (a stop was logged before it was durable|event .* left before it was durable)'
 judges call_before_durable '(gate: (the model is asked|a call left) before|people: a call is made before)'
+judges reply_before_durable 'visible: runs/.* left before it was durable'
 judges forget_unsafe_intent 'journal: .* (the call is not ready|an uncertain call is settled as something else)'
 judges repeat_step 'columns: the number of steps'
 judges lose_stop_reason 'columns: the stop of'
 judges repeat_event 'watch: event [0-9]+ after'
 judges book_nothing '(limits: 0 tokens are booked|journal: .* what is reserved and what is booked do not fit)'
 judges command_before_start 'journal: .* a new owner begins with run_started'
+judges unpaired_call 'history: call .* has no result'
 judges skip_approval '(journal: .* a call is started that nobody allowed|people: a call is made before it is durably allowed)'
 
 # The control of this script: what fails for another reason is not seen.

@@ -97,7 +97,8 @@ RunState Judge::FoldTo(const Known& known, Sequence sequence) const {
   if (sequence == known.fold.last_sequence) return known.fold;
   RunState state;
   state.id = known.fold.id;
-  for (Sequence i = 0; i < sequence; ++i) Apply(state, ParseEvent(known.events[static_cast<size_t>(i)]));
+  const Sequence last = std::min(sequence, static_cast<Sequence>(known.events.size()));
+  for (Sequence i = 0; i < last; ++i) Apply(state, ParseEvent(known.events[static_cast<size_t>(i)]));
   return state;
 }
 

@@ -119,7 +119,7 @@ class Judge {
   const Known* Find(const RunId& run) const;
   // Every run that was ever durable, oldest first.
   const std::map<RunId, Known>& runs() const { return runs_; }
-  // The state after `sequence` durable events.
+  // The state after `sequence` durable events, or after all of them if there are not so many: who names more was judged for it.
   RunState FoldTo(const Known& known, Sequence sequence) const;
 
   Counts counts;
