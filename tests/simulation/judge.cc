@@ -62,7 +62,7 @@ constexpr Count kCounts[] = {
     {"watches left", &Counts::left},
     {"full commits", &Counts::full_commits},
     {"failed commits", &Counts::failed_commits},
-    {"torn commits", &Counts::torn_commits},
+    {"unheard commits", &Counts::unheard_commits},
     {"clock jumps", &Counts::clock_jumps},
     {"model failures", &Counts::model_failures},
     {"paid failures", &Counts::paid_failures},

@@ -60,11 +60,11 @@ struct Counts {
   int64_t cancels = 0;
   int64_t resumes = 0;
   int64_t deltas = 0;
-  int64_t lines = 0;           // of the log, about runs
-  int64_t left = 0;            // watchers that went away in mid-stream
-  int64_t full_commits = 0;    // that found the disk full
-  int64_t failed_commits = 0;  // of which nothing is there
-  int64_t torn_commits = 0;    // that were through, and nobody heard of it
+  int64_t lines = 0;            // of the log, about runs
+  int64_t left = 0;             // watchers that went away in mid-stream
+  int64_t full_commits = 0;     // that found the disk full
+  int64_t failed_commits = 0;   // of which nothing is there
+  int64_t unheard_commits = 0;  // that were through, and nobody heard of it
   int64_t clock_jumps = 0;
   int64_t model_failures = 0;
   int64_t paid_failures = 0;  // of a model that did its work and reported a failure

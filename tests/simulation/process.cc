@@ -106,8 +106,8 @@ Commits::Fate Process::Next() {
   }
   if (!world_.faults || !world_.dice.Chance(world_.settings.commit_fails)) return Fate::kCommits;
   const bool fails = world_.dice.Chance(0.5);
-  ++(fails ? judge_.counts.failed_commits : judge_.counts.torn_commits);
-  return fails ? Fate::kFails : Fate::kTorn;
+  ++(fails ? judge_.counts.failed_commits : judge_.counts.unheard_commits);
+  return fails ? Fate::kFails : Fate::kUnheard;
 }
 
 void Process::Queued(const NewRun& run) {

@@ -72,7 +72,7 @@ void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.left, seeds);
   EXPECT_GE(counts.full_commits, seeds * 3);
   EXPECT_GE(counts.failed_commits, seeds / 20);
-  EXPECT_GE(counts.torn_commits, seeds / 20);
+  EXPECT_GE(counts.unheard_commits, seeds / 20);
   EXPECT_GE(counts.clock_jumps, seeds);
   EXPECT_GE(counts.model_failures, seeds / 2);
   EXPECT_GE(counts.paid_failures, seeds / 5);

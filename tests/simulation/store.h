@@ -22,9 +22,9 @@ class Commits {
  public:
   enum class Fate {
     kCommits,
-    kFull,   // tried again later
-    kFails,  // the process ends; nothing of the batch is there
-    kTorn,   // the process ends; the whole batch is there, for a torn commit is none and this one was not torn
+    kFull,     // tried again later
+    kFails,    // the process ends; nothing of the batch is there
+    kUnheard,  // the process ends; the whole batch is there, and nobody heard of it
   };
   virtual ~Commits() = default;
   virtual absl::Duration Time() { return absl::ZeroDuration(); }
@@ -39,7 +39,7 @@ class Commits {
   virtual void Deleted(const RunId&) {}
   // On the caller's thread: a read by request id is refused, as other reads take too long.
   virtual bool ReadIsRefused() { return false; }
-  // kFails, kTorn. Afterwards the store is disconnected.
+  // kFails, kUnheard. Afterwards the store is disconnected.
   virtual void ProcessEnds() {}
 };
 

@@ -79,8 +79,8 @@ void SimulatedStore::Core::TryCommit() {
       Later(absl::ZeroDuration(), &Core::DeliverOne);
     }
   }
-  if (fate == Commits::Fate::kFails || fate == Commits::Fate::kTorn) {
-    Disconnect(fate == Commits::Fate::kTorn);
+  if (fate == Commits::Fate::kFails || fate == Commits::Fate::kUnheard) {
+    Disconnect(fate == Commits::Fate::kUnheard);
     return commits.ProcessEnds();
   }
   SetWritable(fate == Commits::Fate::kCommits);
