@@ -35,8 +35,9 @@ const char kExampleScript[] = R"({"steps":[
 std::unique_ptr<ServerProcess> StartAgentd(const AgentdOptions& options) {
   const std::string settings = options.folder + "/agentd.yaml";
   WriteFile(options.folder + "/script.json", options.script);
-  WriteFile(settings,
-            absl::StrCat(kSettings, "models: [{name: model, ", options.model, "}]\ntools: [{name: tool, ", options.tool, "}]\n", options.more_settings));
+  const std::string sessions = absl::StrCat("sessions: {threads: ", kThreads, options.sessions.empty() ? "" : ", ", options.sessions, "}\n");
+  WriteFile(settings, absl::StrCat(kSettings, sessions, "models: [{name: model, ", options.model, "}]\ntools: [{name: tool, ", options.tool, "}]\n",
+                                   options.more_settings));
   WriteFile(options.folder + "/bench.yaml", absl::StrCat(kAgent, options.agent_settings));
   return std::make_unique<ServerProcess>(std::vector<std::string>{options.program, "--config", settings}, options.folder + "/port");
 }

@@ -8,12 +8,16 @@
 
 namespace agentruntime::bench {
 
+// Of the server's pool, on whatever machine: figures of machines with more cores would compare with none.
+inline constexpr int kThreads = 2;
+
 struct AgentdOptions {
   std::string program;
   std::string folder;                                   // exists
   std::string script;                                   // JSON of the scripted model behind the agent `bench`
   std::string model = "scripted: {file: script.json}";  // the agent's model, as agentd.yaml says it
   std::string tool = "calculator: {}";                  // the agent's one tool, as agentd.yaml says it
+  std::string sessions;                                 // of agentd.yaml's sessions, beside their threads: kThreads
   std::string more_settings;                            // lines of agentd.yaml
   std::string agent_settings;                           // lines of the agent's file
 };

@@ -16,7 +16,8 @@ constexpr int kConnections = 4;
 constexpr int kWarmUpRuns = 3'000;  // what a server takes once, such as the page cache, is no run's
 constexpr double kRunBytesMax = 8 << 10;
 constexpr double kOverIdealMax = 1.2;
-const char kManyRuns[] = "sessions: {running_max: 200_000, queued_max: 200_000}\nlimits: {defaults: {timeout: 1h}}\n";
+const char kManyRuns[] = "running_max: 200_000, queued_max: 200_000";
+const char kLongTimeout[] = "limits: {defaults: {timeout: 1h}}\n";
 const char kInput[] = "Take your time.";
 
 bool None(const v1::ServerInfo& info) { return info.runs().queued() + info.runs().running() == 0; }
@@ -41,7 +42,8 @@ void Measure(const Setting& setting, Report& report, int runs, int steps, absl::
       StartAgentd({.program = setting.agentd(),
                    .folder = setting.Folder(absl::StrCat("flight.", runs, ".", wait)),
                    .script = absl::StrCat(R"({"rules": [{"input_contains": "warm-up", "steps": [{"text": "Done."}]}, {"steps": [)", waits, "]}]}"),
-                   .more_settings = kManyRuns});
+                   .sessions = kManyRuns,
+                   .more_settings = kLongTimeout});
   const Admin admin(server->address());
   const Stubs stubs = Connect(server->address(), kConnections);
   CreateRuns(stubs, kWarmUpRuns, [](int) { return "warm-up"; });
@@ -75,7 +77,8 @@ void Memory(const Setting& setting, Report& report, int runs) {
       StartAgentd({.program = setting.agentd(),
                    .folder = setting.Folder(absl::StrCat("memory.", runs)),
                    .script = R"({"rules": [{"input_contains": "warm-up", "steps": [{"text": "Done."}]}, {"steps": [{"delay": "1h", "text": "Done."}]}]})",
-                   .more_settings = kManyRuns});
+                   .sessions = kManyRuns,
+                   .more_settings = kLongTimeout});
   const Admin admin(server->address());
   const Stubs stubs = Connect(server->address(), kConnections);
   CreateRuns(stubs, kWarmUpRuns, [](int) { return "warm-up"; });

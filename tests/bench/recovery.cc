@@ -25,7 +25,7 @@ void Recovery(const Setting& setting, Report& report) {
   const AgentdOptions options{.program = setting.agentd(),
                               .folder = setting.Folder("recovery"),
                               .script = R"({"steps": [{"delay": "1h", "text": "Late."}]})",
-                              .more_settings = "sessions: {running_max: 20_000}\n"};
+                              .sessions = "running_max: 20_000"};
   std::vector<std::string> names;
   {
     const auto server = StartAgentd(options);
