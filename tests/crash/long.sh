@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
-# The crash tests with their long numbers, in the release build:
+# The crash tests with their long numbers, in the release build, which is brought up to date first: a result names the revision that it is of.
 #   ./tests/crash/long.sh [FACTOR]      FACTOR of the numbers, such as 0.1; default 1
+# Environment: CRASH_BINARIES   a folder with the tests and agentd: nothing is built, and CRASH_REVISION says what they were built of (default: unknown)
 # Every test appends a line of JSON (what was run, date, build, revision, seed, count, figures, result) to build/crash-results.jsonl. Exit code 1 if any failed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 factor="${1:-1}"
+if [[ -z "${CRASH_BINARIES:-}" ]]; then
+  cmake --build build/release
+  CRASH_REVISION="$(git describe --always --dirty 2>/dev/null || echo unknown)"
+fi
 binaries="${CRASH_BINARIES:-build/release/bin}"
+export CRASH_REVISION="${CRASH_REVISION:-unknown}"
 export CRASH_STRICT=1
 export CRASH_RESULTS="${CRASH_RESULTS:-$PWD/build/crash-results.jsonl}"
-CRASH_REVISION="$(git describe --always --dirty 2>/dev/null || echo unknown)"
-export CRASH_REVISION
 failed=0
 
 # run COUNT LEAST TEST [FILTER]: COUNT times the factor, and LEAST at least.
