@@ -36,6 +36,7 @@ run 5000 60 damage_test
 run 5000 100 text_index_damage_test
 run 500 10 power_cut_test '*IsThere'
 run 5 5 power_cut_test '*DoesNotSync*'
+run 20 5 power_cut_test '*SynchronousNormal*'
 run 100 4 disk_full_test 'DiskFullTest.OfMemory:DiskFullTest.OfExt4'
 run 20 2 disk_full_test '*WithoutInodes'
 run 1000 10 kill_load_test '*AskedAgain'

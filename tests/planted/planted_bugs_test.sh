@@ -70,7 +70,8 @@ sees ignore_failed_sync sqlite_disk_test SqliteFailStopTest.AFailedSyncOfTheLogE
 CRASH_COUNT=80 sees ignore_failed_sync call_faults_test '*NothingIsAcknowledgedAndNothingIsLost' 'after what no retry cures'
 CRASH_COUNT=80 sees retry_failed_sync call_faults_test '*NothingIsAcknowledgedAndNothingIsLost' 'after what no retry cures'
 # The control of both power cuts: of a store, and of a whole server.
-sees sync_normal power_cut_test PowerCutTest.WhatWasAcknowledgedIsThere 'acknowledged items are lost'
+# A quarter of the cuts come as the log is copied, which syncs it, and lose nothing.
+CRASH_COUNT=10 sees sync_normal power_cut_test PowerCutTest.WhatWasAcknowledgedIsThere 'acknowledged items are lost'
 sees sync_normal kill_load_test KillLoadTest.NothingAcknowledgedIsLostByAPowerCut '(is called after its finish was told|event [0-9]+ instead of [0-9]+|is another run)'
 sees unbounded_watcher mailbox_test MailboxTest.OneThatIsNotReadHoldsABoundedBufferAndSaysSo 'Value of: mail.overflowed'
 sees command_before_start runtime_test RuntimeTest.ACancelAfterARestartStartsNothing 'what comes first in a new epoch settles the attempts of the one before'
