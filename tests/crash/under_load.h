@@ -1,4 +1,4 @@
-// The real server under a load of up to 200 runs at once, struck again and again, and what must be so whatever strikes it.
+// The real server under a load of 200 runs at once, kept up by as many callers as it takes, struck again and again, and what must be so whatever strikes it.
 //
 // Witnesses outside of the server: the model's provider counts each request by run and step, the endpoint of the tools writes down each execution by its key,
 // and clients keep every event that they were told. Between two blows at least 20 steps are acknowledged. Never may an acknowledged event be missing or
@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,16 +58,23 @@ class UnderLoad : public ::testing::Test {
   };
 
   void Start();
+  // How many runs were submitted so far, heard of or not.
+  int Submitted() ABSL_LOCKS_EXCLUDED(mu_);
   // Submits run `number`, which may have been submitted before. False: not acknowledged.
-  bool Submit(int number);
-  // Keeps up to 200 runs under way until the server is struck.
+  bool Submit(int number) ABSL_LOCKS_EXCLUDED(mu_);
+  // Keeps 200 runs under way until the server is struck, by as many callers as it takes.
   void Load(const std::atomic<bool>& struck);
+  // The run to submit next: one that nobody heard of, or a new one. None: 200 are under way or on their way.
+  std::optional<int> Take() ABSL_LOCKS_EXCLUDED(mu_);
   void ExpectWhole(const std::string& name, const std::string& input, const std::vector<v1::Event>& journal,
                    const std::map<std::pair<std::string, int>, int>& asked);
 
   std::optional<Stubs> stubs_;
-  int next_ = 1;
-  std::map<int, std::string> names_;  // acknowledged submits
+  Mutex mu_;
+  int next_ ABSL_GUARDED_BY(mu_) = 1;
+  int on_their_way_ ABSL_GUARDED_BY(mu_) = 0;
+  std::set<int> unheard_ ABSL_GUARDED_BY(mu_);             // submits without an answer
+  std::map<int, std::string> names_ ABSL_GUARDED_BY(mu_);  // acknowledged submits
   const std::shared_ptr<Again> again_ = std::make_shared<Again>();
 };
 
