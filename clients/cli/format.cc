@@ -7,6 +7,12 @@
 #include "absl/strings/str_format.h"
 
 namespace agentruntime::cli {
+namespace {
+
+// What `date` and `ls` show: local, and short enough to stand in front of each event on a terminal of 80 columns.
+constexpr char kInstant[] = "%Y-%m-%d %H:%M:%S";
+
+}  // namespace
 
 std::string FormatCount(int64_t count) {
   std::string digits = absl::StrCat(count);
@@ -45,8 +51,14 @@ std::string FormatLimit(absl::Duration duration) {
   return text;
 }
 
-std::string FormatInstant(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone()); }
+std::string FormatInstant(absl::Time time) { return absl::FormatTime(kInstant, time, absl::LocalTimeZone()); }
 
-std::string FormatClock(absl::Time time) { return absl::FormatTime("%H:%M:%S", time, absl::LocalTimeZone()); }
+std::optional<absl::Time> ParseInstant(const std::string& text) {
+  absl::Time time;
+  const bool parsed = absl::ParseTime(absl::RFC3339_full, text, &time, nullptr) || absl::ParseTime(kInstant, text, absl::LocalTimeZone(), &time, nullptr);
+  // Abseil reads `infinite-future` in every format; it is no point in time.
+  if (!parsed || time == absl::InfiniteFuture() || time == absl::InfinitePast()) return std::nullopt;
+  return time;
+}
 
 }  // namespace agentruntime::cli

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "clients/cli/address.h"
 #include "clients/cli/commands/commands.h"
+#include "clients/cli/format.h"
 #include "clients/cli/program.h"
 #include "clients/cli/standard_out.h"
 #include "clients/cpp/channel.h"
@@ -39,24 +40,24 @@ int64_t ToMicros(const std::string& text) {
   return *micros;
 }
 
+std::string NeitherTimeNorDuration(const std::string& text) {
+  return absl::StrCat("\"", text, "\" is neither a time such as \"2030-01-31 12:00:00\" (local) or 2030-01-31T12:00:00Z, nor a duration such as 2h");
+}
+
 // A point in time, or how long ago it was.
 absl::Time ToTime(const std::string& text) {
-  absl::Time time;
-  std::string error;
-  if (absl::ParseTime(absl::RFC3339_full, text, &time, &error)) return time;
+  if (const auto time = ParseInstant(text)) return *time;
   absl::Duration ago;
   if (absl::ParseDuration(text, &ago) && ago >= absl::ZeroDuration() && ago < absl::InfiniteDuration()) return absl::Now() - ago;
-  throw CLI::ValidationError(absl::StrCat("\"", text, "\" is neither a time such as 2030-01-31T12:00:00Z nor a duration such as 2h"));
+  throw CLI::ValidationError(NeitherTimeNorDuration(text));
 }
 
 // A point in time to come, or how long until then.
 absl::Time ToDeadline(const std::string& text) {
-  absl::Time time;
-  std::string error;
-  if (absl::ParseTime(absl::RFC3339_full, text, &time, &error)) return time;
+  if (const auto time = ParseInstant(text)) return *time;
   absl::Duration left;
   if (absl::ParseDuration(text, &left) && left >= absl::ZeroDuration() && left < absl::InfiniteDuration()) return absl::Now() + left;
-  throw CLI::ValidationError(absl::StrCat("\"", text, "\" is neither a time such as 2030-01-31T12:00:00Z nor a duration such as 2h"));
+  throw CLI::ValidationError(NeitherTimeNorDuration(text));
 }
 
 std::pair<std::string, std::string> ToLabel(const std::string& text) {

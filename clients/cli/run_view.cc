@@ -218,6 +218,8 @@ void RunView::CloseAll() {
 std::string StopText(const v1::Stop& stop) {
   if (stop.has_error())
     return PrintableLine(absl::StrCat(stop.error().reason(), ": ", stop.error().message().empty() ? stop.detail() : stop.error().message()), 1000);
+  // The server's own words have it in UTC.
+  if (stop.limit().limit() == "deadline") return absl::StrCat("the run's deadline was ", FormatInstant(absl::FromUnixMillis(stop.limit().value())));
   return PrintableLine(stop.detail(), 1000);
 }
 

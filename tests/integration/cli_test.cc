@@ -71,7 +71,7 @@ TEST_F(CliTest, RunAnswers) {
   EXPECT_THAT(Run({"show", "last"}).out, ContainsRegex("^runs/[0-9a-z]{26}  tester, revision 1     STOPPED, active "));
   EXPECT_THAT(Run({"steps", "last"}).out,
               ContainsRegex("^   1  decide  script .*\n      act     calculator .*\n   2  decide  script .*\n      says    It is 2.\n$"));
-  EXPECT_THAT(Run({"events", "last", "--after", "8"}).out, ContainsRegex("^     9  [0-9:]{8}  step 2    stopped: FINAL_ANSWER"));
+  EXPECT_THAT(Run({"events", "last", "--after", "8"}).out, ContainsRegex("^     9  [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}  step 2    stopped: FINAL_ANSWER"));
   const Ended again = Run({"watch", "last"});
   EXPECT_EQ(again.exit_code, 0);
   EXPECT_EQ(again.out, ended.out);  // from the journal, the same
@@ -124,7 +124,8 @@ TEST_F(CliTest, AForkGoesOnFromAStep) {
   EXPECT_THAT(fork.out, ContainsRegex("\n      fork    of [0-9a-z]{26}\n   2  decide  script"));
   EXPECT_THAT(fork.out, Not(HasSubstr("calculator")));  // the shared step is neither run nor told again
   EXPECT_THAT(Run({"show", "last"}).out, ContainsRegex("\n  fork of [0-9a-z]{26}, which it shares 6 events with\n"));
-  EXPECT_THAT(Run({"events", "last", "--after", "6"}).out, ContainsRegex("^     7  [0-9:]{8}  step 1    forked from runs/[0-9a-z]{26} behind event 6 for "));
+  EXPECT_THAT(Run({"events", "last", "--after", "6"}).out,
+              ContainsRegex("^     7  [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}  step 1    forked from runs/[0-9a-z]{26} behind event 6 for "));
   EXPECT_THAT(Run({"runs"}).out, ContainsRegex("^RUN +AGENT .* FORK OF +CONVERSATION +TITLE\n"));
   EXPECT_THAT(Run({"runs", "--conversation", "alice-7"}).out, ContainsRegex("MAX_STEPS .* alice-7 "));
   EXPECT_EQ(Run({"fork", "last", "--step", "2"}).exit_code, 1);  // the answer, and nothing to say behind it

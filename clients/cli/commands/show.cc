@@ -34,7 +34,7 @@ std::string StateText(const v1::Run& run) {
   if (run.limits().has_timeout()) absl::StrAppend(&text, " of ", FormatLimit(FromProto(run.limits().timeout())));
   if (run.priority() != 0) absl::StrAppend(&text, ", priority ", run.priority());
   if (run.state() == v1::RUN_STATE_QUEUED && run.has_not_before_time()) {
-    absl::StrAppend(&text, ", not before ", absl::FormatTime(absl::RFC3339_sec, FromProto(run.not_before_time()), absl::LocalTimeZone()));
+    absl::StrAppend(&text, ", not before ", FormatInstant(FromProto(run.not_before_time())));
   }
   return text;
 }
@@ -68,7 +68,7 @@ absl::Status PrintEvents(Session& session, const v1::Run& run) {
   if (!page.ok()) return page.status();
   for (const v1::Event& event : page->events()) {
     const std::string step = event.step() > 0 ? absl::StrCat("step ", event.step()) : "";
-    const std::string line = absl::StrCat("  ", PadRight(absl::StrCat("event ", event.sequence()), 10), "  ", FormatClock(FromProto(event.time())), "  ",
+    const std::string line = absl::StrCat("  ", PadRight(absl::StrCat("event ", event.sequence()), 10), "  ", FormatInstant(FromProto(event.time())), "  ",
                                           PadRight(step, 8), "  ", EventText(event));
     session.output.out << (session.output.width > 0 ? CutToWidth(line, session.output.width) : line) << "\n";
   }
@@ -100,7 +100,7 @@ ExitCode ShowCommand(Session& session, const std::string& run_argument) {
   if (const absl::Status status = PrintEvents(session, *run); !status.ok()) return Fail(output, status);
   if (run->has_activity() && !run->activity().detail().empty()) {
     std::string line = absl::StrCat("  now         ", PrintableLine(run->activity().detail()));
-    if (run->activity().has_next_try_time()) absl::StrAppend(&line, ", next try at ", FormatClock(FromProto(run->activity().next_try_time())));
+    if (run->activity().has_next_try_time()) absl::StrAppend(&line, ", next try at ", FormatInstant(FromProto(run->activity().next_try_time())));
     output.out << line << "\n";
   }
   for (const std::string& line : HowToAnswer(*run, output.program)) output.out << "  " << line << "\n";

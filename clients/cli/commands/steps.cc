@@ -70,7 +70,7 @@ ExitCode EventsCommand(Session& session, const std::string& run, int64_t after) 
         PrintJson(output, event);
         continue;
       }
-      const std::string line = absl::StrCat(PadLeft(absl::StrCat(event.sequence()), 6), "  ", FormatClock(FromProto(event.time())), "  ",
+      const std::string line = absl::StrCat(PadLeft(absl::StrCat(event.sequence()), 6), "  ", FormatInstant(FromProto(event.time())), "  ",
                                             PadRight(event.step() > 0 ? absl::StrCat("step ", event.step()) : "", 8), "  ", EventText(event));
       output.out << (output.width > 0 ? CutToWidth(line, output.width) : line) << "\n";
     }

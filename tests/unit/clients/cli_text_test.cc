@@ -133,5 +133,22 @@ TEST(FormatTest, WritesNumbersAndTimesForPeople) {
   EXPECT_EQ(FormatLimit(absl::Milliseconds(250)), "250ms");
 }
 
+TEST(FormatTest, ATimeIsReadAsItIsWritten) {
+  const absl::Time time = absl::FromUnixSeconds(1'800'000'000);
+  EXPECT_EQ(FormatInstant(time), absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone()));
+  EXPECT_EQ(ParseInstant(FormatInstant(time)), time);
+  EXPECT_EQ(ParseInstant("2027-01-15T09:00:00+01:00"), time);
+  for (const char* text : {"", "2h", "09:14:45", "2027-01-15", "infinite-future"}) EXPECT_EQ(ParseInstant(text), std::nullopt) << text;
+}
+
+// The server says it in UTC; every other time on the screen is local.
+TEST(FormatTest, TheDeadlineOfAStopIsATimeLikeAnyOther) {
+  v1::Stop stop;
+  stop.set_detail("the run's deadline was 2027-01-15T08:00:00+00:00");
+  stop.mutable_limit()->set_limit("deadline");
+  stop.mutable_limit()->set_value(1'800'000'000'000);
+  EXPECT_EQ(StopText(stop), "the run's deadline was " + FormatInstant(absl::FromUnixSeconds(1'800'000'000)));
+}
+
 }  // namespace
 }  // namespace agentruntime::cli
