@@ -51,7 +51,15 @@ std::string AnswerText(const v1::CallResolved& resolved) {
   return by;
 }
 
-std::string Raw(const v1::Event& event) {
+// What `event` leaves of the run's deadline.
+absl::Time DeadlineAfter(const v1::Event& event, absl::Time before) {
+  const auto of = [](const auto& fact, absl::Time without) { return fact.has_deadline() ? FromProto(fact.deadline()) : without; };
+  if (event.has_run_created()) return of(event.run_created(), absl::InfiniteFuture());
+  if (event.has_run_forked()) return of(event.run_forked(), absl::InfiniteFuture());
+  return event.has_run_resumed() ? of(event.run_resumed(), before) : before;
+}
+
+std::string Raw(const v1::Event& event, absl::Time deadline) {
   switch (event.kind_case()) {
     case v1::Event::kRunCreated:
       return absl::StrCat("created for ", event.run_created().agent(),
@@ -78,8 +86,8 @@ std::string Raw(const v1::Event& event) {
           "context made shorter up to event ", event.context_compacted().up_to_sequence(), ": ",
           event.context_compacted().strategy() == v1::COMPACTION_STRATEGY_SUMMARIZE ? event.context_compacted().summary() : "results of old steps are cleared");
     case v1::Event::kCallWaiting:
-      return absl::StrCat("call ", event.call_waiting().call_id(), " waits for a person until ", FormatInstant(FromProto(event.call_waiting().expire_time())),
-                          ": ", event.call_waiting().text());
+      return absl::StrCat("call ", event.call_waiting().call_id(), " waits for a person ",
+                          FormatWaitEnd(FromProto(event.call_waiting().expire_time()), deadline), ": ", event.call_waiting().text());
     case v1::Event::kCallResolved: return absl::StrCat("call ", event.call_resolved().call_id(), " ", AnswerText(event.call_resolved()));
     case v1::Event::kCallFinished: {
       const v1::CallFinished& finished = event.call_finished();
@@ -100,6 +108,9 @@ std::string Raw(const v1::Event& event) {
 
 }  // namespace
 
-std::string EventText(const v1::Event& event) { return PrintableLine(Raw(event)); }
+std::string EventLines::Take(const v1::Event& event) {
+  deadline_ = DeadlineAfter(event, deadline_);
+  return PrintableLine(Raw(event, deadline_));
+}
 
 }  // namespace agentruntime::cli

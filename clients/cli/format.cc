@@ -53,6 +53,12 @@ std::string FormatLimit(absl::Duration duration) {
 
 std::string FormatInstant(absl::Time time) { return absl::FormatTime(kInstant, time, absl::LocalTimeZone()); }
 
+std::string FormatWaitEnd(absl::Time expiry, absl::Time deadline) {
+  // A deadline stops the run; the wait's own end only settles the call.
+  return deadline <= expiry ? absl::StrCat("until ", FormatInstant(deadline), ", when the run's deadline stops it")
+                            : absl::StrCat("until ", FormatInstant(expiry));
+}
+
 std::optional<absl::Time> ParseInstant(const std::string& text) {
   absl::Time time;
   const bool parsed = absl::ParseTime(absl::RFC3339_full, text, &time, nullptr) || absl::ParseTime(kInstant, text, absl::LocalTimeZone(), &time, nullptr);

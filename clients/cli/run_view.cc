@@ -249,8 +249,9 @@ std::string HowToResume(const v1::Run& run, absl::string_view program) {
 
 std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program) {
   std::vector<std::string> lines;
+  const absl::Time deadline = run.has_deadline() ? FromProto(run.deadline()) : absl::InfiniteFuture();
   for (const v1::WaitingCall& call : run.waiting_calls()) {
-    lines.push_back(absl::StrCat("call ", PrintableLine(call.call_id()), " waits for a person until ", FormatInstant(FromProto(call.expire_time())), ": ",
+    lines.push_back(absl::StrCat("call ", PrintableLine(call.call_id()), " waits for a person ", FormatWaitEnd(FromProto(call.expire_time()), deadline), ": ",
                                  PrintableLine(call.text(), 1000)));
     const std::string which = absl::StrCat(" ", BareRun(run.name()), " ", PrintableLine(call.call_id()));
     switch (call.kind()) {

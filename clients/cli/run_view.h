@@ -58,7 +58,7 @@ std::string StopText(const v1::Stop& stop);
 std::string UsageText(const v1::Run& run);
 // A command of `program` (program.h) that goes on where the run stopped; empty if it cannot.
 std::string HowToResume(const v1::Run& run, absl::string_view program);
-// Each call that waits for a person, and a command that answers it: lines.
+// Each call that waits for a person, until when, and a command that answers it: lines. `run` with its deadline: GetRun has it, the snapshots of a watch do not.
 std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program);
 // `runs/{run}` without `runs/`; as it is if it has another form.
 std::string BareRun(absl::string_view name);

@@ -71,8 +71,10 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
     if (response.has_run()) {
       run = std::move(*response.mutable_run());
       display->OnRun(run);
-      if (run.state() == v1::RUN_STATE_WAITING && run.last_sequence() == watch.last_sequence() && !session.output.live)
-        return LeaveWaiting(session.output, run);
+      if (run.state() == v1::RUN_STATE_WAITING && run.last_sequence() == watch.last_sequence() && !session.output.live) {
+        const auto whole = session.runs.Get(run.name());  // with its deadline
+        return LeaveWaiting(session.output, whole.ok() && whole->state() == v1::RUN_STATE_WAITING ? *whole : run);
+      }
     } else if (response.has_event()) {
       display->OnEvent(response.event());
       // A person who watches may answer in another window; a script is told that it has to.

@@ -66,10 +66,11 @@ absl::Status PrintEvents(Session& session, const v1::Run& run) {
   request.set_after_sequence(std::max<int64_t>(run.last_sequence() - kEventsShown, 0));
   const auto page = session.runs.Events(request);
   if (!page.ok()) return page.status();
+  EventLines lines(run.has_deadline() ? FromProto(run.deadline()) : absl::InfiniteFuture());
   for (const v1::Event& event : page->events()) {
     const std::string step = event.step() > 0 ? absl::StrCat("step ", event.step()) : "";
     const std::string line = absl::StrCat("  ", PadRight(absl::StrCat("event ", event.sequence()), 10), "  ", FormatInstant(FromProto(event.time())), "  ",
-                                          PadRight(step, 8), "  ", EventText(event));
+                                          PadRight(step, 8), "  ", lines.Take(event));
     session.output.out << (session.output.width > 0 ? CutToWidth(line, session.output.width) : line) << "\n";
   }
   return absl::OkStatus();

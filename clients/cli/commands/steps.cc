@@ -62,6 +62,13 @@ ExitCode EventsCommand(Session& session, const std::string& run, int64_t after) 
   v1::ListEventsRequest request;
   request.set_parent(*name);
   request.set_after_sequence(after);
+  absl::Time deadline = absl::InfiniteFuture();
+  if (after > 0 && !output.json) {  // the event that says it may lie before
+    const auto whole = session.runs.Get(*name);
+    if (!whole.ok()) return Fail(output, whole.status());
+    if (whole->has_deadline()) deadline = FromProto(whole->deadline());
+  }
+  EventLines lines(deadline);
   do {
     const auto page = session.runs.Events(request);
     if (!page.ok()) return Fail(output, page.status());
@@ -71,7 +78,7 @@ ExitCode EventsCommand(Session& session, const std::string& run, int64_t after) 
         continue;
       }
       const std::string line = absl::StrCat(PadLeft(absl::StrCat(event.sequence()), 6), "  ", FormatInstant(FromProto(event.time())), "  ",
-                                            PadRight(event.step() > 0 ? absl::StrCat("step ", event.step()) : "", 8), "  ", EventText(event));
+                                            PadRight(event.step() > 0 ? absl::StrCat("step ", event.step()) : "", 8), "  ", lines.Take(event));
       output.out << (output.width > 0 ? CutToWidth(line, output.width) : line) << "\n";
     }
     request.set_page_token(page->next_page_token());

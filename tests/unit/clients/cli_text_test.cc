@@ -1,6 +1,7 @@
 #include <google/protobuf/struct.pb.h>
 #include <gtest/gtest.h>
 
+#include "clients/cli/event_text.h"
 #include "clients/cli/format.h"
 #include "clients/cli/output.h"
 #include "clients/cli/program.h"
@@ -53,6 +54,38 @@ TEST(RunTextTest, ACallThatWaitsComesWithTheCommandThatAnswersIt) {
   EXPECT_NE(lines[0].find("call 3.2 waits for a person until "), std::string::npos) << lines[0];
   EXPECT_EQ(lines[0].find('\x1b'), std::string::npos);
   EXPECT_EQ(lines[1], "  .run/bin/agentctl --server 127.0.0.1:1 resolve 01abc 3.2  --run-again, or --result TEXT, or --give-up [--reason WHY]");
+}
+
+// `call_wait` is 24 h unless the agent says otherwise; whoever gave the run two hours has no more time than that.
+TEST(RunTextTest, AWaitEndsByTheDeadlineWhereThatComesFirst) {
+  v1::Run run;
+  run.set_name("runs/01abc");
+  run.add_waiting_calls()->mutable_expire_time()->set_seconds(86'400);
+  const auto told = [&run] { return HowToAnswer(run, "agentctl").front(); };
+  const std::string expiry = "until " + FormatInstant(absl::FromUnixSeconds(86'400)) + ":";
+  EXPECT_NE(told().find(expiry), std::string::npos) << told();
+  run.mutable_deadline()->set_seconds(100'000);
+  EXPECT_NE(told().find(expiry), std::string::npos) << told();
+  run.mutable_deadline()->set_seconds(7'200);
+  EXPECT_NE(told().find("until " + FormatInstant(absl::FromUnixSeconds(7'200)) + ", when the run's deadline stops it:"), std::string::npos) << told();
+}
+
+TEST(EventLinesTest, AWaitEndsByTheDeadlineThatHeldThen) {
+  v1::Event waiting;
+  waiting.mutable_call_waiting()->set_call_id("1.1");
+  waiting.mutable_call_waiting()->mutable_expire_time()->set_seconds(86'400);
+  const std::string by_expiry = "call 1.1 waits for a person until " + FormatInstant(absl::FromUnixSeconds(86'400)) + ":";
+  const std::string by_deadline = "call 1.1 waits for a person until " + FormatInstant(absl::FromUnixSeconds(7'200)) + ", when the run's deadline stops it:";
+  v1::Event created;
+  created.mutable_run_created()->mutable_deadline()->set_seconds(7'200);
+  v1::Event resumed;
+  resumed.mutable_run_resumed()->mutable_deadline()->set_seconds(100'000);
+  EventLines lines;
+  lines.Take(created);
+  EXPECT_EQ(lines.Take(waiting), by_deadline);
+  lines.Take(resumed);
+  EXPECT_EQ(lines.Take(waiting), by_expiry);
+  EXPECT_EQ(EventLines(absl::FromUnixSeconds(7'200)).Take(waiting), by_deadline);
 }
 
 TEST(RunTextTest, EachKindOfWaitHasItsCommands) {
