@@ -4,20 +4,28 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <iostream>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "clients/cli/text.h"
 #include "clients/cpp/error.h"
 #include "proto/base/text.h"
+#include "proto/util/money.h"
 
 namespace agentruntime::cli {
 namespace {
 
+constexpr absl::string_view kMaxCost = "--max-cost";
 constexpr int kWidthDefault = 80;  // of a terminal that does not tell
 
 bool IsSet(const char* variable) {
@@ -36,6 +44,22 @@ std::string ErrorJson(const absl::Status& status) {
     separator = ",";
   }
   return absl::StrCat(json, details.violations.empty() ? "" : "]", "}}");
+}
+
+// `limits.max_steps: `, as the message about a field begins.
+bool BeginsWithField(absl::string_view text) {
+  const size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_.0123456789[]");
+  return end != 0 && end != absl::string_view::npos && absl::StartsWith(text.substr(end), ": ");
+}
+
+// The whole numbers in `text`, which the API counts in millionths, as people give money.
+std::string WithMoney(absl::string_view text) {
+  return absl::StrJoin(absl::StrSplit(text, ' '), " ", [](std::string* out, absl::string_view word) {
+    const size_t digits = std::min(word.find_first_not_of("0123456789"), word.size());
+    int64_t micros = 0;
+    const bool amount = digits > 0 && word.find_first_not_of(",.", digits) == absl::string_view::npos && absl::SimpleAtoi(word.substr(0, digits), &micros);
+    absl::StrAppend(out, amount ? FormatMicros(micros) : word.substr(0, digits), word.substr(digits));
+  });
 }
 
 }  // namespace
@@ -82,19 +106,29 @@ std::string InWordsOfOptions(absl::string_view message) {
                                                                                               {"limits.max_steps", "--max-steps"},
                                                                                               {"limits.max_tool_calls", "--max-tool-calls"},
                                                                                               {"limits.max_tokens", "--max-tokens"},
-                                                                                              {"limits.max_cost_micros", "--max-cost"},
+                                                                                              {"limits.max_cost_micros", kMaxCost},
                                                                                               {"limits.max_repeats", "--max-repeats"},
                                                                                               {"limits.timeout", "--timeout"},
                                                                                               {"deadline", "--deadline"},
                                                                                               {"priority", "--priority"},
                                                                                               {"not_before_time", "--not-before"},
                                                                                               {"agent.etag", "--etag"}}};
-  absl::string_view rest = message;
-  absl::ConsumePrefix(&rest, "run.");
-  for (const auto& [field, option] : kWords) {
-    if (absl::ConsumePrefix(&rest, absl::StrCat(field, ": "))) return absl::StrCat(option, ": ", rest);
+  std::vector<std::string> words;
+  bool money = false;  // a sentence goes on behind "; " about the field that it began with
+  for (const absl::string_view piece : absl::StrSplit(message, "; ")) {
+    absl::string_view rest = piece;
+    absl::ConsumePrefix(&rest, "run.");
+    const auto* const word =
+        std::find_if(kWords.begin(), kWords.end(), [&rest](const auto& w) { return absl::ConsumePrefix(&rest, absl::StrCat(w.first, ": ")); });
+    if (word != kWords.end()) {
+      money = word->second == kMaxCost;
+      words.push_back(absl::StrCat(word->second, ": ", money ? WithMoney(rest) : std::string(rest)));
+    } else {
+      money &= !BeginsWithField(piece);
+      words.push_back(money ? WithMoney(piece) : std::string(piece));
+    }
   }
-  return std::string(message);
+  return absl::StrJoin(words, "; ");
 }
 
 ExitCode Fail(const Output& output, const absl::Status& status) {

@@ -35,7 +35,7 @@ std::string Colored(const Output& output, Tone tone, absl::string_view text);
 std::string ToJson(const google::protobuf::Message& message);
 void PrintJson(const Output& output, const google::protobuf::Message& message);
 
-// A message of the server that begins with a field of the API: with the option that sets it instead.
+// A message of the server that begins with a field of the API: with the option that sets it instead, and amounts of money as that option takes them.
 std::string InWordsOfOptions(absl::string_view message);
 // Says `agentctl: CODE: message`, in words of options, on standard error, or the same as JSON, and what the exit is.
 ExitCode Fail(const Output& output, const absl::Status& status);

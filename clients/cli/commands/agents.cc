@@ -7,6 +7,7 @@
 #include "clients/cli/row.h"
 #include "clients/cli/table.h"
 #include "clients/cli/text.h"
+#include "proto/util/money.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 
@@ -18,7 +19,7 @@ std::string Limits(const v1::Limits& limits) {
   if (limits.has_max_steps()) parts.push_back(absl::StrCat("max_steps: ", limits.max_steps()));
   if (limits.has_max_tool_calls()) parts.push_back(absl::StrCat("max_tool_calls: ", limits.max_tool_calls()));
   if (limits.has_max_tokens()) parts.push_back(absl::StrCat("max_tokens: ", limits.max_tokens()));
-  if (limits.has_max_cost_micros()) parts.push_back(absl::StrCat("max_cost_micros: ", limits.max_cost_micros()));
+  if (limits.has_max_cost_micros()) parts.push_back(absl::StrCat("max_cost: ", FormatMicros(limits.max_cost_micros())));
   if (limits.has_max_repeats()) parts.push_back(absl::StrCat("max_repeats: ", limits.max_repeats()));
   if (limits.has_timeout()) parts.push_back(absl::StrCat("timeout: ", FormatLimit(FromProto(limits.timeout()))));
   return absl::StrJoin(parts, ", ");

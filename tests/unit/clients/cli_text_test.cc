@@ -120,6 +120,20 @@ TEST(WordsTest, AFieldOfTheApiIsTheOptionThatSetsIt) {
   EXPECT_EQ(InWordsOfOptions("limits.max_steps: 0 is less"), "--max-steps: 0 is less");
   EXPECT_EQ(InWordsOfOptions("run.input: is missing"), "run.input: is missing");
   EXPECT_EQ(InWordsOfOptions("there is no after_sequence: so"), "there is no after_sequence: so");
+  EXPECT_EQ(InWordsOfOptions("run.limits.max_steps: 0 is below 1; run.limits.timeout: is over"), "--max-steps: 0 is below 1; --timeout: is over");
+}
+
+// Who wrote --max-cost 25 is not answered with 25000000.
+TEST(WordsTest, MoneyIsInTheUnitOfTheOption) {
+  EXPECT_EQ(InWordsOfOptions("run.limits.max_cost_micros: 25000000 is above this server's maximum of 5000000"),
+            "--max-cost: 25.00 is above this server's maximum of 5.00");
+  EXPECT_EQ(InWordsOfOptions("run.limits.max_cost_micros: 0 is below 1; run.limits.max_steps: 0 is below 1"),
+            "--max-cost: 0.00 is below 0.000001; --max-steps: 0 is below 1");
+  EXPECT_EQ(InWordsOfOptions("limits.max_cost_micros: runs/01 was stopped by it at 1250000; raise it above 1250000"),
+            "--max-cost: runs/01 was stopped by it at 1.25; raise it above 1.25");
+  EXPECT_EQ(InWordsOfOptions("agent.limits.max_cost_micros: 7 is above this server's maximum of 5"),
+            "agent.limits.max_cost_micros: 7 is above this server's maximum of 5")
+      << "whoever wrote the agent's YAML wrote millionths";
 }
 
 TEST(WidthTest, CountsColumns) {
