@@ -31,6 +31,15 @@ absl::string_view CommandsFor(v1::WaitKind kind) {
   }
 }
 
+// What a call that waits wants of a person.
+absl::string_view WantedOf(v1::WaitKind kind) {
+  switch (kind) {
+    case v1::WAIT_KIND_APPROVAL: return "approval of";
+    case v1::WAIT_KIND_QUESTION: return "answer to";
+    default: return "outcome of";
+  }
+}
+
 std::string LimitsText(const v1::Limits& limits) {
   std::vector<std::string> parts;
   if (limits.has_max_steps()) parts.push_back(absl::StrCat("max_steps ", FormatCount(limits.max_steps())));
@@ -267,6 +276,14 @@ std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view progr
     }
   }
   return lines;
+}
+
+std::string WaitsText(const v1::Run& run) {
+  if (run.state() == v1::RUN_STATE_QUEUED) return run.has_not_before_time() ? absl::StrCat("not before ", FormatInstant(FromProto(run.not_before_time()))) : "";
+  if (run.waiting_calls().empty()) return "";
+  return absl::StrCat("a person: ", absl::StrJoin(run.waiting_calls(), ", ", [](std::string* out, const v1::WaitingCall& call) {
+                        absl::StrAppend(out, WantedOf(call.kind()), " ", PrintableLine(call.call_id()), " ", PrintableLine(call.tool()));
+                      }));
 }
 
 std::string BareRun(absl::string_view name) { return Printable(absl::StripPrefix(name, "runs/")); }

@@ -50,8 +50,10 @@ std::string AgeText(const v1::Run& run) {
 }
 
 std::string DoingText(const v1::Run& run) {
-  if (!run.has_activity()) return "";
-  std::string text = PrintableLine(run.activity().detail());
+  const std::string waits = WaitsText(run);
+  // The activity of a WAITING run says no more than that a person is waited for.
+  std::string text = run.state() == v1::RUN_STATE_WAITING && !waits.empty() ? "" : PrintableLine(run.activity().detail());
+  if (!waits.empty()) absl::StrAppend(&text, text.empty() ? "" : "; ", waits);
   if (run.activity().has_next_try_time()) {
     const absl::Duration left = FromProto(run.activity().next_try_time()) - absl::Now();
     if (left > absl::ZeroDuration()) absl::StrAppend(&text, ", next try in ", FormatElapsed(left));

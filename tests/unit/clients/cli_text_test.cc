@@ -105,6 +105,29 @@ TEST(RunTextTest, EachKindOfWaitHasItsCommands) {
   EXPECT_EQ(lines[2], "  agentctl resolve 01abc 1.1 --give-up [--reason WHY]");
 }
 
+// `agentctl runs --state waiting`: a person who has several runs to look after sees which wants what.
+TEST(RunTextTest, AListSaysWhatEachRunWaitsFor) {
+  v1::Run run;
+  run.set_state(v1::RUN_STATE_WAITING);
+  const auto add = [&run](const std::string& call, const std::string& tool, v1::WaitKind kind) {
+    v1::WaitingCall& waiting = *run.add_waiting_calls();
+    waiting.set_call_id(call);
+    waiting.set_tool(tool);
+    waiting.set_kind(kind);
+  };
+  EXPECT_EQ(WaitsText(run), "");
+  add("1.1", "refund", v1::WAIT_KIND_APPROVAL);
+  EXPECT_EQ(WaitsText(run), "a person: approval of 1.1 refund");
+  add("1.2", "ask_person", v1::WAIT_KIND_QUESTION);
+  add("1.3", "charge\x1b", v1::WAIT_KIND_UNCERTAIN);
+  EXPECT_EQ(WaitsText(run), "a person: approval of 1.1 refund, answer to 1.2 ask_person, outcome of 1.3 charge");
+  v1::Run later;
+  later.set_state(v1::RUN_STATE_QUEUED);
+  EXPECT_EQ(WaitsText(later), "");
+  later.mutable_not_before_time()->set_seconds(7'200);
+  EXPECT_EQ(WaitsText(later), "not before " + FormatInstant(absl::FromUnixSeconds(7'200)));
+}
+
 TEST(ProgramTextTest, IsWhatAPersonTypesToReachTheSameServer) {
   EXPECT_EQ(ProgramText("agentctl", "127.0.0.1:7070", ""), "agentctl");
   EXPECT_EQ(ProgramText("", "127.0.0.1:7070", ""), "agentctl");
