@@ -14,6 +14,7 @@ class JsonDisplay final : public Display {
     *wrapped.mutable_delta() = delta;
     PrintJson(output_, wrapped);
   }
+  void OnChildWaits(const v1::Run&) override {}  // a program asks for the child itself; every line is an event, a delta or the run
   void OnReconnect(const absl::Status&, absl::Duration) override {}
   void OnStop(const v1::Run& run) override { PrintJson(output_, run); }
 

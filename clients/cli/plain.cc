@@ -31,6 +31,9 @@ class PlainDisplay final : public Display {
     output_.out << std::flush;
   }
   void OnDelta(const v1::Delta&) override {}
+  void OnChildWaits(const v1::Run& child) override {
+    output_.out << "  " << Colored(output_, Tone::kWarn, ChildWaitsText(child, output_.program)) << std::endl;
+  }
   void OnReconnect(const absl::Status& why, absl::Duration time_left) override {
     if (!lost_) output_.err << LostText(why, time_left) << "; Ctrl-C leaves the run alone" << std::endl;
     lost_ = true;

@@ -278,6 +278,11 @@ std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view progr
   return lines;
 }
 
+std::string ChildWaitsText(const v1::Run& child, absl::string_view program) {
+  const std::string name = BareRun(child.name());
+  return absl::StrCat("child run ", name, " waits for a person: ", program, " show ", name);
+}
+
 std::string WaitsText(const v1::Run& run) {
   if (run.state() == v1::RUN_STATE_QUEUED) return run.has_not_before_time() ? absl::StrCat("not before ", FormatInstant(FromProto(run.not_before_time()))) : "";
   if (run.waiting_calls().empty()) return "";

@@ -60,6 +60,8 @@ std::string UsageText(const v1::Run& run);
 std::string HowToResume(const v1::Run& run, absl::string_view program);
 // Each call that waits for a person, until when, and a command that answers it: lines. `run` with its deadline: GetRun has it, the snapshots of a watch do not.
 std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program);
+// `child run X waits for a person: agentctl show X`
+std::string ChildWaitsText(const v1::Run& child, absl::string_view program);
 // What a run waits for that it cannot hurry, in a few words: `a person: approval of 1.1 refund`, `not before 2026-03-01 09:14:45`; empty if for nothing such.
 std::string WaitsText(const v1::Run& run);
 // `runs/{run}` without `runs/`; as it is if it has another form.

@@ -59,6 +59,12 @@ class Timeline final : public Display {
     view_.Take(delta);  // drawn with the next frame
   }
 
+  void OnChildWaits(const v1::Run& child) override {
+    MutexLock lock(mu_);
+    Erase();
+    output_.out << "  " << Colored(output_, Tone::kWarn, ChildWaitsText(child, output_.program)) << "\n" << std::flush;
+  }
+
   void OnReconnect(const absl::Status& why, absl::Duration time_left) override {
     MutexLock lock(mu_);
     notice_ = LostText(why, time_left);

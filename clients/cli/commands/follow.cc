@@ -1,9 +1,13 @@
 #include "clients/cli/commands/follow.h"
 
 #include <atomic>
+#include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "clients/cli/commands/children.h"
 #include "clients/cli/commands/commands.h"
 #include "clients/cli/display.h"
 #include "clients/cli/interrupt.h"
@@ -56,8 +60,9 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
     watch.Cancel();
   });
 
-  v1::Run run;         // the newest snapshot
-  bool asked = false;  // a call waited for a person
+  v1::Run run;                 // the newest snapshot
+  bool asked = false;          // a call waited for a person
+  std::set<std::string> told;  // children that waited for a person
   for (;;) {
     absl::StatusOr<std::optional<v1::WatchRunResponse>> next = watch.Next();
     if (!next.ok()) {
@@ -71,6 +76,10 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
     if (response.has_run()) {
       run = std::move(*response.mutable_run());
       display->OnRun(run);
+      // Comes when all is told that there is, and every 30 s without an event: only then is it worth a look.
+      for (const v1::Run& child : session.output.json ? std::vector<v1::Run>() : ChildrenThatWait(ReadsOf(session), run)) {
+        if (told.insert(child.name()).second) display->OnChildWaits(child);
+      }
       if (run.state() == v1::RUN_STATE_WAITING && run.last_sequence() == watch.last_sequence() && !session.output.live) {
         const auto whole = session.runs.Get(run.name());  // with its deadline
         return LeaveWaiting(session.output, whole.ok() && whole->state() == v1::RUN_STATE_WAITING ? *whole : run);

@@ -3,6 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "clients/cli/commands/children.h"
 #include "clients/cli/commands/commands.h"
 #include "clients/cli/event_text.h"
 #include "clients/cli/format.h"
@@ -105,6 +106,7 @@ ExitCode ShowCommand(Session& session, const std::string& run_argument) {
     output.out << line << "\n";
   }
   for (const std::string& line : HowToAnswer(*run, output.program)) output.out << "  " << line << "\n";
+  for (const v1::Run& child : ChildrenThatWait(ReadsOf(session), *run)) output.out << "  " << ChildWaitsText(child, output.program) << "\n";
   if (run->state() == v1::RUN_STATE_STOPPED) output.out << FormatStop(output, *run, Printable(PartsText(run->answer())));
   output.out << std::flush;
   return ExitCode::kAnswered;

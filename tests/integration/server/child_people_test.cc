@@ -93,6 +93,11 @@ TEST_F(ChildPeopleTest, AChildThatWaitsForAPersonIsAwaitedAcrossAKill) {
   const std::string child = ChildOf(run);
   AwaitRun(*stubs_, child);
   EXPECT_EQ(Settled(child, v1::RUN_STATE_WAITING).waiting_calls(0).text(), "Which invoice?");
+  // Nothing of it is in the parent's journal; whoever looks at the parent is told all the same.
+  const std::string bare = child.substr(std::string("runs/").size());
+  Program show(AGENTCTL, {"show", run}, {.variables = {{"AGENTRUNTIME_SERVER", server_.address()}}});
+  EXPECT_EQ(show.Wait(), 0) << show.err();
+  EXPECT_THAT(show.out(), ::testing::ContainsRegex("child run " + bare + " waits for a person: .*agentctl show " + bare));
   server_.Kill();
   ASSERT_NO_FATAL_FAILURE(Start());
   AwaitEvents(*stubs_, run, 7);  // run_started, call_started: the second attempt

@@ -142,6 +142,18 @@ TEST(PlainDisplayTest, SaysOnceThatTheConnectionIsLostAndHowLongItTries) {
   EXPECT_EQ(err.str(), lost + lost);
 }
 
+TEST(DisplayTest, AChildThatWaitsForAPersonIsSaidToPeopleOnly) {
+  const v1::Run child = Parse<v1::Run>(R"(name: "runs/c")");
+  const auto shown = [&child](auto make, bool live) {
+    std::ostringstream out, err;
+    make({.out = out, .err = err, .live = live, .width = 30})->OnChildWaits(child);
+    return out.str();
+  };
+  EXPECT_EQ(shown(MakePlainDisplay, false), "  child run c waits for a person: agentctl show c\n") << "a command is never cut";
+  EXPECT_EQ(shown(MakeTimeline, true), "  child run c waits for a person: agentctl show c\n");
+  EXPECT_EQ(shown(MakeJsonDisplay, false), "");
+}
+
 TEST(JsonDisplayTest, WritesOneEventALineAndTheRunLast) {
   std::ostringstream out, err;
   auto display = MakeJsonDisplay({.out = out, .err = err, .json = true});
