@@ -60,6 +60,11 @@ ToolOutcome OutcomeOfRefusal(const HttpOutcome& http, bool first_under_key, absl
   return ToolUnknown{std::move(said)};
 }
 
+// Of an UNSAFE tool: why an answer with a status is none, and what makes it one. The operator reads it, and the model.
+constexpr char kWhyUncertain[] =
+    ": the endpoint of this UNSAFE tool got the request and may have acted on it; declare the tool IDEMPOTENT if a repeat under the same key is "
+    "harmless, or answer 422 where nothing was done";
+
 // No whole answer, and no status that says more.
 ToolOutcome OutcomeOfEnd(const HttpOutcome& http) {
   if (http.sent) return ToolUnknown{http.message};
@@ -108,7 +113,11 @@ asio::awaitable<ToolOutcome> HttpCallTool::Call(ToolRequest request, ProgressSin
   HttpOutcome http = co_await http_.Send(std::move(post), nullptr);
   // A server that repeats the token must not bring it into a journal.
   if (!options_.token.empty()) absl::StrReplaceAll({{options_.token.Reveal(), "[token]"}}, &http.body);
-  if (http.head.status >= 300) co_return OutcomeOfRefusal(http, unsafe && request.attempt == 1, clock_.Now());
+  if (http.head.status >= 300) {
+    ToolOutcome outcome = OutcomeOfRefusal(http, unsafe && request.attempt == 1, clock_.Now());
+    if (auto* const unknown = std::get_if<ToolUnknown>(&outcome); unknown != nullptr && unsafe) unknown->message.append(kWhyUncertain);
+    co_return outcome;
+  }
   if (http.end == HttpEnd::kResponse) co_return Result(std::move(http));
   co_return OutcomeOfEnd(http);
 }
