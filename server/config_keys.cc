@@ -10,11 +10,19 @@
 namespace agentruntime {
 namespace {
 
+// Keys are blacked out wherever an endpoint's answer repeats them. A shorter one stands in ordinary words, which that would garble; and spared it would be
+// shown.
+constexpr size_t kKeyBytesMin = 8;
 constexpr size_t kKeyBytesMax = 8192;
 
 // A key goes into a header line: nothing but visible ASCII may be in it. The message must not show it.
 std::string WhyNoKey(const std::string& key) {
   if (key.empty()) return "is empty";
+  if (key.size() < kKeyBytesMin) {
+    return absl::StrCat("holds a key of less than ", kKeyBytesMin,
+                        " characters, which cannot be blacked out without harm to other words; use a longer one, or ",
+                        "leave the field out if the endpoint wants none");
+  }
   if (key.size() > kKeyBytesMax) return absl::StrCat("is longer than ", kKeyBytesMax, " bytes");
   const bool visible = std::all_of(key.begin(), key.end(), [](unsigned char c) { return c > ' ' && c <= '~'; });
   return visible ? "" : "holds spaces or characters that are not ASCII; it is not a key";

@@ -155,7 +155,7 @@ TEST_F(ConfigTest, AnHttpCallToolIsChecked) {
       {"{url: \"https://x.example/\", description: d, response_bytes_max: 0}", "1:94: tools[0].http_call.response_bytes_max: 0 is not in 1 to 10000000"},
       {"{url: \"https://x.example/\", description: d, connections_max: 10_001}", "1:91: tools[0].http_call.connections_max: 10001 is not in 1 to 10000"},
   };
-  setenv("AGENTRUNTIME_TEST_KEY", "k", 1);
+  setenv("AGENTRUNTIME_TEST_KEY", "sk-of-a-test", 1);
   for (const auto& [tool, message] : kCases) {
     EXPECT_THAT(Refusal(absl::StrCat("tools: [{name: t, http_call: ", tool, "}]")), HasSubstr(message)) << tool;
   }
@@ -178,7 +178,7 @@ TEST_F(ConfigTest, ASubAgentToolIsChecked) {
 }
 
 TEST_F(ConfigTest, AnHttpCallToolMayLeadToThisMachine) {
-  Write("secrets/token", "t0ken\n");
+  Write("secrets/token", "t0ken-of-a-test\n");
   const auto loaded = Load(
       "tools:\n"
       "  - {name: t, http_call: {url: \"http://127.0.0.1:9/x?v=1\", description: d, token: {file: secrets/token}}}\n"
@@ -191,7 +191,7 @@ TEST_F(ConfigTest, AnHttpCallToolMayLeadToThisMachine) {
   EXPECT_EQ(tool.connections_max(), 64);
   EXPECT_EQ(FromProto(loaded->config.tools(0).timeout()), absl::Seconds(30));
   EXPECT_EQ(loaded->config.tools(1).http_call().side_effect(), v1::SIDE_EFFECT_READ_ONLY);
-  EXPECT_EQ(loaded->keys.tools.at("t").Reveal(), "t0ken");
+  EXPECT_EQ(loaded->keys.tools.at("t").Reveal(), "t0ken-of-a-test");
   EXPECT_THAT(PrintConfig(loaded->config), Not(HasSubstr("t0ken")));
 }
 
@@ -258,6 +258,21 @@ TEST_F(ConfigTest, AKeyThatIsNoneIsRefusedWithoutShowingIt) {
   EXPECT_THAT(Refusal(text), Not(HasSubstr("two words")));
 }
 
+// An endpoint's answer in which "ok" is blacked out everywhere is no answer.
+TEST_F(ConfigTest, AKeyTooShortToBeBlackedOutIsRefusedWithoutShowingIt) {
+  const std::string model = "models: [{name: a, openai: {base_url: \"https://x.example/v1\", model: m, api_key: {env: AGENTRUNTIME_TEST_KEY}}}]";
+  setenv("AGENTRUNTIME_TEST_KEY", "sk-qzx7", 1);
+  EXPECT_THAT(Refusal(model), HasSubstr("models[0].openai.api_key.env: the environment variable AGENTRUNTIME_TEST_KEY holds a key of less than 8 characters, "
+                                        "which cannot be blacked out without harm to other words; use a longer one, or leave the field out if the endpoint "
+                                        "wants none"));
+  EXPECT_THAT(Refusal(model), Not(HasSubstr("qzx7")));
+  Write("token", " ok\n");
+  EXPECT_THAT(Refusal("tools: [{name: t, http_call: {url: \"https://x.example/\", description: d, token: {file: token}}}]"),
+              HasSubstr("tools[0].http_call.token.file: the file DIR/token holds a key of less than 8 characters, "));
+  setenv("AGENTRUNTIME_TEST_KEY", "sk-qzx78", 1);
+  EXPECT_TRUE(Load(model).ok());
+}
+
 TEST_F(ConfigTest, AKeyInTheConfigurationIsRefusedWithoutShowingIt) {
   const std::string write = "api_key: write {env: NAME} or {file: PATH}; a secret itself does not belong here";
   const std::pair<const char*, std::string> kCases[] = {
@@ -282,7 +297,7 @@ TEST_F(ConfigTest, AKeyInTheConfigurationIsRefusedWithoutShowingIt) {
 }
 
 TEST_F(ConfigTest, AKeyDoesNotTravelWithoutEncryption) {
-  setenv("AGENTRUNTIME_TEST_KEY", "k", 1);
+  setenv("AGENTRUNTIME_TEST_KEY", "sk-of-a-test", 1);
   EXPECT_THAT(Refusal("models: [{name: a, openai: {base_url: \"http://x.example/v1\", model: m, api_key: {env: AGENTRUNTIME_TEST_KEY}}}]"),
               HasSubstr("models[0].openai.base_url: would send the key without encryption; use https://, or leave api_key out"));
 }
