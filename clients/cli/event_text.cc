@@ -13,6 +13,9 @@
 namespace agentruntime::cli {
 namespace {
 
+constexpr size_t kCharactersMax = 200;
+constexpr size_t kErrorCharactersMax = 500;  // an error ends with what can be done about it
+
 std::string DecisionText(const v1::Decision& decision) {
   std::string text = absl::StrCat("model ", decision.model(), " decided in ", FormatElapsed(FromProto(decision.duration())), ": ");
   if (decision.tool_calls().empty()) return absl::StrCat(text, PartsText(decision.content()));
@@ -110,7 +113,7 @@ std::string Raw(const v1::Event& event, absl::Time deadline) {
 
 std::string EventLines::Take(const v1::Event& event) {
   deadline_ = DeadlineAfter(event, deadline_);
-  return PrintableLine(Raw(event, deadline_));
+  return PrintableLine(Raw(event, deadline_), event.has_call_failed() || event.has_model_failed() ? kErrorCharactersMax : kCharactersMax);
 }
 
 }  // namespace agentruntime::cli

@@ -23,7 +23,7 @@ struct Row {
 
 //    1  decide  extractive                                              1 ms
 //       act     search_docs {"query":"API rate limit requirements"}     2 ms   8 passages from 4 documents
-// Cut to the terminal's width where there is one; without, long arguments and notes are cut at 200 characters. No line end.
+// Cut to the terminal's width where there is one; without, long arguments and notes are cut at 200 characters, errors at 500. No line end.
 std::string FormatRow(const Output& output, const Row& row);
 
 // A call as people read it: the tool and its arguments.

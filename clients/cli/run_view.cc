@@ -14,10 +14,11 @@
 namespace agentruntime::cli {
 namespace {
 
+constexpr size_t kErrorCharactersMax = 500;     // it ends with what can be done about it
 constexpr size_t kStreamedBytesMax = 64 << 10;  // of text kept for showing its end
 
 std::string ErrorText(const v1::RunError& error, bool has_retry, absl::Duration pause) {
-  std::string text = absl::StrCat("failed: ", PrintableLine(error.message().empty() ? error.reason() : error.message()));
+  std::string text = absl::StrCat("failed: ", PrintableLine(error.message().empty() ? error.reason() : error.message(), kErrorCharactersMax));
   if (has_retry) absl::StrAppend(&text, "; next try in ", FormatElapsed(std::max(pause, absl::ZeroDuration())));
   return text;
 }

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "clients/cli/display.h"
+#include "clients/cli/event_text.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/timeline.h"
 
@@ -104,6 +105,15 @@ TEST(RunViewTest, PeopleArePartOfTheStory) {
   EXPECT_NE(told.find("answer | call 1.1 allowed with {\"cents\":50} | by ann\n"), std::string::npos) << told;
   EXPECT_NE(told.find("act | charge {\"cents\":50} | charged\n"), std::string::npos) << told;
   EXPECT_NE(told.find("answer | call 1.2 | by nobody, in time\n"), std::string::npos) << told;
+}
+
+// The server's words for what can be done stand last.
+TEST(RunViewTest, AnErrorIsToldToItsEnd) {
+  v1::Event failed;
+  failed.mutable_call_failed()->mutable_error()->set_message(std::string(300, 'x') + "; do this");
+  RunView view;
+  EXPECT_EQ(view.Take(failed, absl::UnixEpoch()).at(0).note, "failed: " + std::string(300, 'x') + "; do this");
+  EXPECT_TRUE(EventLines().Take(failed).ends_with("; do this"));
 }
 
 TEST(PlainDisplayTest, NamesTheLimitToRaise) {
