@@ -128,7 +128,9 @@ std::vector<Row> RunView::Take(const v1::Event& event, absl::Time now) {
       return {};
     case v1::Event::kRunResumed: {
       const v1::RunResumed& resumed = event.run_resumed();
-      return {Row{.verb = "resume", .what = LimitsText(resumed.limits()), .note = PrintableLine(PartsText(resumed.input()))}};
+      std::string raised = LimitsText(resumed.limits());
+      if (resumed.has_deadline()) absl::StrAppend(&raised, raised.empty() ? "" : ", ", "deadline ", FormatInstant(FromProto(resumed.deadline())));
+      return {Row{.verb = "resume", .what = std::move(raised), .note = PrintableLine(PartsText(resumed.input()))}};
     }
     case v1::Event::KIND_NOT_SET: return {};  // of a newer server
   }

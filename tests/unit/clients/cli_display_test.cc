@@ -6,6 +6,7 @@
 
 #include "clients/cli/display.h"
 #include "clients/cli/event_text.h"
+#include "clients/cli/format.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/timeline.h"
 
@@ -114,6 +115,14 @@ TEST(RunViewTest, AnErrorIsToldToItsEnd) {
   RunView view;
   EXPECT_EQ(view.Take(failed, absl::UnixEpoch()).at(0).note, "failed: " + std::string(300, 'x') + "; do this");
   EXPECT_TRUE(EventLines().Take(failed).ends_with("; do this"));
+}
+
+TEST(RunViewTest, AResumeNamesTheNewDeadline) {
+  RunView view;
+  const auto what = [&view](const std::string& resumed) { return view.Take(Event("run_resumed { " + resumed + " }"), absl::UnixEpoch()).at(0).what; };
+  const std::string deadline = "deadline " + FormatInstant(absl::FromUnixSeconds(7'200));
+  EXPECT_EQ(what("deadline { seconds: 7200 }"), deadline);
+  EXPECT_EQ(what("limits { max_steps: 3 } deadline { seconds: 7200 }"), "max_steps 3, " + deadline);
 }
 
 TEST(PlainDisplayTest, NamesTheLimitToRaise) {
