@@ -223,8 +223,8 @@ owner_of_port() {
 # What to do about check.log, whose lines are `agentd: FILE[:LINE:COLUMN]: what is wrong`: the fault may be in an agent's file, or in no file at all.
 how_to_mend() {
   local file files="" variable
-  if ! grep -qv 'the environment variable .* is not set' "$state/check.log"; then
-    variable="$(sed -n '1s/.*the environment variable \([A-Za-z0-9_]*\) is not set.*/\1/p' "$state/check.log")"
+  if ! grep -qv ': the environment variable [A-Za-z0-9_]* ' "$state/check.log"; then # is not set, or holds no key
+    variable="$(sed -n '1s/.*: the environment variable \([A-Za-z0-9_]*\) .*/\1/p' "$state/check.log")"
     echo "set the variable in front of the command: $variable=... $script"
     return
   fi

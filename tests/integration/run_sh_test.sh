@@ -99,7 +99,7 @@ never_says remove
 kill -0 "$second"
 cp "$scratch/good.yaml" "$AGENTRUNTIME_STATE/agentd.yaml"
 
-echo "the file that is at fault is named, and a variable that is not set is no fault of a file"
+echo "the file that is at fault is named, and a variable that is not set, or holds no key, is no fault of a file"
 cp "$AGENTRUNTIME_STATE/agents/docs.yaml" "$scratch/docs.yaml"
 sed -i 's/^model: .*/model: extractiv/' "$AGENTRUNTIME_STATE/agents/docs.yaml"
 expect 1 "$run" "How much water does the kettle hold?"
@@ -107,6 +107,8 @@ says "run.sh: agentd refused its configuration; mend state of a test/agents/docs
 cp "$scratch/docs.yaml" "$AGENTRUNTIME_STATE/agents/docs.yaml"
 sed -i '/^models:/a\  - {name: gpt, openai: {base_url: "http://127.0.0.1:1/v1", model: m, api_key: {env: RUN_SH_TEST_UNSET}}}' "$AGENTRUNTIME_STATE/agentd.yaml"
 expect 1 "$run" "How much water does the kettle hold?"
+says "run.sh: agentd refused its configuration; set the variable in front of the command: RUN_SH_TEST_UNSET=... $source/deploy/run.sh"
+expect 1 env RUN_SH_TEST_UNSET=short "$run" "How much water does the kettle hold?"
 says "run.sh: agentd refused its configuration; set the variable in front of the command: RUN_SH_TEST_UNSET=... $source/deploy/run.sh"
 kill -0 "$second"
 cp "$scratch/good.yaml" "$AGENTRUNTIME_STATE/agentd.yaml"
