@@ -32,9 +32,23 @@ void Warn(LineLimit& limit, absl::string_view why) {
       {{"why", why}, {"left_out", *left_out}});
 }
 
+void WarnOfCount(LineLimit& limit, size_t connections_max) {
+  const std::optional<int64_t> left_out = limit.Admit();
+  if (!left_out) return;
+  Log(LogLevel::kWarn, "a connection is closed: as many are open as may be; let callers share connections, each has room for many calls",
+      {{"connections_max", static_cast<int64_t>(connections_max)}, {"left_out", *left_out}});
+}
+
+// A number that no other socket of this machine ever has; 0 if `descriptor` is closed, or no socket.
+uint64_t CookieOf(int descriptor) {
+  uint64_t cookie = 0;
+  socklen_t size = sizeof(cookie);
+  return getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Open(const ListenAddress& address, int64_t descriptors_max) {
+absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Open(const ListenAddress& address, int64_t descriptors_max, size_t connections_max) {
   ListenAddress bound = address;
   const int listener = Listen(bound);
   const int wake = eventfd(0, EFD_CLOEXEC);
@@ -44,11 +58,11 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Open(const ListenAddress& ad
     if (wake >= 0) close(wake);
     return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", address.ToString(), ": ", std::strerror(error)));
   }
-  return std::unique_ptr<Acceptor>(new Acceptor(std::move(bound), listener, wake, ConnectionsEnd(descriptors_max)));
+  return std::unique_ptr<Acceptor>(new Acceptor(std::move(bound), listener, wake, ConnectionsEnd(descriptors_max), connections_max));
 }
 
-Acceptor::Acceptor(ListenAddress address, int listener, int wake, int connections_end)
-    : address_(std::move(address)), listener_(listener), wake_(wake), connections_end_(connections_end) {}
+Acceptor::Acceptor(ListenAddress address, int listener, int wake, int connections_end, size_t connections_max)
+    : address_(std::move(address)), listener_(listener), wake_(wake), connections_end_(connections_end), connections_max_(connections_max) {}
 
 Acceptor::~Acceptor() {
   Stop();
@@ -67,6 +81,16 @@ void Acceptor::Stop() {
   close(listener_);
 }
 
+// Nobody tells when gRPC closes a connection. Its descriptor is another file's then, or nobody's, and the cookie shows that.
+bool Acceptor::Count(int connection) {
+  if (open_.size() >= connections_max_) {
+    absl::erase_if(open_, [](const auto& taken) { return CookieOf(taken.first) != taken.second; });
+    if (open_.size() >= connections_max_) return false;
+  }
+  open_[connection] = CookieOf(connection);
+  return true;
+}
+
 void Acceptor::Run() {
   LineLimit limit(kLinesPerSecondMax);
   pollfd events[2] = {{wake_, POLLIN, 0}, {listener_, POLLIN, 0}};
@@ -76,6 +100,9 @@ void Acceptor::Run() {
     if (connection >= connections_end_) {
       close(connection);
       Warn(limit, "too many are open");
+    } else if (connection >= 0 && !Count(connection)) {
+      close(connection);
+      WarnOfCount(limit, connections_max_);
     } else if (connection >= 0) {
       take_(connection);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

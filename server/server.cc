@@ -30,7 +30,8 @@ constexpr absl::Duration kClientPingIntervalMin = absl::Seconds(10);
 constexpr absl::Duration kFlushTime = absl::Milliseconds(100);  // for the last answers to reach their sockets
 constexpr int kGrpcLinesPerSecondMax = 5;
 constexpr size_t kGrpcDetailBytesMax = 300;
-constexpr int kSyncThreadsMax = 16;  // reflection is the one service with blocking calls
+constexpr int kLookaheadBytes = 16 << 10;  // of a message whose length is not known yet
+constexpr int kSyncThreadsMax = 16;        // reflection is the one service with blocking calls
 
 // What gRPC has to say goes the way of every other log line, but most of it is about what a caller sent: whoever likes to could fill the disk with it.
 void LogOfGrpc(gpr_log_func_args* arguments) {
@@ -48,8 +49,10 @@ void Configure(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kKeepaliveTimeout));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, Milliseconds(kClientPingIntervalMin));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kCallsPerConnectionMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // it would raise the lookahead
   builder.SetMaxReceiveMessageSize(kMessageBytesMax);
   builder.SetMaxSendMessageSize(kMessageBytesMax);
   builder.SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
@@ -61,6 +64,10 @@ void Configure(grpc::ServerBuilder& builder) {
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
   grpc::ResourceQuota quota("agentd");
   quota.SetMaxThreads(kSyncThreadsMax);
+  // gRPC takes a request in before any code of ours hears of the call, and looks at its length only when all of it is there: one call took 300 MiB. Over the
+  // quota it cuts calls off one after the other, whoever's they are, with RESOURCE_EXHAUSTED. That takes time, and a flood of small pieces is faster: so what
+  // comes before a message's length is known is little, and connections and their calls are not too many.
+  quota.Resize(kUnfinishedRequestBytesMax);
   builder.SetResourceQuota(quota);
 }
 

@@ -12,8 +12,9 @@
 
 namespace agentruntime {
 
-// Bounds of one connection beside those of limits.h.
-inline constexpr int kStreamsPerConnectionMax = 1000;
+// Bounds of connections beside those of limits.h and acceptor.h.
+inline constexpr int kCallsPerConnectionMax = 256;              // over it gRPC's clients wait by themselves
+inline constexpr size_t kUnfinishedRequestBytesMax = 64 << 20;  // of all calls whose message has not come to its end; over it calls are cut off
 inline constexpr int kMetadataBytesMax = 16 << 10;
 
 // Thread-safe.

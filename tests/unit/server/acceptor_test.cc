@@ -8,6 +8,8 @@
 
 #include <vector>
 
+#include "proto/base/mutex.h"
+
 namespace agentruntime {
 namespace {
 
@@ -45,6 +47,42 @@ TEST(AcceptorTest, AConnectionThatWouldTakeOneOfTheLastDescriptorsIsClosed) {
   EXPECT_LT(open.size(), 40) << "each is two descriptors of this process";
   EXPECT_GT(open.size(), 10);
   (*acceptor)->Stop();
+  for (const int connection : open) close(connection);
+}
+
+TEST(AcceptorTest, AConnectionOverTheBoundIsClosedAndThereIsRoomAgainOnceOneHasEnded) {
+  Mutex mu;
+  std::vector<int> taken;
+  auto acceptor = Acceptor::Open({.host = "127.0.0.1"}, 1000, /*connections_max=*/3);
+  ASSERT_TRUE(acceptor.ok()) << acceptor.status();
+  (*acceptor)->Start([&](int connection) {
+    MutexLock lock(mu);
+    taken.push_back(connection);
+    EXPECT_EQ(send(connection, "x", 1, MSG_NOSIGNAL), 1);
+  });
+  const int port = (*acceptor)->address().port;
+  std::vector<int> open;
+  for (int i = 0; i < 3; ++i) {
+    open.push_back(ConnectTo(port));
+    EXPECT_FALSE(IsClosed(open.back()));
+  }
+  open.push_back(ConnectTo(port));
+  EXPECT_TRUE(IsClosed(open.back()));
+  int elsewhere = -1;
+  {
+    MutexLock lock(mu);
+    close(taken[1]);
+    elsewhere = dup(STDERR_FILENO);  // the number is another file's now
+    EXPECT_EQ(elsewhere, taken[1]);
+  }
+  open.push_back(ConnectTo(port));
+  EXPECT_FALSE(IsClosed(open.back()));
+  open.push_back(ConnectTo(port));
+  EXPECT_TRUE(IsClosed(open.back()));
+  (*acceptor)->Stop();
+  close(elsewhere);
+  taken.erase(taken.begin() + 1);
+  for (const int connection : taken) close(connection);
   for (const int connection : open) close(connection);
 }
 
