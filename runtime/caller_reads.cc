@@ -25,7 +25,7 @@ absl::StatusOr<CallerReads::Number> CallerReads::Add(Kind kind, absl::AnyInvocab
     Waiting& waiting = kind == Kind::kWalk ? walks_ : rows_;
     if (!waiting.empty() || !HasPlace(kind)) {
       if (kind != Kind::kWatcher) {
-        if (counted_ >= bounds_.waiting_max) return TooManyAtOnce("waiting reads", bounds_.waiting_max);
+        if (counted_ >= bounds_.waiting_max) return TooManyAtOnce(bounds_.what, bounds_.waiting_max);
         ++counted_;
       }
       waiting.emplace(number, std::move(job));

@@ -1,4 +1,5 @@
-// What callers read: on a part of the blocking pool's threads, so that commands, cancels and the loads of runs find the others free.
+// What callers read, and, with bounds of their own, changes of agents, which hold a thread until they are durable: on a part of the blocking pool's threads, so
+// that commands, cancels and the loads of runs find the others free.
 //
 // A few reads are under way at once, the others wait in the order they came, and over a bound they are refused. A read that may walk a whole journal or very
 // many runs takes no more than a part of the places, so that those of a few rows go past. A caller who leaves takes its waiting read along, and asks one that
@@ -29,9 +30,10 @@ namespace agentruntime {
 class CallerReads : public std::enable_shared_from_this<CallerReads> {
  public:
   struct Bounds {
-    int64_t at_once_max = 0;        // threads of the blocking pool
-    int64_t walks_at_once_max = 0;  // of those
-    int64_t waiting_max = 0;        // without those of watchers
+    int64_t at_once_max = 0;             // threads of the blocking pool
+    int64_t walks_at_once_max = 0;       // of those
+    int64_t waiting_max = 0;             // without those of watchers
+    const char* what = "waiting reads";  // in the refusal
   };
   enum class Kind {
     kRows,     // a few rows, or one page

@@ -31,6 +31,14 @@
 namespace agentruntime {
 
 namespace asio = boost::asio;
+
+namespace {
+
+// Each holds a thread of the blocking pool until the disk has it, however slow that is: reads and the loads of runs need the others.
+constexpr int64_t kAgentWritesAtOnceMax = 2;
+constexpr int64_t kAgentWritesWaitingMax = 100;
+
+}  // namespace
 using ReadKind = CallerReads::Kind;
 
 class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
@@ -86,6 +94,7 @@ class Runtime::Impl : public std::enable_shared_from_this<Runtime::Impl> {
   const RuntimeOptions options_;
   std::unique_ptr<AgentCatalog> catalog_;
   std::shared_ptr<CallerReads> reads_;
+  std::shared_ptr<CallerReads> agent_writes_;  // which hold a thread until the disk has them
   std::shared_ptr<Hub> hub_;
   std::shared_ptr<ServerChildRuns> child_runs_;
   std::shared_ptr<Scheduler> scheduler_;
@@ -106,6 +115,9 @@ absl::Status Runtime::Impl::Start() {
       std::make_shared<CallerReads>(environment_.blocking_pool, CallerReads::Bounds{.at_once_max = options_.reads_at_once_max,
                                                                                     .walks_at_once_max = std::max(options_.reads_at_once_max - 1, int64_t{1}),
                                                                                     .waiting_max = options_.reads_waiting_max});
+  agent_writes_ = std::make_shared<CallerReads>(
+      environment_.blocking_pool,
+      CallerReads::Bounds{.at_once_max = kAgentWritesAtOnceMax, .waiting_max = kAgentWritesWaitingMax, .what = "changes of agents"});
   hub_ = std::make_shared<Hub>(*environment_.store, *environment_.timers, reads_);
   child_runs_ = std::make_shared<ServerChildRuns>(environment_, options_, *catalog_, hub_);
   scheduler_ = std::make_shared<Scheduler>(environment_, options_, *catalog_, std::make_shared<Outlet>(hub_), *child_runs_);
@@ -504,14 +516,15 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::WatchRun(RunId 
 asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::CreateAgent(v1::Agent agent) {
   const auto impl = impl_;
   CO_RETURN_IF_ERROR(CheckMaximum(agent.limits(), impl->options_.maximum_limits, "agent.limits"));
-  co_return co_await impl->Blocking([catalog = impl->catalog_.get(), agent = std::move(agent)] { return catalog->Create(agent); });
+  co_return co_await impl->agent_writes_->Read(
+      ReadKind::kRows, [catalog = impl->catalog_.get(), agent = std::move(agent)](const std::stop_token&) { return catalog->Create(agent); });
 }
 
 asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::UpdateAgent(v1::Agent agent, bool allow_missing) {
   const auto impl = impl_;
   CO_RETURN_IF_ERROR(CheckMaximum(agent.limits(), impl->options_.maximum_limits, "agent.limits"));
-  co_return co_await impl->Blocking(
-      [catalog = impl->catalog_.get(), agent = std::move(agent), allow_missing] { return catalog->Update(agent, allow_missing); });
+  co_return co_await impl->agent_writes_->Read(ReadKind::kRows, [catalog = impl->catalog_.get(), agent = std::move(agent),
+                                                                 allow_missing](const std::stop_token&) { return catalog->Update(agent, allow_missing); });
 }
 
 asio::awaitable<absl::StatusOr<v1::Agent>> Runtime::GetAgent(std::string agent_id, int32_t revision) {

@@ -72,7 +72,8 @@ struct RuntimeInfo {
 
 // Thread-safe; coroutines may run on any executor. Statuses are those of proto/util/errors.h. A write returns OK when its events are durable; any other
 // end means that nobody knows: ask again with the same request id. Reads (Get, List, Read), and ForkRun, which reads a journal first, are RESOURCE_EXHAUSTED
-// (TooManyAtOnce) where too many wait (caller_reads.h); reads are CANCELLED soon after their coroutine was cancelled. Commands do not wait behind them.
+// (TooManyAtOnce) where too many wait (caller_reads.h), and so are changes of agents, a hundred of which may wait for the disk; reads are CANCELLED soon after
+// their coroutine was cancelled. Commands do not wait behind them.
 class Runtime {
  public:
   // `environment` and what it points to outlive the runtime. Takes up unfinished runs, oldest first.

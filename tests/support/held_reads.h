@@ -1,11 +1,14 @@
-// Stores whose reads wait for the test: those of one run's row, or lists.
+// Stores whose calls wait for the test: reads of one run's row, lists, or changes of agents.
 #pragma once
 
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "proto/base/mutex.h"
+#include "storage/agent_store.h"
 #include "tests/support/forwarding_store.h"
 
 namespace agentruntime::testing {
@@ -70,6 +73,27 @@ class HeldLists final : public ForwardingStore {
 
  private:
   HeldReads& reads_;
+};
+
+// Holds what is made.
+class HeldAgents final : public AgentStore {
+ public:
+  HeldAgents(std::unique_ptr<AgentStore> agents, HeldReads& writes) : agents_(std::move(agents)), writes_(writes) {}
+
+  absl::StatusOr<v1::Agent> Create(const v1::Agent& agent, absl::Time now) override {
+    writes_.Pass();
+    return agents_->Create(agent, now);
+  }
+  absl::StatusOr<v1::Agent> Update(const v1::Agent& agent, bool allow_missing, absl::Time now) override {
+    writes_.Pass();
+    return agents_->Update(agent, allow_missing, now);
+  }
+  absl::StatusOr<v1::Agent> Get(absl::string_view agent_id, int32_t revision) override { return agents_->Get(agent_id, revision); }
+  absl::StatusOr<std::vector<v1::Agent>> List(absl::string_view after, int32_t limit) override { return agents_->List(after, limit); }
+
+ private:
+  const std::unique_ptr<AgentStore> agents_;
+  HeldReads& writes_;
 };
 
 }  // namespace agentruntime::testing

@@ -33,6 +33,7 @@ TestRuntime::TestRuntime(Config config) : clock_(config.clock_ahead), blocking_(
   environment.timers = &timers_;
   environment.random = &random_;
   environment.store = stores_.store.get();
+  if (config.wrap_agents) stores_.agents = config.wrap_agents(std::move(stores_.agents));
   environment.agents = stores_.agents.get();
   v1::Agent agent = config.agent;
   agent.set_name("agents/test");

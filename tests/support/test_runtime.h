@@ -31,7 +31,8 @@ class TestRuntime {
     v1::Agent agent;             // further fields of `agents/test`
     absl::Duration clock_ahead;  // of the wall clock, against the real one
     size_t blocking_threads = 2;
-    std::function<std::unique_ptr<Store>(std::unique_ptr<Store>)> wrap_store;  // what the runtime gets instead of its store; none: the store
+    std::function<std::unique_ptr<Store>(std::unique_ptr<Store>)> wrap_store;             // what the runtime gets instead of its store; none: the store
+    std::function<std::unique_ptr<AgentStore>(std::unique_ptr<AgentStore>)> wrap_agents;  // the same
   };
 
   // Opens the store and starts; the agent `agents/test` uses the first model and every tool.

@@ -36,6 +36,35 @@ class ReadsTest : public RuntimeTest {
   HeldReads held_;
 };
 
+TEST_F(ReadsTest, ChangesOfAgentsThatWaitForTheDiskLeaveThreadsToReadsAndAreBounded) {
+  TestRuntime::Config config = Config(Steps(0, ""));
+  config.blocking_threads = 3;
+  config.wrap_agents = [this](std::unique_ptr<AgentStore> agents) { return std::make_unique<testing::HeldAgents>(std::move(agents), held_); };
+  TestRuntime runtime(std::move(config));
+  const auto change = [&](int number) {
+    v1::Agent agent = runtime.Await(runtime->GetAgent("test", 0)).value();
+    agent.set_name(absl::StrCat("agents/a", number));
+    return agent;
+  };
+  held_.Hold();
+  std::vector<std::unique_ptr<testing::Running<absl::StatusOr<v1::Agent>>>> changes;
+  for (int i = 0; i < 110; ++i) {
+    changes.push_back(std::make_unique<testing::Running<absl::StatusOr<v1::Agent>>>(
+        [&runtime, i, agent = change(i)] { return i % 2 == 0 ? runtime->CreateAgent(agent) : runtime->UpdateAgent(agent, true); }));
+  }
+  held_.AwaitUnderWay(2);
+  EXPECT_TRUE(runtime.Await(runtime->ListRuns(RunQuery())).ok());
+  held_.Release();
+  int refused = 0;
+  for (const auto& made : changes) {
+    const absl::Status status = made->Get().status();
+    if (status.ok()) continue;
+    EXPECT_EQ(status, TooManyAtOnce("changes of agents", 100));
+    ++refused;
+  }
+  EXPECT_LE(refused, 8);
+}
+
 TEST_F(ReadsTest, CancelsAndCommandsGoPastReads) {
   TestRuntime runtime(Narrow([](ModelRequest, DeltaSink&) { return NeverDecides(); }));
   const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
