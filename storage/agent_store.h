@@ -37,7 +37,8 @@ class AgentStore {
   // `revision` 0: the newest. NOT_FOUND (AgentNotFound).
   virtual absl::StatusOr<v1::Agent> Get(absl::string_view agent_id, int32_t revision) = 0;
 
-  // Newest revisions by name, after the agent id `after` ("" for the first); at most kPageSizeMax + 1. Damaged ones are left out and
+  // Newest revisions by name, after the agent id `after` ("" for the first); at most kPageSizeMax + 1, and none behind the one, other
+  // than the first, with which they have more than kPageBytesMax. Damaged ones are left out and
   // logged.
   virtual absl::StatusOr<std::vector<v1::Agent>> List(absl::string_view after, int32_t limit) = 0;
 };

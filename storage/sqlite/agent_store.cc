@@ -202,22 +202,25 @@ absl::StatusOr<std::vector<v1::Agent>> SqliteAgentStore::List(absl::string_view 
   ASSIGN_OR_RETURN(Readers::Lease reader, core_->readers->Acquire());
   const auto most = static_cast<size_t>(std::clamp(limit, 0, kAgentsMax));
   std::vector<v1::Agent> agents;
+  size_t bytes = 0;
+  const auto full = [&] { return agents.size() >= most || (agents.size() > 1 && bytes > kPageBytesMax); };
   int64_t left_out = 0;
   std::string why;
   // Damaged agents do not count, so that a page that is short is the last. Each statement is a transaction of its own, which ends after kReadRowsMax rows.
   int rows = kReadRowsMax;
-  for (std::string last(after); agents.size() < most && rows == kReadRowsMax;) {
+  for (std::string last(after); !full() && rows == kReadRowsMax;) {
     Statement& select = reader->Use(
         "SELECT a.agent, r.revision, r.created_us, r.content, r.crc, a.created_us, own.agent FROM agents a JOIN agents own ON own.rowid = a.rowid "
         "LEFT JOIN agent_revisions r ON r.agent = a.agent AND r.revision = a.revision WHERE a.agent > ?1 ORDER BY a.agent LIMIT ?2");
     select.BindText(last).Bind(int64_t{kReadRowsMax});
     std::string seen;  // not `last` itself, which is bound
-    for (rows = 0; agents.size() < most && select.Step(); ++rows) {
+    for (rows = 0; !full() && select.Step(); ++rows) {
       seen = std::string(select.Bytes(0));
       // The first column is the index's word, the last is the row's: where they differ, another agent would be listed twice.
       absl::StatusOr<v1::Agent> agent =
           select.Bytes(6) == seen ? ReadNewest(*reader, select) : AgentDamaged(FormatAgentName(select.Bytes(6)), "its index names another agent");
       if (agent.ok()) {
+        bytes += agent->ByteSizeLong();
         agents.push_back(*std::move(agent));
       } else if (left_out++ == 0) {
         why = std::string(agent.status().message());

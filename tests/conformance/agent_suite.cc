@@ -160,6 +160,18 @@ TEST_P(AgentSuite, ThePageOfTheLargestSizeTellsWhetherThereAreMore) {
   EXPECT_EQ(agents().List("", kPageSizeMax + 1)->size(), static_cast<size_t>(kPageSizeMax + 1));
 }
 
+TEST_P(AgentSuite, AListEndsBehindTheAgentWithWhichItHasMoreThanAPageMayHave) {
+  const std::string instructions(kInstructionsBytesMax, 'x');
+  size_t fit = 0;
+  for (int i = 10; i < 40; ++i) {
+    const auto agent = agents().Create(TestAgent(absl::StrCat("a", i), instructions), TestTime(1));
+    ASSERT_TRUE(agent.ok()) << agent.status();
+    fit = kPageBytesMax / agent->ByteSizeLong();
+  }
+  EXPECT_EQ(agents().List("", 30)->size(), fit + 1);
+  EXPECT_EQ(agents().List("a29", 30)->size(), 10u);
+}
+
 TEST_P(AgentSuite, OfManyUpdatesWithOneEtagOneSucceeds) {
   const auto first = agents().Create(TestAgent("docs"), TestTime(1));
   std::vector<std::thread> threads;

@@ -66,7 +66,10 @@ absl::StatusOr<v1::Agent> SimulatedAgentStore::Get(absl::string_view agent_id, i
 absl::StatusOr<std::vector<v1::Agent>> SimulatedAgentStore::List(absl::string_view after, int32_t limit) {
   MutexLock lock(disk_.mu);
   std::vector<v1::Agent> agents;
+  size_t bytes = 0;
   for (auto at = disk_.agents.upper_bound(std::string(after)); at != disk_.agents.end() && static_cast<int32_t>(agents.size()) < limit; ++at) {
+    if (agents.size() > 1 && bytes > kPageBytesMax) break;
+    bytes += at->second.back().ByteSizeLong();
     agents.push_back(at->second.back());
   }
   return agents;
