@@ -117,7 +117,8 @@ absl::StatusOr<Documents::Contents> Documents::Update(bool& changed, const std::
     const bool same = known != gone.end() && known->second->size == document.size && known->second->modify_time == document.modify_time;
     if (!same) {
       absl::StatusOr<std::string> text = folder_.Read(document.name);
-      if (!text.ok()) {  // unreadable, or gone since: what was indexed of it goes too
+      if (absl::IsResourceExhausted(text.status())) return text.status();  // says nothing about the document
+      if (!text.ok()) {                                                    // unreadable, or gone since: what was indexed of it goes too
         contents.skipped.push_back({document.name, std::string(text.status().message())});
         changed = true;
         continue;

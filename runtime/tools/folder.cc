@@ -50,6 +50,13 @@ bool IsDocumentName(absl::string_view name) {
   return !absl::StartsWith(name, ".") && (absl::EndsWith(lower, ".md") || absl::EndsWith(lower, ".txt"));
 }
 
+bool NoDescriptorLeft(int error) { return error == EMFILE || error == ENFILE; }
+
+absl::Status NoFileCanBeOpened(absl::string_view path, int error) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("\"", path, "\" cannot be opened: ", std::strerror(error), "; raise the server's limit of open files (ulimit -n, LimitNOFILE)"));
+}
+
 // `path` below `root`, both canonical, as a name; nothing if it lies elsewhere.
 std::optional<std::string> NameWithin(const fs::path& root, const fs::path& path) {
   const fs::path relative = path.lexically_relative(root);
@@ -89,6 +96,7 @@ class Walk {
     std::error_code error;
     fs::directory_iterator entries(folder, fs::directory_options::none, error);
     if (error) {
+      if (NoDescriptorLeft(error.value())) return NoFileCanBeOpened(folder.string(), error.value());  // else all below it would pass for removed
       if (depth == 0) return absl::PermissionDeniedError(absl::StrCat("the folder of documents \"", folder.string(), "\" cannot be read"));
       listing_.skipped.push_back({prefix, error.message()});
       return absl::OkStatus();
@@ -184,6 +192,7 @@ absl::StatusOr<std::string> Folder::Read(absl::string_view name) const {
   const std::optional<std::string> inside = error ? std::nullopt : NameWithin(root, target);
   if (!inside) return NoDocument(name);
   const Descriptor file = OpenBelow(root, *inside);
+  if (!file.ok() && NoDescriptorLeft(errno)) return NoFileCanBeOpened(name, errno);
   struct stat attributes;
   if (!file.ok() || fstat(file.get(), &attributes) != 0 || !S_ISREG(attributes.st_mode)) return NoDocument(name);
   std::string bytes;

@@ -35,11 +35,13 @@ class Folder {
   const std::string& path() const { return path_; }
 
   // NOT_FOUND: there is no such folder. PERMISSION_DENIED: it cannot be read. OUT_OF_RANGE: more than kDocumentsMax documents.
+  // RESOURCE_EXHAUSTED: the process has no descriptor left.
   // Folders deeper than kFolderDepthMax are skipped.
   absl::StatusOr<FolderListing> List() const;
 
   // The text of a document, its invalid UTF-8 replaced. `name` is as in List, relative, with `/` between parts.
   // INVALID_ARGUMENT: not such a name. NOT_FOUND: no such document in the folder; also where a link leads out of it. OUT_OF_RANGE: over kDocumentBytesMax.
+  // RESOURCE_EXHAUSTED: the process has no descriptor left.
   absl::StatusOr<std::string> Read(absl::string_view name) const;
 
  private:

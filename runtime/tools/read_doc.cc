@@ -48,7 +48,9 @@ ToolOutcome Read(const Folder& folder, const std::string& arguments_text) {
   const auto path = arguments["path"].get<std::string>();
   const absl::StatusOr<std::string> text = folder.Read(path);
   if (absl::IsNotFound(text.status())) return ToolFailed{.message = Missing(folder, path, text.status().message())};
-  if (!text.ok()) return ToolFailed{.message = std::string(text.status().message()), .retryable = absl::IsUnavailable(text.status())};
+  if (!text.ok())
+    return ToolFailed{.message = std::string(text.status().message()),
+                      .retryable = absl::IsUnavailable(text.status()) || absl::IsResourceExhausted(text.status())};
 
   std::vector<absl::string_view> lines = absl::StrSplit(*text, '\n');
   if (lines.back().empty()) lines.pop_back();

@@ -65,7 +65,9 @@ ToolOutcome Search(Documents& documents, const std::string& arguments_text, cons
   if (words.empty()) return ToolFailed{.message = "query: there is no word in it"};
   const auto limit = arguments.contains("limit") && arguments["limit"].is_number_integer() ? arguments["limit"].get<int32_t>() : kHitsDefault;
   absl::StatusOr<DocumentSearch> search = documents.Search(words, limit, stop);
-  if (!search.ok()) return ToolFailed{.message = std::string(search.status().message()), .retryable = absl::IsUnavailable(search.status())};
+  if (!search.ok())
+    return ToolFailed{.message = std::string(search.status().message()),
+                      .retryable = absl::IsUnavailable(search.status()) || absl::IsResourceExhausted(search.status())};
   ToolDone done;
   done.parts.emplace_back().set_json(Result(*std::move(search)));
   return done;

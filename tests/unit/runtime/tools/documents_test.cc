@@ -1,8 +1,10 @@
 // A real folder, a real index, a clock that the test moves.
 #include "runtime/tools/documents.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +105,28 @@ TEST_F(DocumentsTest, FindsInFilesOfAllFolders) {
   Write(".hidden.md", "apple");
   Write(".git/d.md", "apple");
   EXPECT_THAT(Find("apple"), ::testing::UnorderedElementsAre("a.md:3 An apple.", "sub/deep/b.txt:1 Another apple."));
+}
+
+TEST_F(DocumentsTest, WithoutADescriptorNothingIsTakenForRemovedAndTheRemedyIsNamed) {
+  Write("a.md", "An apple.\n");
+  Write("sub/b.md", "Another apple.\n");
+  EXPECT_EQ(Find("apple").size(), 2u);
+  const int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  close(lowest);
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const int left : {0, 1}) {  // one is enough for the folder itself
+    const rlimit few = {static_cast<rlim_t>(lowest + left), before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+    clock_.Advance(kFolderCheckInterval);
+    const auto search = documents_.Search({"apple"}, 10);
+    const auto text = folder_.Read("sub/b.md");
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(search.status().code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(std::string(search.status().message()), ::testing::AllOf(HasSubstr("Too many open files"), HasSubstr("ulimit -n")));
+    EXPECT_EQ(text.status().code(), absl::StatusCode::kResourceExhausted);
+  }
+  EXPECT_EQ(Find("apple").size(), 2u);
 }
 
 TEST_F(DocumentsTest, FollowsChanges) {
