@@ -30,7 +30,11 @@ constexpr int64_t kPageBytesMin = 512;
 
 absl::Status Refused(absl::string_view path, absl::string_view what) { return absl::UnavailableError(absl::StrCat(path, ": ", what, ": ", strerror(errno))); }
 
-absl::Status CannotOpen(const std::string& path) { return errno == ENOSPC && OutOfInodes(path) ? NoInodeFree(path) : Refused(path, "cannot be opened"); }
+absl::Status CannotOpen(const std::string& path) {
+  if (errno == ENOSPC && OutOfInodes(path)) return NoInodeFree(path);
+  if (errno == EMFILE || errno == ENFILE) return Refused(path, "cannot be opened; raise the limit of open files (ulimit -n, LimitNOFILE)");
+  return OrFolderNotWritable(Refused(path, "cannot be opened"), path);
+}
 
 // A descriptor that is closed when it goes.
 class Descriptor {
@@ -194,6 +198,15 @@ FileClaim::FileClaim(FileClaim&& other) noexcept : path_(std::move(other.path_))
 FileClaim::~FileClaim() {
   // The lock file stays: removing it would let two servers lock two files of the same name.
   if (descriptor_ >= 0) close(descriptor_);
+}
+
+absl::Status OrFolderNotWritable(absl::Status status, absl::string_view path) {
+  const std::string folder = std::filesystem::path(std::string(path)).parent_path().string();
+  if (status.ok() || access(folder.c_str(), W_OK | X_OK) == 0 || (errno != EROFS && errno != EACCES)) return status;
+  return absl::UnavailableError(
+      absl::StrCat(path, ": its folder ", folder, " cannot be written (", strerror(errno),
+                   "), and whoever reads a store has a lock and an index of its log there; make it writable for this user, or copy the "
+                   "store, its -wal file with it, to a folder that is"));
 }
 
 bool IsInUse(const absl::Status& status) { return status.GetPayload(kInUseTypeUrl).has_value(); }

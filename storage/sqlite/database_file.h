@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace agentruntime::sqlite {
 
@@ -35,6 +36,9 @@ class FileClaim {
   std::string path_;
   int descriptor_;
 };
+
+// What failed, or, if the folder of `path` cannot be written, UNAVAILABLE that says so: not even reading does without.
+absl::Status OrFolderNotWritable(absl::Status status, absl::string_view path);
 
 // Whether an error of opening says that another server has the file, which has an exit code of its own.
 bool IsInUse(const absl::Status& status);

@@ -36,7 +36,7 @@ absl::Status CheckCurrentFormat(Database& database, const std::string& path) {
 absl::StatusOr<std::unique_ptr<Inspector>> Inspector::Open(const std::string& path) {
   ASSIGN_OR_RETURN(FileClaim claim, FileClaim::MakeExisting(path));
   ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open({.path = claim.path(), .read_only = true, .cache_bytes = kCacheBytes}));
-  RETURN_IF_ERROR(CheckCurrentFormat(*database, claim.path()));
+  RETURN_IF_ERROR(OrFolderNotWritable(CheckCurrentFormat(*database, claim.path()), claim.path()));
   return std::unique_ptr<Inspector>(new Inspector(std::move(claim), std::move(database)));
 }
 

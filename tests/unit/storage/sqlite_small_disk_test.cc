@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "storage/sqlite/disk.h"
+#include "storage/sqlite/inspector.h"
 #include "storage/sqlite/stores.h"
 #include "storage/sqlite/writer.h"
 #include "tests/conformance/store_calls.h"
@@ -89,6 +90,15 @@ class SqliteSmallDiskTest : public ::testing::Test {
   int last_code_ = SQLITE_OK;
   Stores stores_;
 };
+
+TEST_F(SqliteSmallDiskTest, ADiskThatCannotBeWrittenIsNamedWithTheRemedy) {
+  Open();
+  Close();
+  ASSERT_EQ(mount(nullptr, disk_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0) << strerror(errno);
+  const auto says = AllOf(HasSubstr(absl::StrCat("its folder ", disk_, " cannot be written (Read-only file system)")), HasSubstr("to a folder that is"));
+  EXPECT_THAT(std::string(Inspector::Open(path_).status().message()), says);
+  EXPECT_THAT(std::string(OpenStores({.path = path_}).status().message()), says);
+}
 
 TEST_F(SqliteSmallDiskTest, TheLogTakesASmallPartOfIt) {
   constexpr int kRuns = 5000;
