@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <iostream>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -126,12 +128,36 @@ int Examine(const Flags& flags) {
   return static_cast<int>(code);
 }
 
+// These ask for no memory: there may be none. What they say goes past the log, whose thread may not have come to life.
+void WriteRaw(const char* text) {
+  if (write(STDERR_FILENO, text, strlen(text)) < 0) return;
+}
+
+// What the log still has is lost: whoever asked for memory may hold its mutex.
+[[noreturn]] void EndWithoutMemory() {
+  WriteRaw("agentd: the system gives this process no more memory, it ends; raise its limit (ulimit -v, MemoryMax), or free memory\n");
+  std::abort();
+}
+
+// Of an exception that nobody foresaw: a thread that cannot be started, most likely.
+[[noreturn]] void EndByException() {
+  std::set_terminate(std::abort);
+  FlushLog();
+  try {
+    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
+  } catch (const std::exception& error) {
+    WriteRaw("agentd: cannot go on: ");
+    WriteRaw(error.what());
+    WriteRaw("; if the system gives it no more threads or memory, raise its limits (ulimit -u, ulimit -v, TasksMax, MemoryMax)\n");
+  } catch (...) {
+  }
+  std::abort();
+}
+
 int Main(const std::vector<std::string>& arguments) {
   const absl::Time begin = absl::Now();
-  std::set_terminate([] {
-    FlushLog();
-    std::abort();
-  });
+  std::set_new_handler(EndWithoutMemory);
+  std::set_terminate(EndByException);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit of a file's size fails then, and the store says what it could not do
   const auto flags = ParseFlags(arguments);
@@ -148,6 +174,7 @@ int Main(const std::vector<std::string>& arguments) {
   if (!loaded.ok()) return Fail(ExitCode::kBadConfig, loaded.status().message());
   SetUpLog(loaded->config.log());
   RaiseDescriptorLimit();
+  if (const absl::Status status = CheckProcessLimits(DescriptorsMax()); !status.ok()) return Fail(ExitCode::kBadConfig, status.message());
   // Before the store is opened, which may renew its format and takes --restored at its word.
   const auto outbound = OutboundRequests(loaded->config, DescriptorsMax());
   if (!outbound.ok()) return Fail(ExitCode::kBadConfig, outbound.status().message());

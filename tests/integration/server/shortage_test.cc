@@ -6,11 +6,15 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <regex>
 #include <vector>
 
@@ -91,6 +95,40 @@ TEST(ShortageTest, CallersCannotFloodTheLog) {
   }
   EXPECT_LE(lines, 5 * (absl::ToInt64Seconds(took) + 2));
   Answered(Stubs(server.Connect()));
+}
+
+// agentd under a limit of the shell's `ulimit`.
+Ended RunLimited(const std::string& folder, const std::string& ulimit) {
+  const TempDir output;
+  const std::string command =
+      absl::StrCat("cd ", folder, "; ulimit -c 0; ulimit ", ulimit, "; exec timeout -s KILL 20 ", AGENTD, " --config agentd.yaml 2>", output.File("err"));
+  Ended ended;
+  const int status = system(command.c_str());
+  ended.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  std::ifstream err(output.File("err"));
+  ended.err.assign(std::istreambuf_iterator<char>(err), {});
+  return ended;
+}
+
+TEST(ShortageTest, AServerWithTooFewDescriptorsDoesNotStartAndSaysHowManyItNeeds) {
+  const TestServer server;
+  const Ended ended = RunLimited(server.folder(), "-n 24");
+  EXPECT_EQ(ended.exit_code, 78);
+  EXPECT_EQ(ended.err, "agentd: this process may open 24 files, and a server needs at least 64; raise its limit (ulimit -n, LimitNOFILE)\n");
+  EXPECT_FALSE(std::filesystem::exists(server.File("data")));
+}
+
+TEST(ShortageTest, AServerWithTooLittleAddressSpaceDoesNotStartAndSaysHowMuchItNeeds) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  GTEST_SKIP() << "the sanitizer itself needs terabytes";
+#endif
+#endif
+  const TestServer server;
+  const Ended ended = RunLimited(server.folder(), "-v 204800");
+  EXPECT_EQ(ended.exit_code, 78);
+  EXPECT_THAT(ended.err, ::testing::EndsWith("agentd: this process may have 200 MiB of address space, and a server needs at least 512; raise its limit "
+                                             "(ulimit -v, LimitAS)\n"));
 }
 
 TEST(ShortageTest, AServerThatHadNoDescriptorForAConnectionTakesTheNextOnes) {
