@@ -8,6 +8,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/mutex.h"
 #include "proto/util/limits.h"
+#include "server/rpc/answer_room.h"
 
 namespace agentruntime::rpc {
 
@@ -52,6 +53,7 @@ class OpenCalls {
 struct Host {
   boost::asio::any_io_executor pool;
   OpenCalls calls;
+  AnswerRoom answers = {};
 };
 
 }  // namespace agentruntime::rpc

@@ -25,6 +25,7 @@ class Unary final : public grpc::ServerUnaryReactor {
     call->self_ = call;
     auto finish = [call, response](std::exception_ptr thrown, Answer answer) {
       if (thrown) std::rethrow_exception(thrown);
+      if (answer.ok() && !call->TakeRoom(answer->Length())) answer = TooManyAtOnce("bytes of answers that callers have not taken", kUntakenAnswerBytesMax);
       if (answer.ok()) response->Swap(&*answer);
       call->Finish(ToGrpc(answer.status()));
     };
@@ -33,9 +34,17 @@ class Unary final : public grpc::ServerUnaryReactor {
   }
 
   Unary(Host& host, OnLeave on_leave) : host_(host), strand_(Strand::On(host.pool)), on_leave_(on_leave) {}
-  ~Unary() override { host_.calls.Leave(); }
+  ~Unary() override {
+    host_.answers.GiveBack(answer_bytes_);
+    host_.calls.Leave();
+  }
 
  private:
+  bool TakeRoom(size_t bytes) {
+    const int64_t taken = host_.answers.Take(bytes);
+    if (taken > 0) answer_bytes_ = taken;
+    return taken >= 0;
+  }
   static asio::awaitable<Answer> Run(asio::awaitable<Answer> body) {
     co_await asio::this_coro::throw_if_cancelled(false);
     co_return co_await std::move(body);
@@ -51,6 +60,7 @@ class Unary final : public grpc::ServerUnaryReactor {
   Host& host_;
   const Strand strand_;
   const OnLeave on_leave_;
+  int64_t answer_bytes_ = 0;          // in the room for answers
   asio::cancellation_signal signal_;  // emitted on the strand
   std::shared_ptr<Unary> self_;       // gRPC's reference
 };

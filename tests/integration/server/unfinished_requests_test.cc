@@ -1,4 +1,4 @@
-// Callers who begin requests and never end them: what the server keeps of those.
+// Callers who begin requests and never end them, or take no answer: what the server keeps of those.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -12,10 +12,13 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "server/rpc/answer_room.h"
 #include "server/server.h"
 #include "tests/integration/server/fixture.h"
+#include "tests/support/await.h"
 #include "tests/support/server_usage.h"
 
 namespace agentruntime::testing {
@@ -30,6 +33,7 @@ constexpr uint8_t kSettings = 4;
 constexpr uint8_t kPing = 6;
 constexpr uint8_t kWindowUpdate = 8;
 constexpr uint8_t kAck = 1;
+constexpr uint8_t kEndStream = 1;
 constexpr uint8_t kEndHeaders = 4;
 
 std::string BigEndian(uint32_t number) {
@@ -49,7 +53,7 @@ std::string Literal(absl::string_view name, absl::string_view value) {
 // HTTP/2 as far as it takes to send a message and not to end it. gRPC's own client would hold as much memory as the server.
 class HalfSender {
  public:
-  explicit HalfSender(const std::string& address) {
+  explicit HalfSender(const std::string& address, const std::string& settings = "") {
     sockaddr_in to = {};
     to.sin_family = AF_INET;
     int port = 0;
@@ -60,7 +64,7 @@ class HalfSender {
     open_ = connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0;
     EXPECT_TRUE(open_) << strerror(errno);
     Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    WriteFrame(kSettings, 0, 0, "");
+    WriteFrame(kSettings, 0, 0, settings);
   }
   ~HalfSender() { close(socket_); }
   HalfSender(const HalfSender&) = delete;
@@ -71,9 +75,7 @@ class HalfSender {
     const uint32_t stream = next_stream_;
     next_stream_ += 2;
     windows_[stream] = initial_window_;
-    WriteFrame(kHeaders, kEndHeaders, stream,
-               absl::StrCat("\x83\x86", Literal(":path", "/agentruntime.v1.RunService/CreateRun"), Literal(":authority", "x"), Literal("te", "trailers"),
-                            Literal("content-type", "application/grpc")));
+    WriteHeaders(stream, "CreateRun");
     std::string piece = absl::StrCat(std::string(1, '\0'), BigEndian(announced));
     for (int64_t sent = 0; sent < bytes;) {
       while (open_ && windows_.contains(stream) && std::min(windows_[stream], window_) <= 0) ReadFrame();
@@ -88,7 +90,20 @@ class HalfSender {
     return true;
   }
 
+  // A whole call.
+  void Ask(absl::string_view method, const std::string& request) {
+    const uint32_t stream = next_stream_;
+    next_stream_ += 2;
+    WriteHeaders(stream, method);
+    WriteFrame(kData, kEndStream, stream, absl::StrCat(std::string(1, '\0'), BigEndian(static_cast<uint32_t>(request.size())), request));
+  }
+
  private:
+  void WriteHeaders(uint32_t stream, absl::string_view method) {
+    WriteFrame(kHeaders, kEndHeaders, stream,
+               absl::StrCat("\x83\x86", Literal(":path", absl::StrCat("/agentruntime.v1.RunService/", method)), Literal(":authority", "x"),
+                            Literal("te", "trailers"), Literal("content-type", "application/grpc")));
+  }
   void Write(absl::string_view bytes) {
     while (open_ && !bytes.empty()) {
       const ssize_t count = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -178,6 +193,36 @@ TEST(UnfinishedRequestsTest, AMessageThatIsAnnouncedWithMoreThanItMayHaveIsCutOf
   growth.Look();
   EXPECT_LT(growth.most(), kGrowthMax);
   Answered(Stubs(server.Connect()));
+}
+
+TEST(UnfinishedRequestsTest, AnswersThatNobodyTakesAreBoundedAndSmallOnesGoPast) {
+  TestServer server;
+  server.Start();
+  ASSERT_TRUE(server.running());
+  const Stubs stubs(server.Connect());
+  const auto run = Create(stubs, Submit(absl::StrCat("hang", std::string(250'000, 'x'))));
+  ASSERT_TRUE(run.ok()) << run.status();
+  v1::GetRunRequest request;
+  request.set_name(run->name());
+  const auto get = [&] { return Call(stubs.run, &v1::RunService::Stub::GetRun, request).status(); };
+  EXPECT_TRUE(get().ok());
+  Growth growth(server.pid());
+  {
+    std::vector<std::unique_ptr<HalfSender>> callers;
+    for (int i = 0; i < 20; ++i) {
+      callers.push_back(std::make_unique<HalfSender>(server.address(), std::string("\x00\x04\x00\x00\x00\x00", 6)));  // a window of nothing
+      for (int call = 0; call < 100; ++call) callers.back()->Ask("GetRun", request.SerializeAsString());
+      AwaitThat("no read waits, over whose bound calls are refused, too", [&] {
+        const auto info = Call(stubs.admin, &v1::AdminService::Stub::GetServerInfo, v1::GetServerInfoRequest());
+        return info.ok() && info->reads_waiting() == 0;
+      });
+    }
+    AwaitThat("there is no room for another answer", [&] { return absl::StrContains(std::string(get().message()), "bytes of answers"); });
+    growth.Look();
+    EXPECT_LT(growth.most(), 2 * rpc::kUntakenAnswerBytesMax) << "500 MiB were asked for";
+    Answered(stubs);
+  }
+  AwaitThat("there is room again", [&] { return get().ok(); });
 }
 
 TEST(UnfinishedRequestsTest, LargeRequestsOfManyCallersAreAllAnswered) {
