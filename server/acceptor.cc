@@ -22,8 +22,10 @@ namespace {
 constexpr absl::Duration kRetry = absl::Milliseconds(100);  // where the system has no descriptor or no memory for a connection
 constexpr int kLinesPerSecondMax = 1;
 
+int64_t Kept(int64_t descriptors_max) { return std::min(kDescriptorsKept, descriptors_max / 4); }
+
 // The system gives each file the lowest number that is free: a connection with a high one tells that all below it are taken.
-int ConnectionsEnd(int64_t descriptors_max) { return static_cast<int>(descriptors_max - std::min(kDescriptorsKept, descriptors_max / 4)); }
+int ConnectionsEnd(int64_t descriptors_max) { return static_cast<int>(descriptors_max - Kept(descriptors_max)); }
 
 void Warn(LineLimit& limit, absl::string_view why) {
   const std::optional<int64_t> left_out = limit.Admit();
@@ -47,6 +49,10 @@ uint64_t CookieOf(int descriptor) {
 }
 
 }  // namespace
+
+size_t ConnectionsMax(int64_t descriptors_max, int64_t outbound_requests) {
+  return static_cast<size_t>(std::clamp<int64_t>(descriptors_max - outbound_requests - Kept(descriptors_max), 1, int64_t{kConnectionsMax}));
+}
 
 absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Open(const ListenAddress& address, int64_t descriptors_max, size_t connections_max) {
   ListenAddress bound = address;

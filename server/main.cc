@@ -82,7 +82,7 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, const ProcessOptions& 
   const std::unique_ptr<Wiring> wiring = Wiring::Build(loaded, process, failure);
   if (wiring == nullptr) return Fail(failure->code, failure->message);
   const rpc::Backend backend = BackendOf(loaded, *wiring, drain);
-  auto server = Server::Start(loaded.listen, wiring->pool(), backend, DescriptorsMax() - process.outbound_requests);
+  auto server = Server::Start(loaded.listen, wiring->pool(), backend, DescriptorsMax(), process.outbound_requests);
   if (!server.ok()) {
     exit_deadline.emplace(kExitMax, ExitCode::kInUse);
     wiring->Drain(absl::ZeroDuration());

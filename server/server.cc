@@ -85,7 +85,7 @@ Server::Server(ListenAddress address, std::unique_ptr<Impl> impl) : address_(std
 Server::~Server() = default;
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenAddress& address, const boost::asio::any_io_executor& pool, const rpc::Backend& backend,
-                                                      int64_t descriptors_max) {
+                                                      int64_t descriptors_max, int64_t outbound_requests) {
   gpr_set_log_function(LogOfGrpc);
   google::protobuf::SetLogHandler(nullptr);  // it says on standard error what callers send wrong; they are told themselves
   grpc::EnableDefaultHealthCheckService(true);
@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ListenAddress& addre
   impl->host.pool = pool;
   grpc::ServerBuilder builder;
   Configure(builder);
-  auto acceptor = Acceptor::Open(address, descriptors_max);
+  auto acceptor = Acceptor::Open(address, descriptors_max, ConnectionsMax(descriptors_max, outbound_requests));
   if (!acceptor.ok()) return acceptor.status();
   impl->acceptor = *std::move(acceptor);
   impl->connections = builder.experimental().AddExternalConnectionAcceptor(grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,

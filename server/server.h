@@ -20,10 +20,10 @@ inline constexpr int kMetadataBytesMax = 16 << 10;
 // Thread-safe.
 class Server {
  public:
-  // Begins to serve. `pool` runs the handlers; `backend` outlives the server. `descriptors_max`: files that the process may open, without those
-  // that it needs for requests of its own. FAILED_PRECONDITION: the address cannot be had.
+  // Begins to serve. `pool` runs the handlers; `backend` outlives the server. `descriptors_max`: files that the process may open;
+  // `outbound_requests`: to other machines, at once, at most. FAILED_PRECONDITION: the address cannot be had.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ListenAddress& address, const boost::asio::any_io_executor& pool, const rpc::Backend& backend,
-                                                       int64_t descriptors_max);
+                                                       int64_t descriptors_max, int64_t outbound_requests);
   ~Server();
 
   // Where it listens, with the port that it got.

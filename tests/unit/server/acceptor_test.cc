@@ -33,7 +33,7 @@ TEST(AcceptorTest, AConnectionThatWouldTakeOneOfTheLastDescriptorsIsClosed) {
   const int lowest = dup(STDERR_FILENO);  // whatever the test was started with
   close(lowest);
   const int files = lowest + 80;  // a quarter of so few is kept
-  auto acceptor = Acceptor::Open({.host = "127.0.0.1"}, files);
+  auto acceptor = Acceptor::Open({.host = "127.0.0.1"}, files, kConnectionsMax);
   ASSERT_TRUE(acceptor.ok()) << acceptor.status();
   (*acceptor)->Start([files](int connection) {
     EXPECT_LE(connection, files * 3 / 4);
@@ -86,10 +86,41 @@ TEST(AcceptorTest, AConnectionOverTheBoundIsClosedAndThereIsRoomAgainOnceOneHasE
   for (const int connection : open) close(connection);
 }
 
+// Requests of models and tools have low numbers too: as many as they may be, they leave callers what is theirs.
+TEST(AcceptorTest, OtherFilesThatAreOpenTakeNoCallersPlace) {
+  EXPECT_EQ(ConnectionsMax(1024, 512), size_t{384});
+  EXPECT_EQ(ConnectionsMax(1024, 0), kConnectionsMax);
+  EXPECT_EQ(ConnectionsMax(1 << 20, 20'000), kConnectionsMax);
+  EXPECT_EQ(ConnectionsMax(64, 1), size_t{47});
+  EXPECT_EQ(ConnectionsMax(64, 100), size_t{1});
+
+  constexpr int kFiles = 1024;
+  constexpr int kOutbound = 700;
+  std::vector<int> others;
+  for (int i = 0; i < kOutbound; ++i) others.push_back(dup(STDERR_FILENO));
+  const size_t connections_max = ConnectionsMax(kFiles, kOutbound);
+  auto acceptor = Acceptor::Open({.host = "127.0.0.1"}, kFiles, connections_max);
+  ASSERT_TRUE(acceptor.ok()) << acceptor.status();
+  std::vector<int> taken;
+  (*acceptor)->Start([&](int connection) {
+    taken.push_back(connection);
+    EXPECT_EQ(send(connection, "x", 1, MSG_NOSIGNAL), 1);
+  });
+  std::vector<int> open;
+  for (size_t i = 0; i < connections_max / 4; ++i) {
+    open.push_back(ConnectTo((*acceptor)->address().port));
+    EXPECT_FALSE(IsClosed(open.back())) << i;
+  }
+  (*acceptor)->Stop();
+  for (const int each : others) close(each);
+  for (const int each : taken) close(each);
+  for (const int each : open) close(each);
+}
+
 TEST(AcceptorTest, AnAddressThatIsTakenIsRefused) {
-  const auto first = Acceptor::Open({.host = "127.0.0.1"}, 1000);
+  const auto first = Acceptor::Open({.host = "127.0.0.1"}, 1000, kConnectionsMax);
   ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_EQ(Acceptor::Open((*first)->address(), 1000).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Acceptor::Open((*first)->address(), 1000, kConnectionsMax).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 }  // namespace
