@@ -69,7 +69,8 @@ void Admin::Await(const std::string& what, absl::Duration most, const std::funct
   }
 }
 
-std::vector<std::string> CreateRuns(const Stubs& stubs, int count, const std::function<std::string(int)>& input, absl::Duration interval) {
+std::vector<std::string> CreateRuns(const Stubs& stubs, int count, const std::function<std::string(int)>& input, absl::Duration interval,
+                                    absl::Duration start_in) {
   std::vector<std::string> names(static_cast<size_t>(count));
   Window window;
   absl::Time next = absl::Now();
@@ -79,6 +80,7 @@ std::vector<std::string> CreateRuns(const Stubs& stubs, int count, const std::fu
     window.Enter();
     auto* const create = new Create;
     *create->request.mutable_run() = RunOfBench(input(i));
+    if (start_in > absl::ZeroDuration()) *create->request.mutable_run()->mutable_not_before_time() = ToProto(absl::Now() + start_in);
     stubs[static_cast<size_t>(i) % stubs.size()]->async()->CreateRun(&create->context, &create->request, &create->run,
                                                                      [create, &window, name = &names[static_cast<size_t>(i)]](const grpc::Status& status) {
                                                                        Check("CreateRun", status);

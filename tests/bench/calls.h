@@ -25,9 +25,9 @@ class Admin {
 };
 
 // Submits `count` runs over all stubs, each with `input(i)`, so many at once that the server is never idle; returns their names in that order.
-// `interval`: the least time from one submit to the next.
-std::vector<std::string> CreateRuns(const Stubs& stubs, int count, const std::function<std::string(int)>& input,
-                                    absl::Duration interval = absl::ZeroDuration());
+// `interval`: the least time from one submit to the next. `start_in`: how long after its submit each is to wait at least.
+std::vector<std::string> CreateRuns(const Stubs& stubs, int count, const std::function<std::string(int)>& input, absl::Duration interval = absl::ZeroDuration(),
+                                    absl::Duration start_in = absl::ZeroDuration());
 
 // Blocks until the run has stopped, and returns it. Ends the process where it has no final answer.
 v1::Run AwaitAnswer(v1::RunService::Stub& stub, const std::string& name);

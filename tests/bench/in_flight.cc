@@ -1,6 +1,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <functional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -71,23 +72,38 @@ void Measure(const Setting& setting, Report& report, int runs, int steps, absl::
   report.Add({.name = absl::StrCat(name, ".cpu_", waited), .value = absl::ToDoubleMicroseconds(server->CpuTime()) / runs / steps, .unit = "us/step"});
 }
 
-// What a run weighs that waits in its first decision, whatever becomes of it.
-void Memory(const Setting& setting, Report& report, int runs) {
+// What the runs wait for that are weighed.
+struct Waiting {
+  const char* row;
+  const char* sessions;  // of the server's settings
+  absl::Duration start_in;
+  std::function<bool(const v1::ServerInfo&, int runs)> all_wait;
+};
+
+const Waiting kWaitings[] = {
+    {"memory", kManyRuns, absl::ZeroDuration(), [](const v1::ServerInfo& info, int runs) { return info.sessions() == runs; }},
+    {"memory_until_start", kManyRuns, absl::Hours(1), [](const v1::ServerInfo& info, int runs) { return info.runs().queued() == runs; }},
+    {"memory_in_queue", "running_max: 1, queued_max: 200_000", absl::ZeroDuration(),
+     [](const v1::ServerInfo& info, int runs) { return info.runs().running() == 1 && info.runs().queued() == runs - 1; }},
+};
+
+// What a run weighs that waits for its first decision, for its time or for its turn, whatever becomes of it.
+void Memory(const Setting& setting, Report& report, int runs, const Waiting& waiting) {
   const auto server =
       StartAgentd({.program = setting.agentd(),
-                   .folder = setting.Folder(absl::StrCat("memory.", runs)),
+                   .folder = setting.Folder(absl::StrCat(waiting.row, ".", runs)),
                    .script = R"({"rules": [{"input_contains": "warm-up", "steps": [{"text": "Done."}]}, {"steps": [{"delay": "1h", "text": "Done."}]}]})",
-                   .sessions = kManyRuns,
+                   .sessions = waiting.sessions,
                    .more_settings = kLongTimeout});
   const Admin admin(server->address());
   const Stubs stubs = Connect(server->address(), kConnections);
   CreateRuns(stubs, kWarmUpRuns, [](int) { return "warm-up"; });
   admin.Await("every run has ended", absl::Seconds(60), None);
   const auto before = static_cast<double>(server->RssBytes());
-  CreateRuns(stubs, runs, [](int) { return kInput; });
-  admin.Await("every run has a session", absl::Seconds(60), [&](const v1::ServerInfo& info) { return info.sessions() == runs; });
+  CreateRuns(stubs, runs, [](int) { return kInput; }, absl::ZeroDuration(), waiting.start_in);
+  admin.Await("every run waits", absl::Seconds(60), [&](const v1::ServerInfo& info) { return waiting.all_wait(info, runs); });
   const double each = (static_cast<double>(server->RssBytes()) - before) / runs;
-  report.Add({.name = absl::StrCat("in_flight.", runs, ".memory"),
+  report.Add({.name = absl::StrCat("in_flight.", runs, ".", waiting.row),
               .value = each,
               .unit = "bytes/run",
               .target = "under 8 KiB resident for each run that waits, its messages included",
@@ -98,7 +114,7 @@ void Memory(const Setting& setting, Report& report, int runs) {
 }  // namespace
 
 void InFlight(const Setting& setting, Report& report) {
-  Memory(setting, report, setting.quick ? 10'000 : 100'000);
+  for (const Waiting& waiting : kWaitings) Memory(setting, report, setting.quick ? 10'000 : 100'000, waiting);
   Measure(setting, report, 1'000, setting.quick ? 5 : 10, absl::Seconds(1), false);
   Measure(setting, report, 10'000, 10, absl::Seconds(1), true);
   if (setting.quick) return;
