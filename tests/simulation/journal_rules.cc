@@ -495,6 +495,13 @@ std::string JournalRules::CancelRequested() {
   return "";
 }
 
+// Of a run whose last decision is no whole answer. Empty: it is none of these, or a grace step's, whose limit is what ends the run.
+absl::string_view JournalRules::ErrorOfDecision() const {
+  if (!answered_ || grace_step_ == steps_) return "";
+  if (finish_reason_ == v1::FINISH_REASON_LENGTH) return "MODEL_OUTPUT_TRUNCATED";
+  return finish_reason_ == v1::FINISH_REASON_FILTERED ? "MODEL_FILTERED" : "";
+}
+
 std::string JournalRules::Stopped(const v1::Event& event) {
   const v1::Stop& stop = event.run_stopped().stop();
   if (model_open_) return "an attempt of the model is open";
@@ -507,7 +514,11 @@ std::string JournalRules::Stopped(const v1::Event& event) {
   if (phase_ == Phase::kQueued && !cancelling_ && !by_deadline) return "it never ran";
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && (!answered_ || finish_reason_ != v1::FINISH_REASON_ANSWER)) return "there is no answer";
   if (stop.reason() == v1::STOP_REASON_FINAL_ANSWER && grace_step_ == steps_) return "the answer of a grace step is not final";
-  if (stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason().empty()) return "the error has no reason";
+  if ((stop.reason() == v1::STOP_REASON_ERROR) == stop.error().reason().empty()) return "error and reason do not fit";
+  // What was decided comes before all but what forbids to go on in any case.
+  const absl::string_view error = cancelling_ || held_ || stop.error().reason() == "RECOVERY_LIMIT" ? "" : ErrorOfDecision();
+  if (!error.empty() && stop.error().reason() != error) return absl::StrCat("its answer is not whole, and the stop is not ", error);
+  if (error.empty() && (stop.error().reason() == "MODEL_OUTPUT_TRUNCATED" || stop.error().reason() == "MODEL_FILTERED")) return "nothing was cut or withheld";
   const bool restored = stop.reason() == v1::STOP_REASON_ERROR && stop.error().reason() == "RESTORED";
   if (restored != (held_ && !cancelling_)) return "held and stopped do not fit";
   if (restored && stop.resumable() == is_child_) return "what is held can be resumed, unless it answers a call";

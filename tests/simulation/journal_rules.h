@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "agentruntime/v1/event.pb.h"
 #include "agentruntime/v1/run.pb.h"
@@ -94,6 +95,7 @@ class JournalRules {
   std::string InputReceived();
   std::string CancelRequested();
   std::string Once(const v1::Event& event);
+  absl::string_view ErrorOfDecision() const;
   std::string Stopped(const v1::Event& event);
   std::string Resumed(const v1::RunResumed& resumed);
   std::string Kind(const v1::Event& event);

@@ -58,7 +58,38 @@ TEST_F(StopTest, CutAnswerIsAnErrorThatKeepsTheText) {
   const v1::Stop& stop = StopOf(journal);
   EXPECT_EQ(stop.reason(), v1::STOP_REASON_ERROR);
   EXPECT_EQ(stop.error().reason(), "MODEL_OUTPUT_TRUNCATED");
+  EXPECT_TRUE(stop.resumable());
   EXPECT_EQ(RunOf(journal.state).answer(0).text(), "half an ans");
+}
+
+TEST_F(StopTest, AFilteredAnswerIsAnErrorThatKeepsTheTextAndMayBeAskedForAgain) {
+  Journal journal;
+  ModelOutcome outcome = Answer("what was said bef");
+  outcome.decision->set_finish_reason(v1::FINISH_REASON_FILTERED);
+  Decide(journal, std::move(outcome));
+  const v1::Stop& stop = StopOf(journal);
+  EXPECT_EQ(stop.reason(), v1::STOP_REASON_ERROR);
+  EXPECT_EQ(stop.error().reason(), "MODEL_FILTERED");
+  EXPECT_TRUE(stop.resumable());
+  EXPECT_EQ(RunOf(journal.state).answer(0).text(), "what was said bef");
+  v1::Event resumed;
+  resumed.mutable_run_resumed();
+  journal.Add(std::move(resumed));
+  Decide(journal, Answer("42"));
+  EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_FINAL_ANSWER);
+  EXPECT_EQ(RunOf(journal.state).answer(0).text(), "42");
+}
+
+TEST_F(StopTest, WhatIsCutOrFilteredBesideCallsStopsNothing) {
+  for (const v1::FinishReason reason : {v1::FINISH_REASON_LENGTH, v1::FINISH_REASON_FILTERED}) {
+    Journal journal;
+    ModelOutcome outcome = Calls({{"safe", "{}"}});
+    outcome.decision->set_finish_reason(reason);
+    Decide(journal, std::move(outcome));
+    EndCall(journal, testing::Done("x"));
+    Decide(journal, Answer("42"));
+    EXPECT_EQ(StopOf(journal).reason(), v1::STOP_REASON_FINAL_ANSWER) << v1::FinishReason_Name(reason);
+  }
 }
 
 TEST_F(StopTest, CallsOfOneStepStartTogether) {
