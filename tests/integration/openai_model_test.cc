@@ -22,6 +22,8 @@
 #include "tests/support/aimock.h"
 #include "tests/support/coroutine.h"
 #include "tests/support/http_server.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_runtime.h"
 
 namespace agentruntime {
 namespace {
@@ -31,6 +33,7 @@ using ::agentruntime::testing::HttpServer;
 using ::agentruntime::testing::RunCoroutine;
 using ::agentruntime::testing::Running;
 using ::agentruntime::testing::ServedRequest;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -257,6 +260,25 @@ TEST_F(AimockTest, CancellationEndsASlowAnswer) {
 }
 
 class RawServerTest : public ModelFixture {};
+
+// With it a provider finds what was asked in its own log, long after the run.
+TEST_F(RawServerTest, AJournalKeepsTheProvidersResponseId) {
+  HttpServer server([](const ServedRequest&, HttpServer::Connection& c) {
+    c.Answer(200, "data: {\"id\":\"chatcmpl-7\",\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+  });
+  const TempDir dir;
+  testing::TestRuntime::Config config;
+  config.models.push_back(Open(server.Url("/v1")));
+  config.path = dir.File("test.db");
+  testing::TestRuntime runtime(std::move(config));
+  const v1::Run run = runtime.RunToStop();
+  EXPECT_EQ(run.stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << run.stop().detail();
+  std::vector<std::string> ids;
+  for (const EventPtr& event : runtime.Events(run.name())) {
+    if (event->has_decision_made()) ids.push_back(event->decision_made().decision().response_id());
+  }
+  EXPECT_THAT(ids, ElementsAre("chatcmpl-7"));
+}
 
 constexpr char kHi[] = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 
