@@ -1,3 +1,4 @@
+#include <fstream>
 #include <functional>
 
 #include "tests/integration/server/fixture.h"
@@ -140,6 +141,29 @@ TEST_F(CreateRunTest, TheSameRequestIdWithOtherContentIsRefused) {
   ASSERT_TRUE(first.ok()) << first.status();
   EXPECT_EQ(Say(Create(stubs(), Submit("subtract", "job 2")).status()), absl::StrCat("ALREADY_EXISTS REQUEST_ID_REUSED: request_id: \"job 2\" was used for ",
                                                                                      first->name(), " with other content; use another id for another request"));
+}
+
+// A hash of what the server makes of a request would turn an honest retry after an upgrade into another request.
+TEST(RepeatedRequestTest, ItIsTheSameRunAlsoWhenDefaultsHaveChanged) {
+  TestServer server;
+  server.Start();
+  const auto first = Create(Stubs(server.Connect()), Submit("add", "job 1"));
+  ASSERT_TRUE(first.ok()) << first.status();
+  server.Kill();
+  server.Write("tester.yaml", "name: tester\nmodel: script\ntools: [calculator]\nlimits: {max_tool_calls: 7}\n");
+  std::ofstream(server.File("agentd.yaml"), std::ios::app) << "limits: {defaults: {max_steps: 9}}\n";
+  server.Start();
+  const Stubs stubs(server.Connect());
+  const auto other = Create(stubs, Submit("add", "job 2"));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_NE(other->agent(), first->agent());
+  EXPECT_EQ(other->limits().max_tool_calls(), 7);
+  EXPECT_EQ(other->limits().max_steps(), 9);
+  const auto again = Create(stubs, Submit("add", "job 1"));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->name(), first->name());
+  EXPECT_EQ(again->agent(), first->agent());
+  EXPECT_EQ(again->limits().SerializeAsString(), first->limits().SerializeAsString()) << "as it was accepted";
 }
 
 TEST_F(CreateRunTest, RunAgentStreamsTheWholeRun) {
