@@ -13,7 +13,7 @@ others='std::(this_thread|thread|jthread|async|random_device)\b|\bio_context\b|\
 allowed=(
   "runtime/gate.cc|Log(|the gate itself: once what it rests on is durable"
   "runtime/outlet.cc|Log(|is told what is durable, and nothing else"
-  "runtime/scheduler.cc|Log(|of runs out of the store, or of none"
+  "runtime/scheduler_loads.cc|Log(|of runs out of the store, or of none"
   "runtime/tools/documents.cc|Log(|of no run"
   "server/rpc/status.cc|a log line of a run|names what the caller named, and a fault that a call met: no event"
   "storage/sqlite/core.cc|a log line of a run|damage of rows that were read, which are committed ones"
