@@ -263,7 +263,7 @@ TEST(LifeTest, AKilledServerGoesOnByItself) {
 TEST(LifeTest, TheLogHasOneLineOfItsStart) {
   TestServer server("log: {format: json}\n");
   ASSERT_NO_FATAL_FAILURE(server.Start());
-  EXPECT_THAT(server.Log(), HasSubstr("\"message\":\"listening\",\"address\":\"" + server.address() + "\""));
+  EXPECT_TRUE(server.WaitForLog("\"message\":\"listening\",\"address\":\"" + server.address() + "\"")) << server.Log();
 }
 
 }  // namespace

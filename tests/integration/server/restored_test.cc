@@ -188,7 +188,7 @@ TEST_F(RestoredServerTest, ALogBesideTheCopyIsWarnedOf) {
   Copy();
   ASSERT_TRUE(std::filesystem::exists(restored_.File("data/agentd.db-wal")));
   ASSERT_NO_FATAL_FAILURE(restored_.Start({"--restored"}));
-  EXPECT_THAT(restored_.Log(), HasSubstr("if the copy did not bring that, put the copy there again without it"));
+  EXPECT_TRUE(restored_.WaitForLog("if the copy did not bring that, put the copy there again without it")) << restored_.Log();
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "absl/time/clock.h"
 #include "tests/integration/server/fixture.h"
+#include "tests/support/await.h"
 
 namespace agentruntime::testing {
 namespace {
@@ -113,9 +114,10 @@ TEST_F(WatchRunTest, AClientThatLeavesIsForgottenAndTheRunGoesOn) {
   EXPECT_TRUE(AwaitWatchers(0));
   v1::GetRunRequest get;
   get.set_name(created->name());
-  const auto run = Call(stubs().run, &v1::RunService::Stub::GetRun, get);
-  ASSERT_TRUE(run.ok()) << run.status();
-  EXPECT_EQ(run->state(), v1::RUN_STATE_RUNNING);
+  EXPECT_TRUE(AwaitThat("it has begun and goes on", [&] {
+    const auto run = Call(stubs().run, &v1::RunService::Stub::GetRun, get);
+    return run.ok() && run->state() == v1::RUN_STATE_RUNNING;
+  }));
 }
 
 }  // namespace
