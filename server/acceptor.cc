@@ -87,10 +87,11 @@ void Acceptor::Stop() {
   close(listener_);
 }
 
-// Nobody tells when gRPC closes a connection. Its descriptor is another file's then, or nobody's, and the cookie shows that.
+// Nobody tells when gRPC closes a connection. Its descriptor is another file's then, or nobody's, and the cookie shows that. Where the system gives no
+// cookies, nothing is counted for long: better than to refuse for ever.
 bool Acceptor::Count(int connection) {
   if (open_.size() >= connections_max_) {
-    absl::erase_if(open_, [](const auto& taken) { return CookieOf(taken.first) != taken.second; });
+    absl::erase_if(open_, [](const auto& taken) { return taken.second == 0 || CookieOf(taken.first) != taken.second; });
     if (open_.size() >= connections_max_) return false;
   }
   open_[connection] = CookieOf(connection);

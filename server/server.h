@@ -13,8 +13,9 @@
 namespace agentruntime {
 
 // Bounds of connections beside those of limits.h and acceptor.h.
-inline constexpr int kCallsPerConnectionMax = 256;              // over it gRPC's clients wait by themselves
-inline constexpr size_t kUnfinishedRequestBytesMax = 64 << 20;  // of all calls whose message has not come to its end; over it calls are cut off
+inline constexpr int kCallsPerConnectionMax = 256;  // over it gRPC's clients wait by themselves
+// What gRPC has of callers that nobody here has taken yet: messages on their way in, about 3 KiB for each open watch. Over it calls are cut off.
+inline constexpr size_t kUnfinishedRequestBytesMax = 256 << 20;
 inline constexpr int kMetadataBytesMax = 16 << 10;
 
 // Thread-safe.

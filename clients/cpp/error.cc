@@ -43,8 +43,9 @@ bool IsUnreachable(const absl::Status& status) { return (absl::IsUnavailable(sta
 
 bool IsCut(const absl::Status& status) {
   if (absl::IsUnavailable(status)) return true;
-  // gRPC reports a stream reset by a dying peer as INTERNAL, UNKNOWN or CANCELLED; the server's own errors carry a reason.
-  const bool may_be_cut = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsCancelled(status);
+  // gRPC reports a stream reset by a dying peer as INTERNAL, UNKNOWN or CANCELLED, one that the server's gRPC cuts off to save memory as RESOURCE_EXHAUSTED;
+  // the server's own errors carry a reason.
+  const bool may_be_cut = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsCancelled(status) || absl::IsResourceExhausted(status);
   return may_be_cut && DetailsOf(status).reason.empty();
 }
 

@@ -1,4 +1,4 @@
-// Room for answers that callers have not taken yet.
+// Room for answers to reads that callers have not taken yet.
 #pragma once
 
 #include <atomic>
@@ -9,7 +9,7 @@ namespace agentruntime::rpc {
 
 // Of all callers together: gRPC holds an answer until its caller lets it come, and one who never does keeps it as long as the connection lives.
 inline constexpr int64_t kUntakenAnswerBytesMax = 128 << 20;
-// Answers up to this size go past: the number of open calls bounds them, and callers who take theirs are not to suffer from those who do not.
+// Answers up to this size go past, as do those of writes: the number of open calls bounds them. Larger ones a caller who takes none can keep from all others.
 inline constexpr size_t kSmallAnswerBytes = 4 << 10;
 
 // Thread-safe.

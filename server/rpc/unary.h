@@ -24,7 +24,8 @@ enum class OnLeave {
 };
 
 // Runs `body` on a strand of `host.pool`, and puts its answer into `response`, which gRPC owns. The reactor owns itself. Over the bound of open calls
-// (host.h) the call ends with RESOURCE_EXHAUSTED (TooManyAtOnce), and `body` never begins; without room for its answer (answer_room.h) it ends so, too.
+// (host.h) the call ends with RESOURCE_EXHAUSTED (TooManyAtOnce), and `body` never begins; without room for the answer to a read (answer_room.h) it ends so,
+// too.
 grpc::ServerUnaryReactor* StartUnary(Host& host, grpc::ByteBuffer* response, OnLeave on_leave, boost::asio::awaitable<absl::StatusOr<grpc::ByteBuffer>> body);
 
 // What a request is about, for the log.
