@@ -72,7 +72,7 @@ absl::Status Scheduler::AdmitChild(Need need) {
   const int64_t bound = options_.running_max + std::max<int64_t>(options_.queued_max, kCallsPerDecisionMax);
   if (need == Need::kRoom && working_ + awaiting_ + static_cast<int64_t>(queued_children_.size()) + creating_ >= bound) {
     // Not a code that says 'later': what would make room may wait for this call.
-    return absl::FailedPreconditionError(absl::StrCat("the server holds ", bound, " runs, as many as it may; ask fewer agents at once"));
+    return absl::FailedPreconditionError(absl::StrCat("the server has ", bound, " runs at work or in its queue, as many as it may; ask fewer agents at once"));
   }
   ++creating_;
   return absl::OkStatus();
@@ -198,7 +198,11 @@ void Scheduler::StartMore() {
     RunQueue* const next = NextQueue();
     if (next == nullptr) break;
     const RunId run = next->Pop();
-    if (!entries_.contains(run)) GivePlace(BeginLoad(run));
+    if (!entries_.contains(run)) {
+      GivePlace(BeginLoad(run));
+    } else {
+      queued_children_.erase(run);  // it was made while a parent hurried it
+    }
   }
   while (HasRoom()) {
     const auto suspect = suspects_.Begin();

@@ -62,7 +62,7 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
 
   v1::Run run;                 // the newest snapshot
   bool asked = false;          // a call waited for a person
-  std::set<std::string> told;  // children that waited for a person
+  std::set<std::string> told;  // calls of children for which a person was waited
   for (;;) {
     absl::StatusOr<std::optional<v1::WatchRunResponse>> next = watch.Next();
     if (!next.ok()) {
@@ -78,7 +78,9 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
       display->OnRun(run);
       // Comes when all is told that there is, and every 30 s without an event: only then is it worth a look.
       for (const v1::Run& child : session.output.json ? std::vector<v1::Run>() : ChildrenThatWait(ReadsOf(session), run)) {
-        if (told.insert(child.name()).second) display->OnChildWaits(child);
+        bool is_new = false;
+        for (const v1::WaitingCall& call : child.waiting_calls()) is_new |= told.insert(absl::StrCat(child.name(), " ", call.call_id())).second;
+        if (is_new) display->OnChildWaits(child);
       }
       if (run.state() == v1::RUN_STATE_WAITING && run.last_sequence() == watch.last_sequence() && !session.output.live) {
         const auto whole = session.runs.Get(run.name());  // with its deadline
