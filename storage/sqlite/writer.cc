@@ -74,15 +74,19 @@ void Writer::Push(std::unique_ptr<Item> item) {
 }
 
 void Writer::Push(std::vector<std::unique_ptr<Item>> items) {
-  MutexLock lock(mu_);
-  while (queue_bytes_ > kQueueBytesMax && writable() && !stopping_) room_.Wait(mu_);
-  if (stopped_) return;
-  if (queue_.empty()) work_.NotifyOne();
-  for (std::unique_ptr<Item>& item : items) {
-    item->number = next_number_++;
-    queue_bytes_ += item->bytes;
-    queue_.push_back(std::move(item));
+  bool was_empty = false;
+  {
+    MutexLock lock(mu_);
+    while (queue_bytes_ > kQueueBytesMax && writable() && !stopping_) room_.Wait(mu_);
+    if (stopped_) return;
+    was_empty = queue_.empty();
+    for (std::unique_ptr<Item>& item : items) {
+      item->number = next_number_++;
+      queue_bytes_ += item->bytes;
+      queue_.push_back(std::move(item));
+    }
   }
+  if (was_empty) work_.NotifyOne();  // not under the lock: the writer would wake only to wait for it
 }
 
 std::unique_ptr<Item> Writer::SweepItem() {
