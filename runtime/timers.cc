@@ -20,6 +20,19 @@ namespace agentruntime {
 
 namespace asio = boost::asio;
 
+namespace {
+
+const absl::Duration kDelayMax = absl::Hours(24 * 366 * 10);  // what the clock can add without overflow
+
+}  // namespace
+
+std::chrono::steady_clock::time_point SystemTimers::EndOfWait(std::chrono::steady_clock::time_point now, absl::Duration delay) {
+  const auto end = now + absl::ToChronoNanoseconds(std::clamp(delay, absl::ZeroDuration(), kDelayMax));
+  if (delay < kCoarseFrom) return end;
+  const auto past_the_step = end.time_since_epoch() % kCoarseGrid;
+  return past_the_step.count() == 0 ? end : end + (kCoarseGrid - past_the_step);
+}
+
 class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Waits> {
  public:
   using Instant = std::chrono::steady_clock::time_point;
@@ -30,10 +43,17 @@ class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Wa
   };
 
   Key Add(absl::Duration delay, Entry entry) ABSL_LOCKS_EXCLUDED(mu_) {
-    const Instant now = std::chrono::steady_clock::now();
-    MutexLock lock(mu_);
-    const Key key(now + absl::ToChronoNanoseconds(std::clamp(delay, absl::ZeroDuration(), kDelayMax)), ++last_number_);
-    if (waiting_.emplace(key, std::move(entry)).first == waiting_.begin()) changed_.NotifyOne();
+    const Instant due = EndOfWait(std::chrono::steady_clock::now(), delay);
+    Key key;
+    bool is_too_late = false;
+    {
+      MutexLock lock(mu_);
+      key = {due, ++last_number_};
+      waiting_.emplace(key, std::move(entry));
+      is_too_late = due < looks_at_;
+      if (is_too_late) looks_at_ = due;
+    }
+    if (is_too_late) changed_.NotifyOne();
     return key;
   }
 
@@ -55,8 +75,6 @@ class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Wa
 
  private:
   using Entries = std::map<Key, Entry>;
-  inline static const absl::Duration kDelayMax = absl::Hours(24 * 366 * 10);  // what the clock can add without overflow
-
   // False once stopped. What is due moves to `due_`, where it may still be dropped until it runs.
   bool AwaitDue(std::vector<std::pair<asio::any_io_executor, Key>>& due) ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
@@ -69,9 +87,11 @@ class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Wa
       }
       if (!due.empty()) return true;
       if (waiting_.empty()) {
+        looks_at_ = Instant::max();
         changed_.Wait(mu_);
       } else {
-        changed_.WaitFor(mu_, absl::FromChrono(waiting_.begin()->first.first - now));
+        looks_at_ = waiting_.begin()->first.first;
+        changed_.WaitFor(mu_, absl::FromChrono(looks_at_ - now));
       }
     }
   }
@@ -91,6 +111,8 @@ class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Wa
   Entries waiting_ ABSL_GUARDED_BY(mu_);
   Entries due_ ABSL_GUARDED_BY(mu_);  // on their way to their executors
   uint64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;
+  // When the thread looks again, at the latest. Most waits are limits that are dropped unused: whoever comes with a later one than those need not wake it.
+  Instant looks_at_ ABSL_GUARDED_BY(mu_) = Instant::max();
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 };
 

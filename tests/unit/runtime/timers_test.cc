@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/system_executor.hpp>
+#include <chrono>
 #include <future>
 #include <memory>
 #include <vector>
@@ -55,6 +56,34 @@ TEST_F(SystemTimersTest, ADroppedWaitIsNotCalled) {
   const auto wait = timers_.After(absl::Milliseconds(20), context_.get_executor(), [&] { done = true; });
   RunUntil(done);
   EXPECT_FALSE(called);
+}
+
+// Its thread still sleeps until the one that was dropped would have ended, or longer.
+TEST_F(SystemTimersTest, OneThatIsShorterThanWhatWasDroppedIsNotLate) {
+  bool done = false;
+  timers_.After(absl::Minutes(1), context_.get_executor(), [] { ADD_FAILURE() << "it was dropped"; }).reset();
+  const auto longer = timers_.After(absl::Minutes(2), context_.get_executor(), [] { ADD_FAILURE() << "it came due"; });
+  const auto shorter = timers_.After(absl::Milliseconds(5), context_.get_executor(), [&] { done = true; });
+  RunUntil(done);
+}
+
+// The other way round: what was dropped would have ended first.
+TEST_F(SystemTimersTest, OneThatIsLongerThanWhatWasDroppedComesDue) {
+  bool done = false;
+  timers_.After(absl::Milliseconds(5), context_.get_executor(), [] { ADD_FAILURE() << "it was dropped"; }).reset();
+  const auto longer = timers_.After(absl::Milliseconds(20), context_.get_executor(), [&] { done = true; });
+  RunUntil(done);
+}
+
+TEST(EndOfWaitTest, ShortOnesAreExactAndLongOnesEndTogether) {
+  using Instant = std::chrono::steady_clock::time_point;
+  using std::chrono::milliseconds;
+  const Instant now{milliseconds(12'345'678)};
+  EXPECT_EQ(SystemTimers::EndOfWait(now, absl::Milliseconds(1)), now + milliseconds(1));
+  EXPECT_EQ(SystemTimers::EndOfWait(now, absl::Milliseconds(9'999)), now + milliseconds(9'999));
+  EXPECT_EQ(SystemTimers::EndOfWait(now, absl::Seconds(30)), now + milliseconds(30'022));
+  EXPECT_EQ(SystemTimers::EndOfWait(now + milliseconds(21), absl::Seconds(30)), now + milliseconds(30'022));
+  EXPECT_EQ(SystemTimers::EndOfWait(now + milliseconds(22), absl::Seconds(30)), now + milliseconds(30'022)) << "on the grid already";
 }
 
 TEST_F(SystemTimersTest, AWaitThatIsDueMayStillBeDroppedOnItsExecutor) {
