@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/types.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,8 +16,6 @@
 namespace {
 
 using agentruntime::testing::FailingDisk;
-
-constexpr timespec kPoll = {.tv_sec = 0, .tv_nsec = 500'000};
 
 FailingDisk& Disk() {
   static FailingDisk* const disk = [] {
@@ -48,8 +45,11 @@ bool Fails(FailingDisk::Call call, int file) {
   if (at == 0 || disk.call != call || !Is(file, disk.file)) return false;
   const int64_t number = ++disk.seen;
   if (number < at || number >= at + disk.times) return false;
-  disk.is_held = true;
-  while (!disk.goes_on) nanosleep(&kPoll, nullptr);
+  sem_post(&disk.held);
+  while (sem_wait(&disk.goes_on) != 0) {
+    if (errno != EINTR) abort();
+  }
+  sem_post(&disk.goes_on);  // for the next
   errno = EIO;
   return true;
 }

@@ -39,7 +39,6 @@ constexpr int64_t kForEver = int64_t{1} << 40;
 constexpr int64_t kDiskBytes = 16 << 20;
 constexpr int64_t kDiskBytesOfAFault = 2 << 20;  // what the runs between two faults leave there
 constexpr absl::Duration kHeldMax = absl::Seconds(60);
-constexpr absl::Duration kPoll = absl::Milliseconds(1);
 
 struct Fault {
   const char* name;
@@ -68,11 +67,12 @@ class FailingDiskTest : public UnderLoad {
     EXPECT_EQ(ftruncate(file, sizeof(FailingDisk)), 0);
     fault_ = new (mmap(nullptr, sizeof(FailingDisk), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)) FailingDisk();
     close(file);
+    Forget();
     server_.SetVariable("LD_PRELOAD", AGENTRUNTIME_FAILING_DISK);
     server_.SetVariable("FAILING_DISK_FILE", server_.File("fault"));
   }
   ~FailingDiskTest() override {
-    fault_->goes_on = true;  // whatever failed, nobody waits for it
+    sem_post(&fault_->goes_on);  // whatever failed, nobody waits for it
     if (server_.running()) server_.Kill();
     munmap(static_cast<void*>(fault_), sizeof(FailingDisk));
     umount2(server_.File("data").c_str(), MNT_DETACH);
@@ -84,9 +84,19 @@ class FailingDiskTest : public UnderLoad {
     fault_->file = fault.file;
     fault_->times = fault.times;
     fault_->seen = 0;
-    fault_->is_held = false;
-    fault_->goes_on = false;
+    Forget();
     fault_->at = at;
+  }
+  // Nobody waits for a fault.
+  void Forget() {
+    for (sem_t* semaphore : {&fault_->held, &fault_->goes_on}) ASSERT_EQ(sem_init(semaphore, /*pshared=*/1, 0), 0) << strerror(errno);
+  }
+  bool AwaitHeld() {
+    const timespec until = absl::ToTimespec(absl::Now() + kHeldMax);
+    int failed = 0;
+    while ((failed = sem_timedwait(&fault_->held, &until)) != 0 && errno == EINTR) {
+    }
+    return failed == 0;
   }
 
   // By name, the last committed event of each run.
@@ -108,13 +118,11 @@ class FailingDiskTest : public UnderLoad {
   void Strike(const Fault& fault, int64_t at) {
     SCOPED_TRACE(absl::StrCat(fault.name, ", call ", at));
     Arm(fault, at);
-    for (const absl::Time until = absl::Now() + kHeldMax; !fault_->is_held && absl::Now() < until; absl::SleepFor(kPoll)) {
-    }
-    EXPECT_TRUE(fault_->is_held) << "only " << fault_->seen << " calls were made";
+    EXPECT_TRUE(AwaitHeld()) << "only " << fault_->seen << " calls were made";
     std::map<std::string, int64_t> committed = Committed();
     for (const auto& [name, sequence] : committed_) EXPECT_GE(committed[name], sequence) << name << " has lost what was committed before the last fault";
     committed_ = std::move(committed);
-    fault_->goes_on = true;
+    sem_post(&fault_->goes_on);
     EXPECT_EQ(server_.WaitForEnd(), kFailStopCode);
     server_.Kill();  // if it has not ended, which is told
     fault_->at = 0;
