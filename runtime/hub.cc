@@ -134,7 +134,7 @@ Mailbox::Mail Mailbox::Take() {
   return mail;
 }
 
-asio::awaitable<void> Mailbox::Await(Timers& timers, absl::Duration timeout) {
+asio::awaitable<void> Mailbox::Await(Timers& timers, absl::Duration timeout, decltype(&Timers::After) timer) {
   const auto cancellation = co_await asio::this_coro::cancellation_state;
   // A cancellation that came while the coroutine was at something else, such as a read, is not told again.
   if (cancellation.cancelled() != asio::cancellation_type::none) co_return;
@@ -146,7 +146,7 @@ asio::awaitable<void> Mailbox::Await(Timers& timers, absl::Duration timeout) {
   }
   auto slot = cancellation.slot();
   if (slot.is_connected()) slot.assign([wake](asio::cancellation_type) { wake->Complete(false); });
-  const auto timer = timers.After(timeout, co_await asio::this_coro::executor, [wake] { wake->Complete(false); });
+  const auto end = (timers.*timer)(timeout, co_await asio::this_coro::executor, [wake] { wake->Complete(false); });
   co_await wake->Wait();
   if (slot.is_connected()) slot.clear();
 }

@@ -81,8 +81,8 @@ class Mailbox {
   void LookAgain();
   void Drain();
   void Close();
-  // Until there is something, or `timeout` is over. Ends early, perhaps with nothing, when the coroutine is cancelled; at once if it was.
-  boost::asio::awaitable<void> Await(Timers& timers, absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_);
+  // Until there is something, or `timeout` is over, as `timer` counts it. Ends early, perhaps with nothing, when the coroutine is cancelled; at once if it was.
+  boost::asio::awaitable<void> Await(Timers& timers, absl::Duration timeout, decltype(&Timers::After) timer = &Timers::After) ABSL_LOCKS_EXCLUDED(mu_);
   // Everything there is, or nothing. Apart from the wait: thousands wait, and none of them needs room for mail meanwhile.
   Mail Take() ABSL_LOCKS_EXCLUDED(mu_);
 

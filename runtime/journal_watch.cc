@@ -102,7 +102,7 @@ void JournalWatch::Deliver(const PublishedEvent& event) {
 }
 
 asio::awaitable<absl::Status> JournalWatch::Listen() {
-  co_await mailbox_->Await(hub_->timers_, kWatchIdleInterval);
+  co_await mailbox_->Await(hub_->timers_, kWatchIdleInterval, &Timers::AfterRoughly);
   CO_RETURN_IF_ERROR(Hear(mailbox_->Take()));
   if (phase_ == Phase::kLive && out_.empty()) {  // idle: the bookmark shows that the stream lives
     CO_ASSIGN_OR_RETURN(const bool caught_up, co_await MarkAtCursor());

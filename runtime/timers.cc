@@ -22,15 +22,18 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr std::chrono::milliseconds kGrid{50};
 const absl::Duration kDelayMax = absl::Hours(24 * 366 * 10);  // what the clock can add without overflow
+
+std::chrono::steady_clock::time_point EndOf(absl::Duration delay) {
+  return std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(std::clamp(delay, absl::ZeroDuration(), kDelayMax));
+}
 
 }  // namespace
 
-std::chrono::steady_clock::time_point SystemTimers::EndOfWait(std::chrono::steady_clock::time_point now, absl::Duration delay) {
-  const auto end = now + absl::ToChronoNanoseconds(std::clamp(delay, absl::ZeroDuration(), kDelayMax));
-  if (delay < kCoarseFrom) return end;
-  const auto past_the_step = end.time_since_epoch() % kCoarseGrid;
-  return past_the_step.count() == 0 ? end : end + (kCoarseGrid - past_the_step);
+std::chrono::steady_clock::time_point SystemTimers::RoughEnd(std::chrono::steady_clock::time_point end) {
+  const auto past_the_step = end.time_since_epoch() % kGrid;
+  return past_the_step.count() == 0 ? end : end + (kGrid - past_the_step);
 }
 
 class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Waits> {
@@ -42,8 +45,7 @@ class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Wa
     absl::AnyInvocable<void()> then;
   };
 
-  Key Add(absl::Duration delay, Entry entry) ABSL_LOCKS_EXCLUDED(mu_) {
-    const Instant due = EndOfWait(std::chrono::steady_clock::now(), delay);
+  Key Add(Instant due, Entry entry) ABSL_LOCKS_EXCLUDED(mu_) {
     Key key;
     bool is_too_late = false;
     {
@@ -141,8 +143,11 @@ void SystemTimers::Stop() {
 }
 
 std::unique_ptr<Timers::Wait> SystemTimers::After(absl::Duration delay, asio::any_io_executor executor, absl::AnyInvocable<void()> then) {
-  const Waits::Key key = waits_->Add(delay, {std::move(executor), std::move(then)});
-  return std::make_unique<SystemWait<Waits>>(waits_, key);
+  return std::make_unique<SystemWait<Waits>>(waits_, waits_->Add(EndOf(delay), {std::move(executor), std::move(then)}));
+}
+
+std::unique_ptr<Timers::Wait> SystemTimers::AfterRoughly(absl::Duration delay, asio::any_io_executor executor, absl::AnyInvocable<void()> then) {
+  return std::make_unique<SystemWait<Waits>>(waits_, waits_->Add(RoughEnd(EndOf(delay)), {std::move(executor), std::move(then)}));
 }
 
 asio::awaitable<void> Timers::Sleep(absl::Duration delay) {

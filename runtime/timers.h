@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
@@ -23,8 +24,13 @@ class Timers {
   };
 
   virtual ~Timers() = default;
-  // Calls `then` on `executor` once `delay` has passed; a little later if that is long.
+  // Calls `then` on `executor` once `delay` has passed.
   virtual std::unique_ptr<Wait> After(absl::Duration delay, boost::asio::any_io_executor executor, absl::AnyInvocable<void()> then) = 0;
+  // The same for waits that may end a little late, 50 ms at the most: they end together. Thousands of idle streams that wake the threads one by one cost nearly
+  // twice what they do in groups.
+  virtual std::unique_ptr<Wait> AfterRoughly(absl::Duration delay, boost::asio::any_io_executor executor, absl::AnyInvocable<void()> then) {
+    return After(delay, std::move(executor), std::move(then));
+  }
   // Suspends the coroutine for `delay`; ends early, without an error, when its cancellation slot fires: ask `cancelled()` of the coroutine's state.
   boost::asio::awaitable<void> Sleep(absl::Duration delay);
 };
@@ -39,12 +45,9 @@ class SystemTimers final : public Timers {
   // ended one. Not from two threads at once.
   void Stop();
   std::unique_ptr<Wait> After(absl::Duration delay, boost::asio::any_io_executor executor, absl::AnyInvocable<void()> then) override;
-
-  // When a wait of `delay` ends that begins `now`: one of kCoarseFrom or more up to a step of the grid late, together with others. Thousands of idle streams
-  // that wake the threads one by one cost nearly twice what they do in groups.
-  static std::chrono::steady_clock::time_point EndOfWait(std::chrono::steady_clock::time_point now, absl::Duration delay);
-  static constexpr absl::Duration kCoarseFrom = absl::Seconds(10);
-  static constexpr std::chrono::milliseconds kCoarseGrid{50};
+  std::unique_ptr<Wait> AfterRoughly(absl::Duration delay, boost::asio::any_io_executor executor, absl::AnyInvocable<void()> then) override;
+  // The next step of the grid that rough waits end on.
+  static std::chrono::steady_clock::time_point RoughEnd(std::chrono::steady_clock::time_point end);
 
  private:
   class Waits;

@@ -19,7 +19,7 @@ allowed=(
   "storage/sqlite/core.cc|a log line of a run|damage of rows that were read, which are committed ones"
   "storage/sqlite/store.cc|a log line of a run|the process ends with it, and nothing is said but what a caller asked for against the contract"
   "runtime/timers.h|std::thread|the system's timers are the seam itself"
-  "runtime/timers.h|chrono::steady_clock|when a wait of the system ends is a function, to be tested"
+  "runtime/timers.h|chrono::steady_clock|where rough waits end is a function, to be tested"
   "runtime/timers.cc|chrono::steady_clock|the system's timers are the seam itself"
   "runtime/http/network_thread.h|std::thread|libcurl waits for sockets on a thread of its own, and no simulation runs it"
   "runtime/http/network_thread.cc|std::thread|libcurl waits for sockets on a thread of its own, and no simulation runs it"

@@ -61,8 +61,8 @@ TEST_F(SystemTimersTest, ADroppedWaitIsNotCalled) {
 // Its thread still sleeps until the one that was dropped would have ended, or longer.
 TEST_F(SystemTimersTest, OneThatIsShorterThanWhatWasDroppedIsNotLate) {
   bool done = false;
-  timers_.After(absl::Minutes(1), context_.get_executor(), [] { ADD_FAILURE() << "it was dropped"; }).reset();
-  const auto longer = timers_.After(absl::Minutes(2), context_.get_executor(), [] { ADD_FAILURE() << "it came due"; });
+  timers_.After(absl::Hours(1), context_.get_executor(), [] { ADD_FAILURE() << "it was dropped"; }).reset();
+  const auto longer = timers_.After(absl::Hours(2), context_.get_executor(), [] { ADD_FAILURE() << "it came due"; });
   const auto shorter = timers_.After(absl::Milliseconds(5), context_.get_executor(), [&] { done = true; });
   RunUntil(done);
 }
@@ -75,15 +75,20 @@ TEST_F(SystemTimersTest, OneThatIsLongerThanWhatWasDroppedComesDue) {
   RunUntil(done);
 }
 
-TEST(EndOfWaitTest, ShortOnesAreExactAndLongOnesEndTogether) {
+TEST(RoughEndTest, RoughWaitsEndTogetherAndNeverEarly) {
   using Instant = std::chrono::steady_clock::time_point;
   using std::chrono::milliseconds;
-  const Instant now{milliseconds(12'345'678)};
-  EXPECT_EQ(SystemTimers::EndOfWait(now, absl::Milliseconds(1)), now + milliseconds(1));
-  EXPECT_EQ(SystemTimers::EndOfWait(now, absl::Milliseconds(9'999)), now + milliseconds(9'999));
-  EXPECT_EQ(SystemTimers::EndOfWait(now, absl::Seconds(30)), now + milliseconds(30'022));
-  EXPECT_EQ(SystemTimers::EndOfWait(now + milliseconds(21), absl::Seconds(30)), now + milliseconds(30'022));
-  EXPECT_EQ(SystemTimers::EndOfWait(now + milliseconds(22), absl::Seconds(30)), now + milliseconds(30'022)) << "on the grid already";
+  EXPECT_EQ(SystemTimers::RoughEnd(Instant(milliseconds(12'345'601))), Instant(milliseconds(12'345'650)));
+  EXPECT_EQ(SystemTimers::RoughEnd(Instant(milliseconds(12'345'649))), Instant(milliseconds(12'345'650)));
+  EXPECT_EQ(SystemTimers::RoughEnd(Instant(milliseconds(12'345'650))), Instant(milliseconds(12'345'650)));
+}
+
+TEST_F(SystemTimersTest, ARoughWaitIsNotOverBeforeItsTime) {
+  const auto begin = std::chrono::steady_clock::now();
+  bool done = false;
+  const auto wait = timers_.AfterRoughly(absl::Milliseconds(20), context_.get_executor(), [&] { done = true; });
+  RunUntil(done);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(20));
 }
 
 TEST_F(SystemTimersTest, AWaitThatIsDueMayStillBeDroppedOnItsExecutor) {
