@@ -120,7 +120,6 @@ absl::StatusOr<Documents::Contents> Documents::Update(bool& changed, const std::
       if (absl::IsResourceExhausted(text.status())) return text.status();  // says nothing about the document
       if (!text.ok()) {                                                    // unreadable, or gone since: what was indexed of it goes too
         contents.skipped.push_back({document.name, std::string(text.status().message())});
-        changed = true;
         continue;
       }
       changed = true;

@@ -220,6 +220,9 @@ TEST_F(DocumentsTest, PipesAndTooLargeFilesAreLeftOut) {
   const auto search = documents_.Search({"apple"}, 10);
   ASSERT_EQ(search->skipped.size(), 1u);
   EXPECT_EQ(search->skipped[0].name, "large.md");
+  const int searched = index_.searched;
+  Find("apple");
+  EXPECT_EQ(index_.searched, searched) << "that it still cannot be read is no change";
 }
 
 TEST_F(DocumentsTest, ABranchThatIsTooDeepIsLeftOutAndNamedOnceInTheLog) {
