@@ -103,8 +103,9 @@ class Walk {
     }
     for (; entries != fs::directory_iterator(); entries.increment(error)) {
       RETURN_IF_ERROR(Visit(*entries, prefix, depth));
-      if (error) break;
     }
+    // What was not read would pass for removed.
+    if (error) return absl::UnavailableError(absl::StrCat("the folder of documents \"", folder.string(), "\" cannot be read to its end: ", error.message()));
     return absl::OkStatus();
   }
 
