@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/text.h"
+#include "proto/util/limits.h"
 #include "proto/util/names.h"
 #include "proto/util/time.h"
 #include "runtime/ask.h"
@@ -79,7 +81,7 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
     v1::Delta delta = Next();
     v1::ToolProgress* const progress = delta.mutable_tool_progress();
     progress->set_call_id(effect_.call.ToString());
-    progress->set_message(std::string(message));
+    progress->set_message(std::string(CutUtf8(MakeValidUtf8(message), kProgressBytesMax)));
     if (fraction) progress->set_fraction(*fraction);
     Tell(std::move(delta));
   }

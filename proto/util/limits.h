@@ -46,6 +46,7 @@ inline constexpr int32_t kInvalidDecisionsMax = 3;                   // in a row
 inline constexpr absl::Duration kCallWaitDefault = absl::Hours(24);  // for a person
 inline constexpr absl::Duration kCallWaitMaximum = absl::Hours(30 * 24);
 inline constexpr size_t kWaitTextBytesMax = 512;
+inline constexpr size_t kProgressBytesMax = 1024;                // of what a tool says of its progress; more is cut
 inline constexpr int64_t kAllowedArgumentsBytesMax = 512 << 10;  // that people give calls of one step instead of the model's
 
 // Artifacts: results that are too large for the journal.

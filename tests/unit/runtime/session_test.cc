@@ -360,6 +360,23 @@ class DeafTool {
 
 asio::awaitable<ModelOutcome> AsksDeafTool(ModelRequest, DeltaSink&) { co_return Calls({{"deaf", "{}"}}); }
 
+// What a tool says goes to watchers as it is, and text that is not UTF-8 would break their streams.
+TEST_F(SessionTest, WhatAToolSaysOfItsProgressIsValidAndShort) {
+  auto tool = std::make_shared<FakeTool>("deaf", v1::SIDE_EFFECT_READ_ONLY, [](ToolRequest, ProgressSink& progress) -> asio::awaitable<ToolOutcome> {
+    progress.Progress("half\xff", std::nullopt);
+    progress.Progress(std::string(kProgressBytesMax + 1, 'x'), std::nullopt);
+    co_return Done("done");
+  });
+  const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksDeafTool), {tool}));
+  session->Start();
+  RunUntil(outside_->stopped);
+  RunUntil(owner_.ended);
+  CloseStore();
+  ASSERT_GE(outside_->progress.size(), 2u);
+  EXPECT_EQ(outside_->progress[0], "half\xEF\xBF\xBD");
+  EXPECT_EQ(outside_->progress[1], std::string(kProgressBytesMax, 'x'));
+}
+
 TEST_F(SessionTest, AToolThatOutlivesTheStopIsCountedAndNotHeardAnyMore) {
   DeafTool deaf;
   const auto session = MakeSession(testing::MakePlan(std::make_shared<FakeModel>(AsksDeafTool), {deaf.Make()}));
