@@ -16,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "proto/base/build_info.h"
+#include "proto/base/clock.h"
 #include "proto/base/log.h"
 #include "proto/util/time.h"
 #include "server/config.h"
@@ -100,10 +101,10 @@ int Serve(const Flags& flags, const LoadedConfig& loaded, const ProcessOptions& 
   // Whoever started this one waits for the file: without it, it is as if the server had not come up.
   if (failure = WritePortFile(flags.port_file, address); failure) drain.Ask(absl::ZeroDuration());
 
-  std::optional<absl::Time> deadline = drain.Wait();
+  std::optional<absl::Duration> deadline = drain.Wait();
   (*server)->SetServing(false);
   while (deadline) {
-    const absl::Duration grace = std::max(absl::ZeroDuration(), *deadline - absl::Now());
+    const absl::Duration grace = std::max(absl::ZeroDuration(), *deadline - SystemClock().Monotonic());
     Log(LogLevel::kInfo, "draining", {{"grace", absl::FormatDuration(absl::Trunc(grace, absl::Milliseconds(1)))}});
     exit_deadline.emplace(grace + kExitMax, failure ? failure->code : ExitCode::kDrained);
     wiring->StartDrain(grace, [&drain] { drain.Finish(); });

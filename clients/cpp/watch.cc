@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "clients/cpp/error.h"
+#include "proto/base/clock.h"
 #include "proto/base/status.h"
 
 namespace agentruntime::client {
@@ -116,7 +117,7 @@ absl::Status Watch::OpenStream() {
     MutexLock lock(mu_);
     if (cancelled_) return absl::CancelledError("the watch was cancelled");
   }
-  opened_ = absl::Now();
+  opened_ = SystemClock().Monotonic();
   auto stream = source_->Open(last_);
   MutexLock lock(mu_);
   stream_ = std::move(stream);
@@ -137,20 +138,22 @@ absl::Status Watch::HandleEnd() {
     status = absl::UnavailableError("the stream ended before the run");
   }
   if (!IsCut(status)) return status;
-  if (absl::Now() - opened_ > kSteadyAfter) failures_ = 0;
-  if (failures_ == 0) failing_since_ = absl::Now();
+  const absl::Duration now = SystemClock().Monotonic();
+  if (now - opened_ > kSteadyAfter) failures_ = 0;
+  if (failures_ == 0) failing_since_ = now;
   const auto delay = NextDelay(received_ ? options_.reconnect : options_.connect, ++failures_, status, random_.NextDouble());
-  const absl::Duration left = failing_since_ + (received_ ? options_.reconnect_time_max : options_.connect_time_max) - absl::Now();
+  const absl::Duration left = failing_since_ + (received_ ? options_.reconnect_time_max : options_.connect_time_max) - now;
   if (!delay || *delay > left) return status;
   if (options_.on_reconnect) options_.on_reconnect(status, left);
   return Pause(*delay);
 }
 
 absl::Status Watch::Pause(absl::Duration delay) {
-  const absl::Time end = absl::Now() + delay;
+  const SystemClock clock;  // not by the wall clock, which may be set meanwhile
+  const absl::Duration end = clock.Monotonic() + delay;
   MutexLock lock(mu_);
   while (!cancelled_) {
-    const absl::Duration left = end - absl::Now();
+    const absl::Duration left = end - clock.Monotonic();
     if (left <= absl::ZeroDuration()) return absl::OkStatus();
     cancelled_changed_.WaitFor(mu_, left);
   }

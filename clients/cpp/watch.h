@@ -82,8 +82,8 @@ class Watch {
   bool ended_ = false;                                  // Next returned nullopt
   bool received_ = false;                               // anything, ever
   int failures_ = 0;                                    // see WatchOptions
-  absl::Time failing_since_;                            // if there are failures
-  absl::Time opened_;                                   // the stream
+  absl::Duration failing_since_;                        // if there are failures
+  absl::Duration opened_;                               // the stream
   bool last_stopped_ = false;                           // the newest thing known of the run is a stop
   Sequence known_last_ = 0;                             // the newest event known of
   Sequence void_before_ = 0;                            // text that follows an earlier event is void
