@@ -107,7 +107,8 @@ void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
   {
     MutexLock lock(mu_);
     --creating_;
-    if (draining_ || entries_.contains(state.id)) return;  // durable: the next start, or the command that came first, takes it up
+    // Durable: the next start takes it up, or a command that came first did, and may have let it sleep again.
+    if (draining_ || entries_.contains(state.id) || sleepers_.IsAsleep(state.id)) return;
     const RunId run = state.id;
     const int32_t priority = state.priority();
     if (state.not_before > environment_.clock->Now()) {
