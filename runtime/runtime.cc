@@ -15,7 +15,6 @@
 #include "runtime/limits.h"
 #include "runtime/outlet.h"
 #include "runtime/runtime_impl.h"
-#include "runtime/view.h"
 
 namespace agentruntime {
 

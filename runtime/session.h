@@ -1,4 +1,4 @@
-// The live object that executes one run: the small shell around the pure core. Everything but `Send` and `Park` happens on its strand.
+// The live object that executes one run: the small shell around the pure core. All but what says that it is thread-safe happens on its strand.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -19,11 +19,11 @@ constexpr int64_t kCheckpointStepShare = 4;
 // How long a checkpoint waits for readers; their transactions end after 1,000 rows.
 constexpr int kCheckpointWaitMs = 1000;
 
-// A full disk, or a person at a SQL prompt who holds the lock. SQLite has then changed nothing that a rollback does not take back. The shared index of the
-// log is no data: a transaction that it has no room for may be in the log all the same, where the next try, which is the same, overwrites it.
 // A reader that meets the index of the log while it changes takes the write lock for a moment to look again: that is no busy disk.
 constexpr int kBusyWaitMs = 250;
 
+// A full disk, or a person at a SQL prompt who holds the lock. SQLite has then changed nothing that a rollback does not take back. The shared index of the
+// log is no data: a transaction that it has no room for may be in the log all the same, where the next try, which is the same, overwrites it.
 bool IsSlowDisk(int code) { return IsFull(code) || (code & 0xff) == SQLITE_BUSY; }
 
 }  // namespace
