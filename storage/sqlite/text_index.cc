@@ -1,6 +1,8 @@
 #include "storage/sqlite/text_index.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -120,11 +122,19 @@ class Query {
   int bound_ = 0;
 };
 
+// What documents say is for whom the store is for: SQLite would make a file that everybody may read. Its log gets the file's mode. A failure shows as SQLite
+// opens it.
+void MakeForOwner(const std::string& path) {
+  if (path == ":memory:") return;
+  if (const int file = open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600); file >= 0) close(file);
+}
+
 // An open file with its statements. Not thread-safe.
 class Connection {
  public:
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path) {
     std::unique_ptr<Connection> made(new Connection(path));
+    MakeForOwner(path);
     const int opened = sqlite3_open_v2(path.c_str(), &made->connection_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
     if (opened != SQLITE_OK) return Failure(opened, path, made->connection_);
     sqlite3_extended_result_codes(made->connection_, 1);

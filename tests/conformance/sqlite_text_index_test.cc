@@ -52,6 +52,14 @@ TEST_F(SqliteTextIndexTest, KeepsWhatWasIndexed) {
   EXPECT_EQ(Passages(), 1);
 }
 
+TEST_F(SqliteTextIndexTest, OthersMayNotReadIt) {
+  const auto index = sqlite::OpenTextIndex(path_);
+  ASSERT_TRUE((*index)->Replace("c", kDocument, {{1, "", "kept"}}).ok());
+  for (const auto& file : std::filesystem::directory_iterator(folder_.path())) {
+    EXPECT_EQ(file.status().permissions() & ~std::filesystem::perms::owner_all, std::filesystem::perms::none) << file.path();
+  }
+}
+
 TEST_F(SqliteTextIndexTest, OneProcessAtATime) {
   const auto index = sqlite::OpenTextIndex(path_);
   ASSERT_TRUE(index.ok());
