@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "clients/cli/format.h"
 #include "clients/cli/text.h"
@@ -260,11 +261,13 @@ std::string HowToResume(const v1::Run& run, absl::string_view program) {
 }
 
 std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program) {
+  // Never cut, and no white space is left out: this is what a person decides by. Line ends would let a text look like a command.
+  const auto whole = [](const std::string& text) { return absl::StrReplaceAll(Printable(text), {{"\n", " "}}); };
   std::vector<std::string> lines;
   const absl::Time deadline = run.has_deadline() ? FromProto(run.deadline()) : absl::InfiniteFuture();
   for (const v1::WaitingCall& call : run.waiting_calls()) {
     lines.push_back(absl::StrCat("call ", PrintableLine(call.call_id()), " waits for a person ", FormatWaitEnd(FromProto(call.expire_time()), deadline), ": ",
-                                 PrintableLine(call.text(), 1000)));
+                                 whole(call.text())));
     const std::string which = absl::StrCat(" ", BareRun(run.name()), " ", PrintableLine(call.call_id()));
     switch (call.kind()) {
       case v1::WAIT_KIND_APPROVAL:

@@ -58,7 +58,8 @@ std::string StopText(const v1::Stop& stop);
 std::string UsageText(const v1::Run& run);
 // A command of `program` (program.h) that goes on where the run stopped; empty if it cannot.
 std::string HowToResume(const v1::Run& run, absl::string_view program);
-// Each call that waits for a person, until when, and a command that answers it: lines. `run` with its deadline: GetRun has it, the snapshots of a watch do not.
+// Each call that waits for a person, until when, its text, never cut, and a command that answers it: lines. `run` with its deadline: GetRun has it, the
+// snapshots of a watch do not. With whole texts: commands/waiting.h.
 std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program);
 // `child run X waits for a person: agentctl show X`
 std::string ChildWaitsText(const v1::Run& child, absl::string_view program);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "clients/cli/commands/children.h"
 #include "clients/cli/commands/commands.h"
+#include "clients/cli/commands/waiting.h"
 #include "clients/cli/display.h"
 #include "clients/cli/interrupt.h"
 #include "clients/cli/run_view.h"
@@ -37,11 +38,12 @@ ExitCode FailWatch(Session& session, const absl::Status& status, const std::stri
   return code;
 }
 
-ExitCode LeaveWaiting(const Output& output, const v1::Run& run) {
+ExitCode LeaveWaiting(Session& session, const v1::Run& run) {
+  const Output& output = session.output;
   if (output.json) {
     PrintJson(output, run);
   } else {
-    for (const std::string& line : HowToAnswer(run, output.program)) output.err << line << "\n";
+    for (const std::string& line : HowToAnswer(WithWholeTexts(ReadsOf(session), run), output.program)) output.err << line << "\n";
     output.err << "  then:  " << output.program << " watch " << BareRun(run.name()) << " --after " << run.last_sequence() << std::endl;
   }
   return ExitCodeOf(run);
@@ -84,7 +86,7 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
       }
       if (run.state() == v1::RUN_STATE_WAITING && run.last_sequence() == watch.last_sequence() && !session.output.live) {
         const auto whole = session.runs.Get(run.name());  // with its deadline
-        return LeaveWaiting(session.output, whole.ok() && whole->state() == v1::RUN_STATE_WAITING ? *whole : run);
+        return LeaveWaiting(session, whole.ok() && whole->state() == v1::RUN_STATE_WAITING ? *whole : run);
       }
     } else if (response.has_event()) {
       display->OnEvent(response.event());
@@ -92,7 +94,7 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
       asked |= response.event().has_call_waiting();
       const bool settles = response.event().has_call_waiting() || response.event().has_call_finished() || response.event().has_call_failed();
       if (asked && settles && !session.output.live) {
-        if (auto whole = session.runs.Get(run.name()); whole.ok() && whole->state() == v1::RUN_STATE_WAITING) return LeaveWaiting(session.output, *whole);
+        if (auto whole = session.runs.Get(run.name()); whole.ok() && whole->state() == v1::RUN_STATE_WAITING) return LeaveWaiting(session, *whole);
       }
     } else if (response.has_delta()) {
       display->OnDelta(response.delta());

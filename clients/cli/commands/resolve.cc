@@ -1,5 +1,6 @@
 #include "absl/strings/ascii.h"
 #include "clients/cli/commands/commands.h"
+#include "clients/cli/commands/waiting.h"
 #include "clients/cli/format.h"
 #include "clients/cli/run_view.h"
 
@@ -57,7 +58,7 @@ ExitCode ResolveCommand(Session& session, const ResolveOptions& options) {
     return ExitCode::kAnswered;
   }
   session.output.out << "call " << options.call << " " << Done(options) << "; " << BareRun(*name) << " goes on";
-  for (const std::string& line : HowToAnswer(*resolved, session.output.program)) session.output.out << "\n" << line;
+  for (const std::string& line : HowToAnswer(WithWholeTexts(ReadsOf(session), *resolved), session.output.program)) session.output.out << "\n" << line;
   session.output.out << std::endl;
   return ExitCode::kAnswered;
 }

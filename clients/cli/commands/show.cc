@@ -5,6 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "clients/cli/commands/children.h"
 #include "clients/cli/commands/commands.h"
+#include "clients/cli/commands/waiting.h"
 #include "clients/cli/event_text.h"
 #include "clients/cli/format.h"
 #include "clients/cli/plain.h"
@@ -105,7 +106,7 @@ ExitCode ShowCommand(Session& session, const std::string& run_argument) {
     if (run->activity().has_next_try_time()) absl::StrAppend(&line, ", next try at ", FormatInstant(FromProto(run->activity().next_try_time())));
     output.out << line << "\n";
   }
-  for (const std::string& line : HowToAnswer(*run, output.program)) output.out << "  " << line << "\n";
+  for (const std::string& line : HowToAnswer(WithWholeTexts(ReadsOf(session), *run), output.program)) output.out << "  " << line << "\n";
   for (const v1::Run& child : ChildrenThatWait(ReadsOf(session), *run)) output.out << "  " << ChildWaitsText(child, output.program) << "\n";
   if (run->state() == v1::RUN_STATE_STOPPED) output.out << FormatStop(output, *run, Printable(PartsText(run->answer())));
   output.out << std::flush;

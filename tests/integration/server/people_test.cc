@@ -11,6 +11,7 @@ using ::testing::SizeIs;
 
 constexpr int kWaiting = 6;  // agentctl's exits
 constexpr int kStoppedByLimit = 3;
+const std::string kNote = std::string(2'000, 'x') + " to the end";  // longer than what a run itself has of a call that waits
 
 class PeopleTest : public ::testing::Test {
  protected:
@@ -25,15 +26,19 @@ tools:
       url: )",
                                               endpoint_.Url("/charge"), R"(
       description: Charges a customer's card.
-      input_schema: '{"type":"object","properties":{"cents":{"type":"integer"}},"required":["cents"],"additionalProperties":false}'
+      input_schema: '{"type":"object","properties":{"cents":{"type":"integer"},"note":{"type":"string"}},"required":["cents"],"additionalProperties":false}'
   - {name: ask, ask_person: {}}
   - {name: calculator, calculator: {}}
 )"));
     server_.Write("tester.yaml", "name: tester\nmodel: script\ntools: [charge, ask, calculator]\napprove_tools: [charge]\nlimits: {max_repeats: 4}\n");
-    server_.Write("script.json", R"({"rules": [
+    server_.Write("script.json", absl::StrCat(R"({"rules": [
+      {"input_contains": "much", "steps": [{"calls": [{"tool": "charge", "arguments": {"cents": 100, "note": ")",
+                                              kNote, R"("}}]}, {"text": ["{last_result}"]}]},
+      {"input_contains": "wordy", "steps": [{"calls": [{"tool": "ask", "arguments": {"question": ")",
+                                              kNote, R"("}}]}, {"text": ["{last_result}"]}]},
       {"input_contains": "charge", "steps": [{"calls": [{"tool": "charge", "arguments": {"cents": 100}}]}, {"text": ["{last_result}"]}]},
       {"input_contains": "ask", "steps": [{"calls": [{"tool": "ask", "arguments": {"question": "Which invoice?"}}]}, {"text": ["{last_result}"]}]},
-      {"input_contains": "circle", "steps": [{"repeat": 1000, "calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}]}]}]})");
+      {"input_contains": "circle", "steps": [{"repeat": 1000, "calls": [{"tool": "calculator", "arguments": {"expression": "1+1"}}]}]}]})"));
     server_.Start();
   }
 
@@ -119,6 +124,16 @@ TEST_F(PeopleTest, AQuestionIsAnsweredAsTheRunSays) {
   const Ended watched = Agentctl({"watch", run});
   EXPECT_EQ(watched.exit_code, 0);
   EXPECT_THAT(watched.out, HasSubstr("\n  the second one\n"));
+}
+
+TEST_F(PeopleTest, WhoeverAnswersSeesAllOfIt) {
+  const std::string call = absl::StrCat(R"(may this call be made? charge {"cents":100,"note":")", kNote, "\"}\n");
+  const Ended asked = Agentctl({"run", "tester", "much"});
+  EXPECT_EQ(asked.exit_code, kWaiting) << asked.err;
+  EXPECT_THAT(asked.err, HasSubstr(call));
+  EXPECT_THAT(Agentctl({"watch", "last"}).err, HasSubstr(call));
+  EXPECT_THAT(Agentctl({"show", "last"}).out, HasSubstr(call));
+  EXPECT_THAT(Agentctl({"run", "tester", "wordy"}).err, HasSubstr(absl::StrCat(kNote, "\n")));
 }
 
 TEST_F(PeopleTest, AnAnswerOfAnotherKindIsRefused) {

@@ -56,6 +56,16 @@ TEST(RunTextTest, ACallThatWaitsComesWithTheCommandThatAnswersIt) {
   EXPECT_EQ(lines[1], "  .run/bin/agentctl --server 127.0.0.1:1 resolve 01abc 3.2  --run-again, or --result TEXT, or --give-up [--reason WHY]");
 }
 
+// A person decides by it: the last argument counts as much as the first, and so does what a terminal would not show.
+TEST(RunTextTest, WhatACallThatWaitsAsksIsNeverCut) {
+  v1::Run run;
+  run.set_name("runs/01abc");
+  const std::string text = "may this call be made? charge {\"note\":\"" + std::string(5'000, 'x') + "  \x7f\",\n\"cents\":1}";
+  run.add_waiting_calls()->set_text(text);
+  const std::string line = HowToAnswer(run, "agentctl").front();
+  EXPECT_TRUE(line.ends_with(std::string(5'000, 'x') + "  \\x7f\", \"cents\":1}")) << line;
+}
+
 // `call_wait` is 24 h unless the agent says otherwise; whoever gave the run two hours has no more time than that.
 TEST(RunTextTest, AWaitEndsByTheDeadlineWhereThatComesFirst) {
   v1::Run run;
