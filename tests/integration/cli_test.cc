@@ -165,6 +165,18 @@ TEST_F(CliTest, CancelSaysWhatBecameOfTheRun) {
   EXPECT_EQ(Run({"show", "last"}).exit_code, 1);
 }
 
+TEST_F(CliTest, NothingIsDeletedForAWrongCommandLine) {
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(Run({"run", "tester", "x"}).exit_code, 0);
+  const Ended wrong = Run({"delete", "last", "01jd3zk8"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_EQ(wrong.out, "");
+  EXPECT_THAT(wrong.err, StartsWith("agentctl: \"01jd3zk8\" is no run: "));
+  const Ended twice = Run({"delete", "last", "last"});
+  EXPECT_EQ(twice.exit_code, 0) << twice.err;
+  EXPECT_THAT(twice.out, ContainsRegex("^runs/[0-9a-z]{26} deleted\n$"));
+  EXPECT_EQ(Run({"show", "last"}).exit_code, 0) << "the other one is still there";
+}
+
 TEST_F(CliTest, InterruptLeavesTheRun) {
   const auto program = Agentctl({"run", "tester", "hang"});
   ASSERT_TRUE(program->ReadUntil("runs/"));

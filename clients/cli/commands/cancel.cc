@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "clients/cli/commands/commands.h"
@@ -45,14 +47,19 @@ ExitCode CancelCommand(Session& session, const std::string& run, const std::stri
 }
 
 ExitCode DeleteCommand(Session& session, const std::vector<std::string>& runs) {
+  // All of them first: what is deleted for a command line that is wrong further on does not come back. And `last` is the same run wherever it stands.
+  std::vector<std::string> names;
   for (const std::string& run : runs) {
-    const auto name = ResolveRun(session, run);
+    auto name = ResolveRun(session, run);
     if (!name.ok()) return FailRun(session.output, name.status());
-    if (const absl::Status status = session.runs.Delete(*name); !status.ok()) return Fail(session.output, status);
+    if (std::find(names.begin(), names.end(), *name) == names.end()) names.push_back(*std::move(name));
+  }
+  for (const std::string& name : names) {
+    if (const absl::Status status = session.runs.Delete(name); !status.ok()) return Fail(session.output, status);
     if (session.output.json) {
-      session.output.out << R"({"deleted":")" << *name << R"("})" << std::endl;
+      session.output.out << R"({"deleted":")" << name << R"("})" << std::endl;
     } else {
-      session.output.out << *name << " deleted" << std::endl;
+      session.output.out << name << " deleted" << std::endl;
     }
   }
   return ExitCode::kAnswered;
