@@ -193,7 +193,7 @@ void AddAnswers(CLI::App& app, CommandLine& line) {
 
   CLI::App& answer = add("answer", "Answer a question of the agent");
   answer.add_option("TEXT", options.result, "The answer, for the model to read; - reads standard input")->required();
-  answer.callback(resolve_then([](ResolveOptions&) {}));
+  answer.callback(resolve_then([](ResolveOptions& resolve) { resolve.question_only = true; }));
 
   CLI::App& resolve = add("resolve", "Say what became of a call that nobody knows the outcome of; or any other answer to a call that waits");
   CLI::Option_group& group = *resolve.add_option_group("answer", "One of");

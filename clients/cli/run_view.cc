@@ -260,6 +260,17 @@ std::string HowToResume(const v1::Run& run, absl::string_view program) {
   return command;
 }
 
+std::vector<std::string> AnswerCommands(const v1::Run& run, const v1::WaitingCall& call, absl::string_view program) {
+  const std::string which = absl::StrCat(" ", BareRun(run.name()), " ", PrintableLine(call.call_id()));
+  switch (call.kind()) {
+    case v1::WAIT_KIND_APPROVAL:
+      return {absl::StrCat("  ", program, " approve", which, " [--arguments JSON]"), absl::StrCat("  ", program, " deny", which, " [--reason WHY]")};
+    case v1::WAIT_KIND_QUESTION:
+      return {absl::StrCat("  ", program, " answer", which, " TEXT"), absl::StrCat("  ", program, " resolve", which, " --give-up [--reason WHY]")};
+    default: return {absl::StrCat("  ", program, " resolve", which, "  --run-again, or --result TEXT, or --give-up [--reason WHY]")};
+  }
+}
+
 std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program) {
   // Never cut, and no white space is left out: this is what a person decides by. Line ends would let a text look like a command.
   const auto whole = [](const std::string& text) { return absl::StrReplaceAll(Printable(text), {{"\n", " "}}); };
@@ -268,18 +279,7 @@ std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view progr
   for (const v1::WaitingCall& call : run.waiting_calls()) {
     lines.push_back(absl::StrCat("call ", PrintableLine(call.call_id()), " waits for a person ", FormatWaitEnd(FromProto(call.expire_time()), deadline), ": ",
                                  whole(call.text())));
-    const std::string which = absl::StrCat(" ", BareRun(run.name()), " ", PrintableLine(call.call_id()));
-    switch (call.kind()) {
-      case v1::WAIT_KIND_APPROVAL:
-        lines.push_back(absl::StrCat("  ", program, " approve", which, " [--arguments JSON]"));
-        lines.push_back(absl::StrCat("  ", program, " deny", which, " [--reason WHY]"));
-        break;
-      case v1::WAIT_KIND_QUESTION:
-        lines.push_back(absl::StrCat("  ", program, " answer", which, " TEXT"));
-        lines.push_back(absl::StrCat("  ", program, " resolve", which, " --give-up [--reason WHY]"));
-        break;
-      default: lines.push_back(absl::StrCat("  ", program, " resolve", which, "  --run-again, or --result TEXT, or --give-up [--reason WHY]"));
-    }
+    for (std::string& command : AnswerCommands(run, call, program)) lines.push_back(std::move(command));
   }
   return lines;
 }

@@ -58,6 +58,8 @@ std::string StopText(const v1::Stop& stop);
 std::string UsageText(const v1::Run& run);
 // A command of `program` (program.h) that goes on where the run stopped; empty if it cannot.
 std::string HowToResume(const v1::Run& run, absl::string_view program);
+// Commands that answer `call`, of `run`, as its kind wants: lines, indented.
+std::vector<std::string> AnswerCommands(const v1::Run& run, const v1::WaitingCall& call, absl::string_view program);
 // Each call that waits for a person, until when, its text, never cut, and a command that answers it: lines. `run` with its deadline: GetRun has it, the
 // snapshots of a watch do not. With whole texts: commands/waiting.h.
 std::vector<std::string> HowToAnswer(const v1::Run& run, absl::string_view program);

@@ -109,6 +109,7 @@ struct ResolveOptions {
   bool give_up = false;
   bool allow = false;
   bool deny = false;
+  bool question_only = false;            // with result: only a call that asks a question is given it
   std::optional<std::string> arguments;  // with allow: JSON instead of the model's; `-`: all of standard input
   std::string reason;                    // with give_up and deny
   std::string request_id;

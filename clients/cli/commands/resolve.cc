@@ -44,6 +44,11 @@ absl::string_view Done(const ResolveOptions& options) {
 ExitCode ResolveCommand(Session& session, const ResolveOptions& options) {
   const auto name = ResolveRun(session, options.run);
   if (!name.ok()) return FailRun(session.output, name.status());
+  if (options.question_only) {
+    const auto run = session.runs.Get(*name);
+    if (!run.ok()) return Fail(session.output, run.status());
+    if (const std::string why = WhyNoAnswer(*run, options.call, session.output.program); !why.empty()) return FailUsage(session.output, why);
+  }
   auto answer = AnswerOf(options);
   if (!answer.ok()) return FailUsage(session.output, std::string(answer.status().message()));
   v1::ResolveCallRequest request;

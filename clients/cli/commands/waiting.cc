@@ -5,6 +5,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "clients/cli/run_view.h"
 
 namespace agentruntime::cli {
 namespace {
@@ -52,6 +54,21 @@ v1::Run WithWholeTexts(const RunReads& reads, v1::Run run) {
     }
   }
   return run;
+}
+
+std::string WhyNoAnswer(const v1::Run& run, const std::string& call, absl::string_view program) {
+  const auto& calls = run.waiting_calls();
+  const auto waiting = std::find_if(calls.begin(), calls.end(), [&call](const v1::WaitingCall& w) { return w.call_id() == call; });
+  if (waiting == calls.end()) return "";
+  const std::string commands = absl::StrJoin(AnswerCommands(run, *waiting, program), "\n");
+  if (waiting->kind() == v1::WAIT_KIND_APPROVAL) {
+    return absl::StrCat("call ", call, " asks no question, it waits for approval; an answer would be its result, and the call would not be made\n", commands,
+                        "\n  ", program, " resolve ", BareRun(run.name()), " ", call, " --result TEXT   to give its result without making it");
+  }
+  if (waiting->kind() == v1::WAIT_KIND_UNCERTAIN) {
+    return absl::StrCat("call ", call, " asks no question, it was started and nobody knows whether it took effect\n", commands);
+  }
+  return "";
 }
 
 }  // namespace agentruntime::cli

@@ -6,10 +6,12 @@
 namespace agentruntime::testing {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-constexpr int kWaiting = 6;  // agentctl's exits
+constexpr int kUsage = 2;  // agentctl's exits
+constexpr int kWaiting = 6;
 constexpr int kStoppedByLimit = 3;
 const std::string kNote = std::string(2'000, 'x') + " to the end";  // longer than what a run itself has of a call that waits
 
@@ -150,7 +152,11 @@ TEST_F(PeopleTest, AnAnswerOfAnotherKindIsRefused) {
   answer.mutable_allow()->clear_arguments();
   EXPECT_EQ(Say(Resolve(ask, answer)), absl::StrCat("FAILED_PRECONDITION ANSWER_UNFIT: answer: call 1.1 of ", ask.name(),
                                                     " waits for the answer to its question; give result or give_up"));
-  EXPECT_EQ(Agentctl({"answer", charge.name(), "1.1", "charged by hand"}).exit_code, 0) << "any call may be given its result";
+  const Ended mistaken = Agentctl({"answer", charge.name(), "1.1", "yes"});
+  EXPECT_EQ(mistaken.exit_code, kUsage) << "it would be taken for the result of a call that was not made";
+  EXPECT_THAT(mistaken.err, ContainsRegex("^agentctl: call 1.1 asks no question, it waits for approval; .*\n  [^ ]*agentctl approve [0-9a-z]{26} 1.1 .*\n"
+                                          "  [^ ]*agentctl deny [0-9a-z]{26} 1.1 .*\n  [^ ]*agentctl resolve [0-9a-z]{26} 1.1 --result TEXT "));
+  EXPECT_EQ(Agentctl({"resolve", charge.name(), "1.1", "--result", "charged by hand"}).exit_code, 0) << "any call may be given its result";
   EXPECT_EQ(AnswerOf(charge), "charged by hand");
 }
 

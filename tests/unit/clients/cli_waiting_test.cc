@@ -76,5 +76,22 @@ TEST(WaitingTest, NothingIsReadWhereNoCallWaits) {
   EXPECT_EQ(reads, 0);
 }
 
+TEST(WaitingTest, OnlyAQuestionIsAnswered) {
+  v1::Run run = Asking();
+  Wait(run, "3.2", v1::WAIT_KIND_APPROVAL);
+  Wait(run, "3.3", v1::WAIT_KIND_QUESTION);
+  Wait(run, "3.4", v1::WAIT_KIND_UNCERTAIN);
+  EXPECT_EQ(WhyNoAnswer(run, "3.2", "agentctl"),
+            "call 3.2 asks no question, it waits for approval; an answer would be its result, and the call would not be made\n"
+            "  agentctl approve x 3.2 [--arguments JSON]\n"
+            "  agentctl deny x 3.2 [--reason WHY]\n"
+            "  agentctl resolve x 3.2 --result TEXT   to give its result without making it");
+  EXPECT_EQ(WhyNoAnswer(run, "3.4", "agentctl"),
+            "call 3.4 asks no question, it was started and nobody knows whether it took effect\n"
+            "  agentctl resolve x 3.4  --run-again, or --result TEXT, or --give-up [--reason WHY]");
+  EXPECT_EQ(WhyNoAnswer(run, "3.3", "agentctl"), "");
+  EXPECT_EQ(WhyNoAnswer(run, "3.1", "agentctl"), "");
+}
+
 }  // namespace
 }  // namespace agentruntime::cli
