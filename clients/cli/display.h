@@ -20,6 +20,9 @@ class Display {
   virtual void OnDelta(const v1::Delta& delta) = 0;
   // A child of the run waits for a person: nothing of it is in the run's own journal. Said once of each.
   virtual void OnChildWaits(const v1::Run& child) = 0;
+  // Calls of the run wait for a person; `run` has these, with whole texts. Said once of each wait, to a live view: the others are not followed any further
+  // then.
+  virtual void OnWaits(const v1::Run& run) = 0;
   // The connection was lost, and is tried again for at most `time_left`.
   virtual void OnReconnect(const absl::Status& why, absl::Duration time_left) = 0;
   // The run stopped; it is complete here. Nothing follows.

@@ -15,6 +15,7 @@ class JsonDisplay final : public Display {
     PrintJson(output_, wrapped);
   }
   void OnChildWaits(const v1::Run&) override {}  // a program asks for the child itself; every line is an event, a delta or the run
+  void OnWaits(const v1::Run&) override {}
   void OnReconnect(const absl::Status&, absl::Duration) override {}
   void OnStop(const v1::Run& run) override { PrintJson(output_, run); }
 

@@ -34,6 +34,7 @@ class PlainDisplay final : public Display {
   void OnChildWaits(const v1::Run& child) override {
     output_.out << "  " << Colored(output_, Tone::kWarn, ChildWaitsText(child, output_.program)) << std::endl;
   }
+  void OnWaits(const v1::Run&) override {}
   void OnReconnect(const absl::Status& why, absl::Duration time_left) override {
     if (!lost_) output_.err << LostText(why, time_left) << "; Ctrl-C leaves the run alone" << std::endl;
     lost_ = true;

@@ -65,6 +65,13 @@ class Timeline final : public Display {
     output_.out << "  " << Colored(output_, Tone::kWarn, ChildWaitsText(child, output_.program)) << "\n" << std::flush;
   }
 
+  void OnWaits(const v1::Run& run) override {
+    MutexLock lock(mu_);
+    Erase();
+    for (const std::string& line : HowToAnswer(run, output_.program)) output_.out << "  " << line << "\n";  // wider than the terminal, if need be
+    output_.out << std::flush;
+  }
+
   void OnReconnect(const absl::Status& why, absl::Duration time_left) override {
     MutexLock lock(mu_);
     notice_ = LostText(why, time_left);

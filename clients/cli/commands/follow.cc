@@ -15,6 +15,7 @@
 #include "clients/cli/run_view.h"
 #include "clients/cpp/error.h"
 #include "clients/cpp/run_source.h"
+#include "proto/util/time.h"
 
 namespace agentruntime::cli {
 namespace {
@@ -49,6 +50,21 @@ ExitCode LeaveWaiting(Session& session, const v1::Run& run) {
   return ExitCodeOf(run);
 }
 
+// Shows the calls of a run that wait for a person and that were not `told` of; a call may wait more than once. With `asked`, an event, that wait alone: what
+// led to the others is told first.
+void TellWaits(Session& session, const std::string& name, const v1::Event* asked, std::set<std::string>& told, Display& display) {
+  auto run = session.runs.Get(name);  // with its deadline
+  if (!run.ok()) return;
+  v1::Run untold = *run;
+  untold.clear_waiting_calls();
+  for (const v1::WaitingCall& call : run->waiting_calls()) {
+    const absl::Time since = FromProto(call.since_time());
+    if (asked != nullptr && (call.call_id() != asked->call_waiting().call_id() || since != FromProto(asked->time()))) continue;
+    if (told.insert(absl::StrCat(call.call_id(), " ", absl::ToUnixMicros(since))).second) *untold.add_waiting_calls() = call;
+  }
+  if (!untold.waiting_calls().empty()) display.OnWaits(WithWholeTexts(ReadsOf(session), std::move(untold)));
+}
+
 }  // namespace
 
 ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> source, int64_t after) {
@@ -64,7 +80,7 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
 
   v1::Run run;                 // the newest snapshot
   bool asked = false;          // a call waited for a person
-  std::set<std::string> told;  // calls of children for which a person was waited
+  std::set<std::string> told;  // calls for which a person was waited, of children too
   for (;;) {
     absl::StatusOr<std::optional<v1::WatchRunResponse>> next = watch.Next();
     if (!next.ok()) {
@@ -84,13 +100,16 @@ ExitCode FollowSource(Session& session, std::unique_ptr<client::WatchSource> sou
         for (const v1::WaitingCall& call : child.waiting_calls()) is_new |= told.insert(absl::StrCat(child.name(), " ", call.call_id())).second;
         if (is_new) display->OnChildWaits(child);
       }
-      if (run.state() == v1::RUN_STATE_WAITING && run.last_sequence() == watch.last_sequence() && !session.output.live) {
+      const bool all_told = run.last_sequence() == watch.last_sequence();
+      if (session.output.live && all_told && !run.waiting_calls().empty()) TellWaits(session, run.name(), nullptr, told, *display);
+      if (run.state() == v1::RUN_STATE_WAITING && all_told && !session.output.live) {
         const auto whole = session.runs.Get(run.name());  // with its deadline
         return LeaveWaiting(session, whole.ok() && whole->state() == v1::RUN_STATE_WAITING ? *whole : run);
       }
     } else if (response.has_event()) {
       display->OnEvent(response.event());
-      // A person who watches may answer in another window; a script is told that it has to.
+      // A person who watches may answer in another window, and is shown how; a script is told that it has to.
+      if (session.output.live && response.event().has_call_waiting()) TellWaits(session, run.name(), &response.event(), told, *display);
       asked |= response.event().has_call_waiting();
       const bool settles = response.event().has_call_waiting() || response.event().has_call_finished() || response.event().has_call_failed();
       if (asked && settles && !session.output.live) {

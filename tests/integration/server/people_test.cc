@@ -138,6 +138,21 @@ TEST_F(PeopleTest, WhoeverAnswersSeesAllOfIt) {
   EXPECT_THAT(Agentctl({"run", "tester", "wordy"}).err, HasSubstr(absl::StrCat(kNote, "\n")));
 }
 
+TEST_F(PeopleTest, ALiveViewShowsWhatIsAskedOnceAndGoesOn) {
+  Program live(AGENTCTL, {"run", "tester", "much"}, {.variables = {{"AGENTRUNTIME_SERVER", server_.address()}, {"TERM", "xterm"}}, .terminal = true});
+  ASSERT_TRUE(live.ReadUntil("[--reason WHY]\r\n")) << live.out();
+  Program late(AGENTCTL, {"watch", "last", "--after", "5"}, {.variables = {{"AGENTRUNTIME_SERVER", server_.address()}, {"TERM", "xterm"}}, .terminal = true});
+  ASSERT_TRUE(late.ReadUntil("[--reason WHY]\r\n")) << "its event came before: " << late.out();
+  EXPECT_EQ(Agentctl({"approve", "last", "1.1"}).exit_code, 0);
+  EXPECT_EQ(live.Wait(), 0);
+  EXPECT_EQ(late.Wait(), 0);
+  for (const Program* each : {&live, &late}) {
+    const std::vector<std::string> parts = absl::StrSplit(each->out(), absl::StrCat(kNote, "\"}\r\n    "));
+    ASSERT_THAT(parts, SizeIs(2)) << each->out();
+    EXPECT_THAT(parts[1], ContainsRegex("^[^ ]*agentctl approve [0-9a-z]{26} 1.1 .*\r\n    [^ ]*agentctl deny [0-9a-z]{26} 1.1 "));
+  }
+}
+
 TEST_F(PeopleTest, AnAnswerOfAnotherKindIsRefused) {
   const v1::Run charge = Waiting("charge");
   v1::CallAnswer answer;

@@ -173,6 +173,22 @@ TEST(DisplayTest, AChildThatWaitsForAPersonIsSaidToPeopleOnly) {
   EXPECT_EQ(shown(MakeJsonDisplay, false), "");
 }
 
+// Who has to decide sees all of it, however narrow the terminal; the others are not followed any further.
+TEST(DisplayTest, WhatIsAskedIsShownWholeUnderALiveView) {
+  const std::string text(200, 'x');
+  const v1::Run run = Parse<v1::Run>("name: 'runs/c' waiting_calls { call_id: '1.1' kind: WAIT_KIND_QUESTION text: '" + text + " Which one?' }");
+  const auto shown = [&run](auto make, bool live) {
+    std::ostringstream out, err;
+    make({.out = out, .err = err, .live = live, .width = 30})->OnWaits(run);
+    return out.str();
+  };
+  EXPECT_TRUE(
+      shown(MakeTimeline, true).ends_with(": " + text + " Which one?\n    agentctl answer c 1.1 TEXT\n    agentctl resolve c 1.1 --give-up [--reason WHY]\n"))
+      << shown(MakeTimeline, true);
+  EXPECT_EQ(shown(MakePlainDisplay, false), "");
+  EXPECT_EQ(shown(MakeJsonDisplay, false), "");
+}
+
 TEST(JsonDisplayTest, WritesOneEventALineAndTheRunLast) {
   std::ostringstream out, err;
   auto display = MakeJsonDisplay({.out = out, .err = err, .json = true});
