@@ -16,6 +16,14 @@
 namespace agentruntime {
 namespace {
 
+constexpr absl::string_view kCutMark = " ...";
+
+// What a person reads must not look whole where it is not. Texts that OneLine cut have kWaitTextBytesMax characters and an ellipsis: they are cut here as well.
+std::string WaitText(absl::string_view text) {
+  if (text.size() <= kWaitTextBytesMax) return std::string(text);
+  return absl::StrCat(CutUtf8(text, kWaitTextBytesMax - kCutMark.size()), kCutMark);
+}
+
 absl::Duration WaitOf(const v1::Agent& agent) { return agent.has_call_wait() ? FromProto(agent.call_wait()) : kCallWaitDefault; }
 
 // Whoever has to be asked is asked until then.
@@ -25,7 +33,7 @@ v1::Event Waiting(const RunPlan& plan, const CallState& call, v1::WaitKind kind,
   v1::CallWaiting* const waiting = fact.mutable_call_waiting();
   waiting->set_call_id(call.id.ToString());
   waiting->set_kind(kind);
-  waiting->set_text(std::string(CutUtf8(text, kWaitTextBytesMax)));
+  waiting->set_text(WaitText(text));
   *waiting->mutable_expire_time() = ToProto(now + WaitOf(*plan.agent));
   if (kind == v1::WAIT_KIND_APPROVAL) {
     waiting->mutable_default_answer()->mutable_deny();

@@ -272,12 +272,27 @@ TEST_F(ApprovalTest, AQuestionWaitsForItsAnswer) {
   const v1::CallWaiting& waiting = Call(journal).waiting->call_waiting();
   EXPECT_EQ(waiting.kind(), v1::WAIT_KIND_QUESTION) << "though the agent names it in approve_tools";
   EXPECT_THAT(waiting.text(), ::testing::StartsWith("Which invoice? www"));
-  EXPECT_LE(waiting.text().size(), kWaitTextBytesMax);
+  EXPECT_EQ(waiting.text().size(), kWaitTextBytesMax);
+  EXPECT_THAT(waiting.text(), ::testing::EndsWith("www ...")) << "who reads it sees that there is more";
   EXPECT_TRUE(waiting.default_answer().has_give_up());
   ASSERT_TRUE(Resolve(journal, Result("the second one")).ok());
   EXPECT_EQ(Finished(journal).outcome(), v1::CALL_OUTCOME_OK);
   EXPECT_EQ(Read(journal), "the second one|");
   EXPECT_TRUE(Starts(journal).empty());
+}
+
+// At the bound: one byte more, and it must not look whole.
+TEST_F(ApprovalTest, ATextThatIsCutSaysSo) {
+  const std::string sentence = "may this call be made? pay ";
+  for (const size_t more : {0, 1}) {
+    Journal journal;
+    const std::string note(kWaitTextBytesMax - sentence.size() - 8 + more, 'w');
+    const std::string arguments = absl::StrCat(R"({"a":")", note, "\"}");
+    Ask(journal, {{"pay", arguments}});
+    const std::string& text = Call(journal).waiting->call_waiting().text();
+    EXPECT_EQ(text.size(), kWaitTextBytesMax);
+    EXPECT_THAT(text, more == 0 ? ::testing::EndsWith("w\"}") : ::testing::EndsWith("w ..."));
+  }
 }
 
 // The model did nothing wrong: it may ask again, and again.
