@@ -54,6 +54,7 @@ exec 9>>"$state/lock" # not emptied: it names who holds it
 shown() { realpath --relative-base="$PWD" "$1"; }
 script="$(printf '%q' "$(shown "$root/deploy/run.sh")")"
 if [[ "$script" != /* ]]; then script="./$script"; fi
+if [[ -n "${AGENTRUNTIME_STATE:-}" ]]; then script="AGENTRUNTIME_STATE=$(printf '%q' "$(shown "$state")") $script"; fi # or it would reach another server
 
 # One run.sh of a folder at a time; who waits says for whom. It lasts to the end of this process, or to release_lock.
 take_lock() {

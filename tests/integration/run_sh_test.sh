@@ -7,6 +7,7 @@ scratch="$(mktemp -d)"
 export AGENTRUNTIME_STATE="$scratch/state of a test" # a name with spaces on purpose
 export AGENTRUNTIME_PORT=0
 run="$source/deploy/run.sh"
+printed="AGENTRUNTIME_STATE=state\\ of\\ a\\ test $run" # in the commands that it prints
 cd "$scratch" # from anywhere
 
 # Nothing that this test started outlives it; a failure shows what was said last.
@@ -51,6 +52,8 @@ says "; --port 0 is kept in state of a test/agentd.yaml, pid "
 says "Find current API rate limit requirements and summarize briefly"
 says FINAL_ANSWER
 says search_docs
+says "        stop: $printed --stop"
+says "Next:  $printed \"How long are logs kept?\""
 citation="$(grep -oE '\[[A-Za-z0-9_./-]+\.md:[0-9]+\]' "$scratch/out" | head -n 1)"
 file="${citation#[}" file="${file%:*}"
 line="${citation##*:}" line="${line%]}"
@@ -76,13 +79,18 @@ never_says "is kept in"
 says "17 litres"
 if [[ "$(pid)" != "$second" ]]; then echo "the server restarted without a reason" && exit 1; fi
 
-echo "the commands that it names work, and the journal has all three runs"
+echo "the commands that it names work in a shell without its variables, and the journal has all four runs"
+expect 0 env -u AGENTRUNTIME_STATE -u AGENTRUNTIME_PORT bash -c "$printed --stop"
+says "stopped (pid $second)"
+expect 0 env -u AGENTRUNTIME_STATE -u AGENTRUNTIME_PORT bash -c "$printed 'How much water does the kettle hold?'"
+says "17 litres"
+second="$(pid)"
 address="$(cat "$AGENTRUNTIME_STATE/address")"
 port="${address##*:}"
 expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "$address" watch last
 says "17 litres"
 expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "$address" runs
-if (($(grep -c FINAL_ANSWER "$scratch/out") != 3)); then echo "not three runs" && exit 1; fi
+if (($(grep -c FINAL_ANSWER "$scratch/out") != 4)); then echo "not four runs" && exit 1; fi
 
 echo "a taken port is named with its owner, who stays alive"
 AGENTRUNTIME_STATE="$scratch/second" expect 1 "$run" --port "$port"
@@ -107,9 +115,9 @@ says "run.sh: agentd refused its configuration; mend state of a test/agents/docs
 cp "$scratch/docs.yaml" "$AGENTRUNTIME_STATE/agents/docs.yaml"
 sed -i '/^models:/a\  - {name: gpt, openai: {base_url: "http://127.0.0.1:1/v1", model: m, api_key: {env: RUN_SH_TEST_UNSET}}}' "$AGENTRUNTIME_STATE/agentd.yaml"
 expect 1 "$run" "How much water does the kettle hold?"
-says "run.sh: agentd refused its configuration; set the variable in front of the command: RUN_SH_TEST_UNSET=... $source/deploy/run.sh"
+says "run.sh: agentd refused its configuration; set the variable in front of the command: RUN_SH_TEST_UNSET=... $printed"
 expect 1 env RUN_SH_TEST_UNSET=short "$run" "How much water does the kettle hold?"
-says "run.sh: agentd refused its configuration; set the variable in front of the command: RUN_SH_TEST_UNSET=... $source/deploy/run.sh"
+says "run.sh: agentd refused its configuration; set the variable in front of the command: RUN_SH_TEST_UNSET=... $printed"
 kill -0 "$second"
 cp "$scratch/good.yaml" "$AGENTRUNTIME_STATE/agentd.yaml"
 
