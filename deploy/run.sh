@@ -101,14 +101,17 @@ get_from_config() {
   done <"$config"
 }
 
+# write_config PID: a port is kept once it is known to be free, or that of this server, PID.
 write_config() {
+  if [[ -n "$port" ]]; then refuse_taken_port "$port" "$1"; fi
   if [[ ! -e "$config" ]]; then
     cp "$root/deploy/agentd.yaml" "$config"
     set_in_config folder "$root/deploy/examples/docs"
   fi
   if [[ ! -e "$state/agents/docs.yaml" ]]; then cp "$root/deploy/agents/docs.yaml" "$state/agents/docs.yaml"; fi
   if [[ -n "$docs" ]]; then set_in_config folder "$docs"; fi
-  if [[ -n "$port" && "$(get_from_config grpc)" != "127.0.0.1:$port" ]]; then
+  old_grpc="$(get_from_config grpc)"
+  if [[ -n "$port" && "$old_grpc" != "127.0.0.1:$port" ]]; then
     set_in_config grpc "127.0.0.1:$port"
     kept_port="; --port $port is kept in $(shown "$config")"
   fi
@@ -221,6 +224,15 @@ owner_of_port() {
   echo "a process of another user"
 }
 
+# refuse_taken_port PORT PID: unless nobody has it, or the server PID, which may be empty.
+refuse_taken_port() {
+  local owner
+  owner="$(owner_of_port "$1")"
+  if [[ "$1" != 0 && -n "$owner" && "$owner" != *"(pid ${2:-none})" ]]; then
+    fail 1 "port $1 is taken by $owner, which was not started here. End it, or choose another port: $script --port 7071"
+  fi
+}
+
 # What to do about check.log, whose lines are `agentd: FILE[:LINE:COLUMN]: what is wrong`: the fault may be in an agent's file, or in no file at all.
 how_to_mend() {
   local file files="" variable
@@ -237,7 +249,7 @@ how_to_mend() {
 
 # Before a running server is ended for it: does the new configuration hold, is its port free?
 check_config() {
-  local wanted owner code=0
+  local wanted code=0
   "$state/bin/agentd" --check-config "$config" </dev/null >"$state/check.log" 2>&1 || code=$?
   if ((code != 0)); then
     tail -n 12 "$state/check.log" | show
@@ -245,10 +257,7 @@ check_config() {
   fi
   wanted="$(get_from_config grpc)"
   wanted="${wanted##*:}"
-  owner="$(owner_of_port "${wanted:-7070}")"
-  if [[ "$wanted" != 0 && -n "$owner" && "$owner" != *"(pid ${1:-none})" ]]; then
-    fail 1 "port ${wanted:-7070} is taken by $owner, which was not started here. End it, or choose another port: $script --port 7071"
-  fi
+  refuse_taken_port "${wanted:-7070}" "$1"
 }
 
 start_agentd() {
@@ -266,7 +275,10 @@ start_agentd() {
       rm -f "$state/agentd.pid"
       tail -n 5 "$log" | show
       case "$code" in
-        75) fail 1 "the port or the store in $state is in use by another agentd; end that one, or choose another --port or AGENTRUNTIME_STATE." ;;
+        75)
+          set_in_config grpc "$old_grpc" # a port that it cannot have is not kept for the next start
+          fail 1 "the port or the store in $state is in use by another agentd; end that one, or choose another --port or AGENTRUNTIME_STATE."
+          ;;
         74) fail 1 "agentd could not open its store in $state/data; the line above says why." ;;
         *) fail 1 "agentd ended with code $code as it started; its last lines are above, all in $log." ;;
       esac
@@ -334,12 +346,12 @@ else
 fi
 
 begin 3 4 agentd
-kept_port=""
-write_config
+kept_port="" old_grpc=""
+pid="$(running_pid)"
+write_config "$pid"
 changed=""
 if place agentd; then changed="a new build"; fi
 place agentctl || true
-pid="$(running_pid)"
 if [[ -n "$pid" && ! "/proc/$pid/exe" -ef "$state/bin/agentd" ]]; then changed="a new build"; fi
 for file in "$config" "$state"/agents/*.yaml; do
   if [[ "$file" -nt "$state/agentd.pid" ]]; then changed="${changed:+$changed and }a changed $(basename "$file")"; fi

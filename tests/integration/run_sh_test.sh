@@ -20,6 +20,7 @@ ended() {
     tail -n 20 "$AGENTRUNTIME_STATE/agentd.log" 2>/dev/null || true
   fi
   "$run" --stop >/dev/null 2>&1 || true
+  AGENTRUNTIME_STATE="$scratch/other" "$run" --stop >/dev/null 2>&1 || true
   rm -rf "$scratch"
   exit "$code"
 }
@@ -92,10 +93,23 @@ says "17 litres"
 expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "$address" runs
 if (($(grep -c FINAL_ANSWER "$scratch/out") != 4)); then echo "not four runs" && exit 1; fi
 
-echo "a taken port is named with its owner, who stays alive"
-AGENTRUNTIME_STATE="$scratch/second" expect 1 "$run" --port "$port"
+echo "a taken port is named with its owner, who stays alive, and is not kept for the next start"
+other() { AGENTRUNTIME_STATE="$scratch/other" "$run" "$@"; }
+expect 1 other --port "$port"
 says "port $port is taken by agentd (pid $second)"
 kill -0 "$second"
+expect 0 other
+other_pid="$(cat "$scratch/other/agentd.pid")"
+cp -p "$scratch/other/agentd.yaml" "$scratch/other.yaml"
+expect 1 other --port "$port"
+says "port $port is taken by agentd (pid $second)"
+expect 0 cmp "$scratch/other.yaml" "$scratch/other/agentd.yaml"
+unset AGENTRUNTIME_PORT
+expect 0 other
+says "already listening on"
+says "pid $other_pid, "
+export AGENTRUNTIME_PORT=0
+expect 0 other --stop
 
 echo "a configuration that does not hold is refused, and the server that runs stays"
 cp "$AGENTRUNTIME_STATE/agentd.yaml" "$scratch/good.yaml"
