@@ -6,8 +6,8 @@
 #   ./deploy/run.sh --stop                        ends the server; a call under way gets drain_grace of agentd.yaml (20s) to end; open runs go on at the next start
 # Options: --port N (0 takes a free one; kept in agentd.yaml for later starts, which says 7070 at first), --help.
 #
-# The server lives in .run/: agentd.yaml and agents/docs.yaml (made once, yours to edit), data/, agentd.log, bin/. It restarts when one of them
-# changes, or an API key that agentd.yaml names: the environment variable is set to something else, or the file holds something else.
+# The server lives in .run/: agentd.yaml and agents/docs.yaml (made once, yours to edit), data/, agentd.log, bin/. It restarts when the content
+# of a YAML file or of bin/ changes, or an API key that agentd.yaml names: the environment variable is set to something else, or the file holds something else.
 # Environment: AGENTRUNTIME_STATE   another folder instead of .run
 #              AGENTRUNTIME_PORT    as --port
 #              AGENTRUNTIME_BIN     a folder with agentd and agentctl: nothing is installed or built
@@ -117,12 +117,12 @@ write_config() {
   fi
 }
 
-# --- the keys that agentd.yaml names -------------------------------------------------------------
+# --- what the server reads as it starts: its configuration, agents, keys -------------------------
 
-# The server reads them once, as it starts. What it started with is kept as hashes, a line for each: HASH env NAME, or HASH file PATH.
+# What it started with is kept as hashes, a line for each: HASH env NAME, or HASH file PATH. Times would not do: a file that is put back keeps its old one.
 
-# hash_key env|file NAME: fails if there is no such variable or file. The key is in no command line.
-hash_key() {
+# hash_input env|file NAME: fails if there is no such variable or file. A key is in no command line.
+hash_input() {
   local hash
   if [[ "$1" == env ]]; then
     printenv -- "$2" >/dev/null || return 1
@@ -146,25 +146,32 @@ named_keys() {
   done < <(sed -E 's/(^|[[:space:]])#.*//' "$config" | grep -oE "(^|[^A-Za-z_])(env|file)[\"']?: *(\"[^\"]*\"|'[^']*'|[^,}\"' ][^,}]*)")
 }
 
+# Prints `env NAME` or `file PATH` for each thing that it reads.
+inputs() {
+  local file
+  for file in "$config" "$state"/agents/*.yaml; do echo "file $file"; done
+  named_keys
+}
+
 # Prints a line for each that is not what the server started with. A variable that is not set now is no change: the server has its value.
-changed_keys() {
+changed_inputs() {
   local kind name hash
   while read -r kind name; do
-    if ! hash="$(hash_key "$kind" "$name")"; then
+    if ! hash="$(hash_input "$kind" "$name")"; then
       if [[ "$kind" == env ]]; then continue; fi
       hash="no file"
     fi
-    if ! grep -qxF -- "$hash $kind $name" "$state/keys.sha256" 2>/dev/null; then basename "$name"; fi
-  done < <(named_keys)
+    if ! grep -qxF -- "$hash $kind $name" "$state/inputs.sha256" 2>/dev/null; then basename "$name"; fi
+  done < <(inputs)
 }
 
-keep_key_hashes() {
+keep_input_hashes() {
   local kind name hash
   (
     umask 077
     while read -r kind name; do
-      if hash="$(hash_key "$kind" "$name")"; then echo "$hash $kind $name"; fi
-    done < <(named_keys) >"$state/keys.sha256"
+      if hash="$(hash_input "$kind" "$name")"; then echo "$hash $kind $name"; fi
+    done < <(inputs) >"$state/inputs.sha256"
   )
 }
 
@@ -264,7 +271,7 @@ start_agentd() {
   local pid code began=$SECONDS
   if [[ -e "$log" ]] && (($(stat -c %s "$log") > 16000000)); then mv "$log" "$log.1"; fi
   rm -f "$state/address"
-  keep_key_hashes
+  keep_input_hashes
   setsid "$state/bin/agentd" --config "$config" --port-file "$state/address" </dev/null >>"$log" 2>&1 9>&- &
   pid=$!
   echo "$pid" >"$state/agentd.pid"
@@ -353,10 +360,7 @@ changed=""
 if place agentd; then changed="a new build"; fi
 place agentctl || true
 if [[ -n "$pid" && ! "/proc/$pid/exe" -ef "$state/bin/agentd" ]]; then changed="a new build"; fi
-for file in "$config" "$state"/agents/*.yaml; do
-  if [[ "$file" -nt "$state/agentd.pid" ]]; then changed="${changed:+$changed and }a changed $(basename "$file")"; fi
-done
-while IFS= read -r name; do changed="${changed:+$changed and }a changed $name"; done < <(changed_keys)
+while IFS= read -r name; do changed="${changed:+$changed and }a changed $name"; done < <(changed_inputs)
 how="listening on"
 if [[ -z "$pid" || -n "$changed" ]]; then check_config "$pid"; fi
 if [[ -n "$pid" && -n "$changed" ]]; then

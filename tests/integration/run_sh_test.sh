@@ -80,7 +80,21 @@ never_says "is kept in"
 says "17 litres"
 if [[ "$(pid)" != "$second" ]]; then echo "the server restarted without a reason" && exit 1; fi
 
-echo "the commands that it names work in a shell without its variables, and the journal has all four runs"
+echo "a file that is put back with its old time is a change, one that is only touched is none"
+cp -p "$AGENTRUNTIME_STATE/agents/docs.yaml" "$scratch/old docs.yaml"
+touch -d "1 hour ago" "$scratch/old docs.yaml"
+sed -i 's/^description: .*/description: Another one./' "$AGENTRUNTIME_STATE/agents/docs.yaml"
+expect 0 "$run" "How much water does the kettle hold?"
+says "restarted for a changed docs.yaml, listening on"
+cp -p "$scratch/old docs.yaml" "$AGENTRUNTIME_STATE/agents/docs.yaml"
+expect 0 "$run" "How much water does the kettle hold?"
+says "restarted for a changed docs.yaml, listening on"
+touch "$AGENTRUNTIME_STATE/agents/docs.yaml" "$AGENTRUNTIME_STATE/agentd.yaml"
+expect 0 "$run" "How much water does the kettle hold?"
+says "already listening on"
+second="$(pid)"
+
+echo "the commands that it names work in a shell without its variables, and the journal has all seven runs"
 expect 0 env -u AGENTRUNTIME_STATE -u AGENTRUNTIME_PORT bash -c "$printed --stop"
 says "stopped (pid $second)"
 expect 0 env -u AGENTRUNTIME_STATE -u AGENTRUNTIME_PORT bash -c "$printed 'How much water does the kettle hold?'"
@@ -91,7 +105,7 @@ port="${address##*:}"
 expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "$address" watch last
 says "17 litres"
 expect 0 "$AGENTRUNTIME_STATE/bin/agentctl" --server "$address" runs
-if (($(grep -c FINAL_ANSWER "$scratch/out") != 4)); then echo "not four runs" && exit 1; fi
+if (($(grep -c FINAL_ANSWER "$scratch/out") != 7)); then echo "not seven runs" && exit 1; fi
 
 echo "a taken port is named with its owner, who stays alive, and is not kept for the next start"
 other() { AGENTRUNTIME_STATE="$scratch/other" "$run" "$@"; }
