@@ -44,17 +44,28 @@ while (($# > 0)); do
 done
 if [[ -n "$port" ]] && { [[ ! "$port" =~ ^[0-9]{1,5}$ ]] || ((port > 65535)); }; then usage "--port: '$port' is not a port, 0 to 65535"; fi
 
-mkdir -p "$state/bin" "$state/agents" || fail 1 "cannot write to $state: use a folder of your own, or mend its permissions."
-state="$(cd "$state" && pwd -P)"
-config="$state/agentd.yaml"
-log="$state/agentd.log"
-exec 9>>"$state/lock" # not emptied: it names who holds it
-
 # A path or command as the reader can use it from where he stands.
 shown() { realpath --relative-base="$PWD" "$1"; }
 script="$(printf '%q' "$(shown "$root/deploy/run.sh")")"
 if [[ "$script" != /* ]]; then script="./$script"; fi
+
+mkdir -p "$state/bin" "$state/agents" || fail 1 "cannot write to $state: use a folder of your own, or mend its permissions."
+state="$(cd "$state" && pwd -P)"
+config="$state/agentd.yaml"
+log="$state/agentd.log"
 if [[ -n "${AGENTRUNTIME_STATE:-}" ]]; then script="AGENTRUNTIME_STATE=$(printf '%q' "$(shown "$state")") $script"; fi # or it would reach another server
+
+# After a start with sudo they are root's, and so is the server.
+needed=("$state" "$state"/{lock,bin,agents,agents/docs.yaml,agentd.yaml,agentd.pid,agentd.log,data})
+if [[ -z "${AGENTRUNTIME_BIN:-}" && "$stop" == 0 ]]; then needed+=("$root/build" "$root/build/release" "$root/build/release/build.ninja"); fi
+for file in "${needed[@]}"; do
+  if [[ ! -e "$file" || -w "$file" ]]; then continue; fi
+  owned="$(printf '%q' "$(shown "$state")")"
+  if [[ "$file" == "$root"/build* ]]; then owned+=" $(printf '%q' "$(shown "$root/build")")"; fi
+  fail 1 "$(shown "$file") belongs to $(stat -c %U "$file"), and you are $(id -un): go on as $(stat -c %U "$file"), or make it yours:" \
+    "sudo $script --stop && sudo chown -R $(id -un) $owned"
+done
+exec 9>>"$state/lock" # not emptied: it names who holds it
 
 # One run.sh of a folder at a time; who waits says for whom. It lasts to the end of this process, or to release_lock.
 take_lock() {
@@ -280,12 +291,10 @@ start_agentd() {
       code=0
       wait "$pid" || code=$?
       rm -f "$state/agentd.pid"
+      set_in_config grpc "$old_grpc" # with a port that it cannot have, such as 80, the next start would fail too
       tail -n 5 "$log" | show
       case "$code" in
-        75)
-          set_in_config grpc "$old_grpc" # a port that it cannot have is not kept for the next start
-          fail 1 "the port or the store in $state is in use by another agentd; end that one, or choose another --port or AGENTRUNTIME_STATE."
-          ;;
+        75) fail 1 "the port or the store in $state is in use by another agentd; end that one, or choose another --port or AGENTRUNTIME_STATE." ;;
         74) fail 1 "agentd could not open its store in $state/data; the line above says why." ;;
         *) fail 1 "agentd ended with code $code as it started; its last lines are above, all in $log." ;;
       esac

@@ -223,6 +223,21 @@ says "stopped (pid $second)"
 expect 0 env RUN_SH_TEST_KEY=second-of-the-variable "${kettle[@]}"
 second="$(pid)"
 
+echo "the folder of another user is named with its owner, and how to make it one's own"
+as_other=()
+if ((EUID == 0)) && setpriv --reuid=65534 --regid=65534 --clear-groups test -r "$run" -a -x "$AGENTRUNTIME_BIN/agentd"; then
+  as_other=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+  chmod 711 "$scratch"
+elif ((EUID != 0)); then
+  chmod a-w "$AGENTRUNTIME_STATE/lock" # as near as it gets
+fi
+if ((EUID != 0 || ${#as_other[@]} > 0)); then
+  expect 1 "${as_other[@]}" "$run" --stop
+  says "belongs to $(id -un), and you are $("${as_other[@]}" id -un): go on as $(id -un), or make it yours: sudo $printed --stop && sudo chown -R "
+  never_says denied
+  chmod u+w "$AGENTRUNTIME_STATE/lock"
+fi
+
 echo "--stop ends it, twice does no harm"
 expect 0 "$run" --stop
 says "stopped (pid $second)"
