@@ -47,8 +47,8 @@ struct ChildAnswer {
 class ChildRuns {
  public:
   virtual ~ChildRuns() = default;
-  // Begins the run unless an earlier attempt did, and waits until it has stopped. Fails, and never waits, for want of room (`Scheduler::AdmitChild`): a parent and
-  // its children would wait for each other. When the coroutine is cancelled it ends soon, with CANCELLED, and the child goes on.
+  // Begins the run unless an earlier attempt did, and waits until it has stopped. Fails, and never waits, for want of room (`Scheduler::AdmitChild`): a parent
+  // and its children would wait for each other. When the coroutine is cancelled it ends soon, with CANCELLED, and the child goes on.
   virtual boost::asio::awaitable<ChildAnswer> Answer(std::shared_ptr<const ChildOrder> order, std::string input) = 0;
   // Asks it to cancel. Calls `done`, on some thread, once that is durable or needless: it has stopped, or there is none and an `Answer` under way begins none
   // any more. Not at all where the server drains first.
