@@ -43,8 +43,8 @@ class RunQueue {
     order_.erase({at->second, run});
     ranks_.erase(at);
   }
-  // Whether its first run goes before the first of the other.
-  bool GoesBefore(const RunQueue& other) const { return !empty() && (other.empty() || *order_.begin() < *other.order_.begin()); }
+  // Whether its first run goes before the first of the other. Of the same moment, neither does: ids of one millisecond do not say which run is older.
+  bool GoesBefore(const RunQueue& other) const { return !empty() && (other.empty() || order_.begin()->first < other.order_.begin()->first); }
   bool empty() const { return order_.empty(); }
   size_t size() const { return order_.size(); }
 

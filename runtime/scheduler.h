@@ -170,7 +170,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int64_t working_ ABSL_GUARDED_BY(mu_) = 0;                        // of those: they have a place and do not give it to others
   int64_t awaiting_ ABSL_GUARDED_BY(mu_) = 0;                       // of those: they only wait for runs that answer their calls
   RunQueue waiting_ ABSL_GUARDED_BY(mu_);                           // accepted, without a session, and have not begun
-  // Found by a start, begun before it. They have their turn by the same order as those, but also when no more may begin: whoever has begun comes to its end.
+  // Found by a start, begun before it. They have their turn by the same order as those, ahead of one of the same moment, and also when no more may begin:
+  // whoever has begun comes to its end.
   RunQueue begun_ ABSL_GUARDED_BY(mu_);
   // The same, of runs that others wait for or may wait for: these go first, so that no more parents begin to wait than children are at work, and also when no
   // more parents may.

@@ -56,5 +56,18 @@ TEST(RunQueueTest, OneOfTheSameMomentIsTakenByItsId) {
   EXPECT_THAT(Drain(queue), ::testing::ElementsAre(Id(1), Id(2), Id(3)));
 }
 
+TEST(RunQueueTest, OfTwoQueuesTheOlderFirstRunGoesFirst) {
+  RunQueue queue, other;
+  EXPECT_FALSE(queue.GoesBefore(other));
+  queue.Push({Id(1), 0, kNow});
+  EXPECT_TRUE(queue.GoesBefore(other));
+  EXPECT_FALSE(other.GoesBefore(queue));
+  other.Push({Id(2), 0, kNow});
+  EXPECT_FALSE(queue.GoesBefore(other)) << "an id says nothing within its millisecond";
+  EXPECT_FALSE(other.GoesBefore(queue));
+  other.Push({Id(3), 0, kNow - absl::Milliseconds(1)});
+  EXPECT_TRUE(other.GoesBefore(queue));
+}
+
 }  // namespace
 }  // namespace agentruntime
