@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <ratio>
 #include <utility>
 #include <vector>
 
@@ -22,8 +23,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::chrono::milliseconds kGrid{50};
-const absl::Duration kDelayMax = absl::Hours(24 * 366 * 10);  // what the clock can add without overflow
+using Step = std::chrono::duration<int64_t, std::ratio<1, 20>>;  // of the grid that rough waits end on
+const absl::Duration kDelayMax = absl::Hours(24 * 366 * 10);     // what the clock can add without overflow
 
 std::chrono::steady_clock::time_point EndOf(absl::Duration delay) {
   return std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(std::clamp(delay, absl::ZeroDuration(), kDelayMax));
@@ -31,10 +32,7 @@ std::chrono::steady_clock::time_point EndOf(absl::Duration delay) {
 
 }  // namespace
 
-std::chrono::steady_clock::time_point SystemTimers::RoughEnd(std::chrono::steady_clock::time_point end) {
-  const auto past_the_step = end.time_since_epoch() % kGrid;
-  return past_the_step.count() == 0 ? end : end + (kGrid - past_the_step);
-}
+std::chrono::steady_clock::time_point SystemTimers::RoughEnd(std::chrono::steady_clock::time_point end) { return std::chrono::ceil<Step>(end); }
 
 class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Waits> {
  public:
@@ -47,15 +45,15 @@ class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Wa
 
   Key Add(Instant due, Entry entry) ABSL_LOCKS_EXCLUDED(mu_) {
     Key key;
-    bool is_too_late = false;
+    bool looks_too_late = false;
     {
       MutexLock lock(mu_);
       key = {due, ++last_number_};
       waiting_.emplace(key, std::move(entry));
-      is_too_late = due < looks_at_;
-      if (is_too_late) looks_at_ = due;
+      looks_too_late = due < looks_at_;
+      if (looks_too_late) looks_at_ = due;
     }
-    if (is_too_late) changed_.NotifyOne();
+    if (looks_too_late) changed_.NotifyOne();
     return key;
   }
 
@@ -77,6 +75,7 @@ class SystemTimers::Waits : public std::enable_shared_from_this<SystemTimers::Wa
 
  private:
   using Entries = std::map<Key, Entry>;
+
   // False once stopped. What is due moves to `due_`, where it may still be dropped until it runs.
   bool AwaitDue(std::vector<std::pair<asio::any_io_executor, Key>>& due) ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(mu_);
