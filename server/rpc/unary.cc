@@ -58,7 +58,7 @@ class Unary final : public grpc::ServerUnaryReactor {
   }
   // gRPC calls nothing after this.
   void OnDone() override { std::shared_ptr<Unary> last = std::move(self_); }
-  // These two take no time and hold nobody up, so they run on the thread that has the news, as they do for the reactor that gRPC gives out itself
+  // OnCancel and OnDone take no time and hold nobody up, so they run on the thread that has the news, as they do for the reactor that gRPC gives out itself
   // (`DefaultReactor`, which cannot hear that its caller left). Otherwise gRPC hands each call to a thread of its executor once more at its end: without that
   // a tenth more calls a second where the cores are busy. gRPC has the hook for itself and says that it is no API: if it goes, this line no longer compiles and
   // may go with it, and nothing but that tenth.
