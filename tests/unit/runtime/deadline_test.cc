@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <future>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "runtime/scheduler.h"
 #include "tests/support/await.h"
 #include "tests/support/counter.h"
+#include "tests/support/forwarding_store.h"
 #include "tests/support/latch.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
@@ -277,6 +280,52 @@ TEST_F(DeadlineTest, ACommandDoesNotBeginARunThatIsQueued) {
   EXPECT_THAT(order(), ElementsAre("hang"));
   released_.Open();
   EXPECT_EQ(runtime.WaitForStop(second).stop().reason(), v1::STOP_REASON_FINAL_ANSWER) << "it kept its place in the queue";
+}
+
+// Makes runs, and says so when the test wants.
+class LateStore final : public testing::ForwardingStore {
+ public:
+  LateStore(std::unique_ptr<Store> store, testing::Counter& made) : ForwardingStore(std::move(store)), made_(made) {}
+  void Create(NewRun run, CreateDone done) override {
+    ForwardingStore::Create(std::move(run), [this, done = std::move(done)](CreateOutcome outcome) mutable {
+      done_ = [done = std::move(done), outcome]() mutable { done(outcome); };
+      made_.Add();
+    });
+  }
+  void Tell() { done_(); }
+
+ private:
+  testing::Counter& made_;
+  absl::AnyInvocable<void()> done_;
+};
+
+// What others find in the store they may command before its maker hears that it is there.
+TEST_F(DeadlineTest, AWaitExpiresInARunThatACommandTookUpBeforeItsCreateWasTold) {
+  call_wait_ = absl::Seconds(1);
+  testing::Counter made;
+  LateStore* store = nullptr;
+  TestRuntime::Config config = Config();
+  std::static_pointer_cast<testing::FakeModel>(config.models[0])->mutable_info().local = false;  // a session that is lost asks nothing
+  config.wrap_store = [&](std::unique_ptr<Store> wrapped) {
+    auto late = std::make_unique<LateStore>(std::move(wrapped), made);
+    store = late.get();
+    return late;
+  };
+  TestRuntime runtime(std::move(config));
+  auto created = std::async(std::launch::async, [&] { return Submit(runtime, "ask"); });
+  ASSERT_TRUE(made.Await(1));
+  const auto found = runtime.Await(runtime->ListRuns({}));
+  ASSERT_TRUE(found.ok() && found->first.size() == 1);
+  const std::string name = found->first[0].name();
+  InputRequest more;
+  more.input.emplace_back().set_text("more");
+  ASSERT_TRUE(runtime.Await(runtime->SendInput(*ParseRunName(name), more, Caller())).ok());
+  AwaitState(runtime, name, v1::RUN_STATE_WAITING);
+  runtime.AwaitNoSession();
+  store->Tell();
+  EXPECT_EQ(created.get(), name);
+  AwaitState(runtime, name, v1::RUN_STATE_STOPPED);  // denied as the wait expired
+  EXPECT_EQ(Get(runtime, name).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
 
 }  // namespace
