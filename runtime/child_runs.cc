@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <optional>
 
@@ -163,13 +162,7 @@ asio::awaitable<absl::Status> ServerChildRuns::Create(NewRun run, RunState state
   if (scheduler == nullptr) co_return ServerDraining(std::nullopt);
   CO_RETURN_IF_ERROR(scheduler->AdmitChild(again ? Scheduler::Need::kNothing : Scheduler::Need::kRoom));
   auto created = std::make_shared<Completion<std::optional<CreateOutcome>>>();
-  environment_.store->Create(
-      std::move(run), [pool = environment_.pool, scheduler, created, state = std::move(state), plan = std::move(plan)](CreateOutcome outcome) mutable {
-        asio::post(pool, [scheduler, is_new = outcome.kind == CreateOutcome::Kind::kCreated, state = std::move(state), plan = std::move(plan)]() mutable {
-          is_new ? scheduler->Created(std::move(state), std::move(plan)) : scheduler->NotCreated();
-        });
-        created->Complete(outcome);
-      });
+  scheduler->Create(std::move(run), std::move(state), std::move(plan), [created](CreateOutcome outcome) { created->Complete(outcome); });
   // A store that is full answers late, and one that closes then never. Whoever cuts the attempt off lets the child be: the next attempt finds it, or begins it.
   auto slot = (co_await asio::this_coro::cancellation_state).slot();
   if (slot.is_connected()) slot.assign([created](asio::cancellation_type) { created->Complete(std::nullopt); });

@@ -22,7 +22,14 @@ constexpr size_t kHeldDeltasMax = 64;
 bool VoidsText(const v1::Event& event) { return event.has_decision_made() || event.has_model_failed() || event.has_run_started() || event.has_run_stopped(); }
 
 Gate::Gate(RunId run, Sequence durable, bool settled, Strand strand, std::shared_ptr<Publisher> publisher)
-    : run_(run), strand_(std::move(strand)), publisher_(std::move(publisher)), completed_(durable), was_settled_(settled), durable_(durable) {}
+    : run_(run),
+      strand_(std::move(strand)),
+      publisher_(std::move(publisher)),
+      completed_(durable),
+      was_settled_(settled),
+      handed_on_(durable),
+      may_be_kept_(settled),
+      durable_(durable) {}
 
 AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) {
   const Sequence last = events.back()->sequence();
@@ -30,6 +37,12 @@ AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run
   for (EventPtr& event : events) events_.push_back(std::move(event));
   if (settled != nullptr) settled_ = std::move(settled);
   return [self = shared_from_this(), last](AppendResult result) { self->Complete(last, result); };
+}
+
+CreateDone Gate::AddCreation(Sequence created) {
+  return [self = shared_from_this(), created](CreateOutcome outcome) {
+    self->Complete(created, outcome.kind == CreateOutcome::Kind::kCreated ? AppendResult::kDurable : AppendResult::kLost);
+  };
 }
 
 // One Pass serves all tickets that complete before it runs: a batch of the store costs one post a run, not one an event.

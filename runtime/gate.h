@@ -2,8 +2,8 @@
 // The one object that owns this rule (external synchrony) for sessions. Replies to commands, non-local attempts, cancels of children, events and deltas to
 // watchers, the session's lines of the log and its count of late results all pass here.
 //
-// What makes or removes a run is no session's: replies to CreateRun, RunAgent, ForkRun and DeleteRun, and the beginning of a child, wait for the store to say
-// that it is durable (CreateDone, DeleteDone; runtime.cc, child_runs.cc).
+// What makes or removes a run is no session's to say: replies to CreateRun, RunAgent, ForkRun and DeleteRun, and the beginning of a child, wait for the store
+// to say that it is durable (CreateDone, DeleteDone; submissions.cc, runtime.cc, child_runs.cc).
 //
 // Source of the idea: Nightingale et al., "Rethink the Sync" (OSDI 2006); cloudflare/workerd's output gates.
 #pragma once
@@ -49,6 +49,9 @@ class Gate : public std::enable_shared_from_this<Gate> {
 
   // Events that were handed to the store just now; the ticket is what to complete the append with.
   AppendDone Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled);
+  // The same of the run's creation, its event `created`: not published, since nobody follows a run that is not there. Before any other; if the store refuses
+  // it, there is no such run, and the gate loses it.
+  CreateDone AddCreation(Sequence created);
 
   // Calls `then(true)` once everything up to `sequence` is durable, on the strand, perhaps at once; `then(false)` if the run was lost to another owner.
   void WhenDurable(Sequence sequence, absl::AnyInvocable<void(bool)> then);
@@ -68,8 +71,8 @@ class Gate : public std::enable_shared_from_this<Gate> {
   bool settled() const { return was_settled_; }
   // Called once on the strand when the run is lost.
   void OnLost(absl::AnyInvocable<void()> then) { on_lost_ = std::move(then); }
-  // Events that are not durable yet.
-  size_t held() const { return events_.size(); }
+  // The last event that is known to be durable here.
+  Sequence durable() const { return durable_; }
 
  private:
   struct Waiter {

@@ -41,8 +41,9 @@ Scheduler::Scheduler(const Environment& environment, const RuntimeOptions& optio
       child_runs_(child_runs) {}
 
 std::shared_ptr<Session> Scheduler::MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin,
-                                                std::optional<absl::Duration> active_since) {
-  return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, room_, *this, origin, active_since);
+                                                std::optional<absl::Duration> active_since, std::unique_ptr<Creation> creation) {
+  return std::make_shared<Session>(environment_, options_, std::move(state), std::move(plan), publisher_, room_, *this, origin, active_since,
+                                   std::move(creation));
 }
 
 // A run that only waits for its children makes room for them: with it they would wait for each other.
@@ -51,6 +52,8 @@ bool Scheduler::HasRoom() const { return working_ < options_.running_max; }
 // Those that await children stay in memory, for as long as a child waits for a person: at most running_max of them, or nothing would bound them. Runs that
 // others wait for begin all the same, so each of those comes to its end.
 bool Scheduler::MayBegin() const { return HasRoom() && awaiting_ < options_.running_max; }
+
+bool Scheduler::MayBeginNew() const { return MayBegin() && waiting_.empty() && begun_.empty() && awaited_.empty(); }
 
 absl::Status Scheduler::Admit() {
   MutexLock lock(mu_);
@@ -102,31 +105,63 @@ void Scheduler::OnAwaiting(const RunId& run, bool children) {
   StartMore();
 }
 
-void Scheduler::Created(RunState state, std::shared_ptr<const RunPlan> plan) {
+void Scheduler::Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan, CreateDone done) {
+  std::shared_ptr<Session> session;
+  {
+    MutexLock lock(mu_);
+    // Not one that answers a call: its id is its call's, so an earlier attempt may have made it.
+    const bool is_child = !state.parent_call().empty();
+    const bool may_begin = making_ == 0 && state.not_before <= environment_.clock->Now() && MayBeginNew();
+    if (!draining_ && !is_child && may_begin) {
+      --creating_;
+      session = Begin(std::move(state), std::move(plan), std::make_unique<Creation>(std::move(run), std::move(done)));
+    } else {
+      ++making_;
+    }
+  }
+  if (session != nullptr) return session->Start();
+  environment_.store->Create(
+      std::move(run), [self = shared_from_this(), state = std::move(state), plan = std::move(plan), done = std::move(done)](CreateOutcome outcome) mutable {
+        // On the store's thread. The run is durable whether or not anybody still waits for the reply.
+        asio::post(self->environment_.pool, [self, created = outcome.kind == CreateOutcome::Kind::kCreated, state = std::move(state),
+                                             plan = std::move(plan)]() mutable { self->Made(created, std::move(state), std::move(plan)); });
+        done(outcome);
+      });
+}
+
+void Scheduler::Made(bool created, RunState state, std::shared_ptr<const RunPlan> plan) {
   std::shared_ptr<Session> session;
   {
     MutexLock lock(mu_);
     --creating_;
-    // Durable: the next start takes it up, or a command that came first did, and may have let it sleep again.
-    if (draining_ || entries_.contains(state.id) || sleepers_.IsAsleep(state.id)) return;
+    --making_;
+    // If it is durable the next start takes it up, or a command that came first did, and may have let it sleep again.
+    if (!created || draining_ || entries_.contains(state.id) || sleepers_.IsAsleep(state.id)) return;
     const RunId run = state.id;
     const int32_t priority = state.priority();
     if (state.not_before > environment_.clock->Now()) {
       return Sleep(run, {.until = Sleeper::Until::kStart, .wake = state.not_before, .priority = priority, .promise = state.deadline});
     }
     const bool is_child = !state.parent_call().empty();
-    if (is_child ? !HasRoom() : !MayBegin() || !waiting_.empty() || !begun_.empty() || !awaited_.empty()) {
+    if (is_child ? !HasRoom() : !MayBeginNew()) {
       (is_child ? awaited_ : waiting_).Push({run, priority, run.time()});
       if (is_child) queued_children_.insert(run);
       return WakeAt(run, state.deadline);
     }
-    const absl::Time not_before = state.not_before;
-    session = MakeSession(std::move(state), std::move(plan), Session::Origin::kCreated);
-    Entry& entry = entries_[run] = {.priority = priority, .not_before = not_before, .session = session};
-    GivePlace(entry);
-    ++alive_;
+    session = Begin(std::move(state), std::move(plan), nullptr);
   }
   session->Start();
+}
+
+std::shared_ptr<Session> Scheduler::Begin(RunState state, std::shared_ptr<const RunPlan> plan, std::unique_ptr<Creation> creation) {
+  const RunId run = state.id;
+  Entry& entry = entries_[run];
+  entry.priority = state.priority();
+  entry.not_before = state.not_before;
+  entry.session = MakeSession(std::move(state), std::move(plan), Session::Origin::kCreated, std::nullopt, std::move(creation));
+  GivePlace(entry);
+  ++alive_;
+  return entry.session;
 }
 
 void Scheduler::Sleep(const RunId& run, const Sleeper& sleeper) {
@@ -317,7 +352,7 @@ bool Scheduler::TakePlace(const RunId& run, Worker worker) {
   if (entry.has_place) return true;
   // A suspect works when its turn comes, and nobody goes ahead of those that wait.
   if (entry.barren_starts > 0 || !awaited_.empty()) return false;
-  if (worker == Worker::kNew ? !MayBegin() || !waiting_.empty() || !begun_.empty() : !HasRoom()) return false;
+  if (worker == Worker::kNew ? !MayBeginNew() : !HasRoom()) return false;
   GivePlace(entry);
   return true;
 }

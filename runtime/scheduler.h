@@ -44,7 +44,7 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
     kRoom,     // it begins work: refused over running_max
   };
 
-  // OK if one more run may be accepted; then Created or NotCreated follows. QueueFull, ServerDraining.
+  // OK if one more run may be accepted; then Create or NotCreated follows. QueueFull, ServerDraining.
   absl::Status Admit();
   void NotCreated();
   // The same of a run that answers a call of another. Parents do not count as running while they wait, so children are bounded by all that is in memory;
@@ -52,8 +52,9 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   absl::Status AdmitChild(Need need);
   // A run that is awaited by another is taken up before those that nobody waits for, if it has no session and does not sleep.
   void Hurry(const RunId& run);
-  // A run that is durable and has no session yet.
-  void Created(RunState state, std::shared_ptr<const RunPlan> plan);
+  // Has the run made, `state` of its first own event, and takes it up. One that may begin at once begins, and runs ahead of its own creation: that and what it
+  // does first are one commit, of which nothing leaves the process before.
+  void Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan, CreateDone done);
 
   // Finds unfinished runs in the store and takes them up, in the order of the queue. Blocks; call it on the blocking pool. What cannot be read now is tried
   // again.
@@ -117,7 +118,10 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   };
 
   std::shared_ptr<Session> MakeSession(RunState state, std::shared_ptr<const RunPlan> plan, Session::Origin origin,
-                                       std::optional<absl::Duration> active_since = std::nullopt);
+                                       std::optional<absl::Duration> active_since = std::nullopt, std::unique_ptr<Creation> creation = nullptr);
+  // The store has been asked for the run, which has no session yet, and has `created` it or not.
+  void Made(bool created, RunState state, std::shared_ptr<const RunPlan> plan);
+  std::shared_ptr<Session> Begin(RunState state, std::shared_ptr<const RunPlan> plan, std::unique_ptr<Creation> creation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Deliver(const RunId& run, Session& session, Mail mail) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // `promise`: when it needs a session in any case, if that is earlier than what `sleepers_` says.
   Entry& BeginLoad(const RunId& run, absl::Time promise = absl::InfiniteFuture()) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -146,6 +150,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int64_t SessionsMax() const { return int64_t{options_.running_max} + options_.queued_max; }
   // Room for a run that nobody waits for.
   bool MayBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Nor does any wait for its turn.
+  bool MayBeginNew() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // It has recorded what it was loaded for, or has left without.
   void KeepPromise(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void GivePlace(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -182,7 +188,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   int32_t promises_ ABSL_GUARDED_BY(mu_) = 0;  // of entries
   Suspects suspects_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);  // of the suspect that has its turn
-  int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                     // admitted, not yet durable
+  int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                     // admitted, without a session or a place in a queue
+  int64_t making_ ABSL_GUARDED_BY(mu_) = 0;                       // of those: with the store, which is to make them before they begin
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose loop has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;

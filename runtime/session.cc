@@ -29,7 +29,7 @@ namespace asio = boost::asio;
 namespace {
 
 // A session that is so far ahead of the disk waits for it.
-constexpr size_t kHeldEventsMax = 256;
+constexpr int64_t kHeldEventsMax = 256;
 // What is appended at once, at most by one more record.
 constexpr size_t kRecordedEventsMax = 64;
 // How long a tool may take to end after its timeout.
@@ -109,17 +109,19 @@ class Session::Deltas final : public DeltaSink, public ProgressSink {
 
 Session::Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
                  std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin,
-                 std::optional<absl::Duration> active_since)
+                 std::optional<absl::Duration> active_since, std::unique_ptr<Creation> creation)
     : environment_(environment),
       options_(options),
       strand_(Strand::On(environment.pool)),
       run_(state.id),
       plan_(std::move(plan)),
       owner_(owner),
-      gate_(std::make_shared<Gate>(state.id, state.last_sequence, state.is_stopped() || state.is_waiting(), strand_, std::move(publisher))),
+      gate_(std::make_shared<Gate>(state.id, state.last_sequence - (creation != nullptr ? 1 : 0), state.is_stopped() || state.is_waiting(), strand_,
+                                   std::move(publisher))),
       room_(std::move(room)),
       origin_(origin),
       state_(std::move(state)),
+      creation_(std::move(creation)),
       artifacts_known_(state_.own_artifacts == 0),
       active_since_(active_since.value_or(environment.clock->Monotonic())),
       inbox_(*environment.timers, strand_) {}
@@ -260,7 +262,9 @@ Session::Turn Session::TakeLastTurn() {
     return attempts_.empty() ? Turn::kAgain : Turn::kWait;
   }
   TakeLast();
-  return owner_.TryLeave(run_, LeavingUntil(ProjectionOf(state_).wake_time, Now())) ? Turn::kLeft : Turn::kWait;
+  // One that was lost was refused, is gone, or is another's to wake.
+  const std::optional<absl::Time> wake = gate_->lost() ? std::nullopt : ProjectionOf(state_).wake_time;
+  return owner_.TryLeave(run_, LeavingUntil(wake, Now())) ? Turn::kLeft : Turn::kWait;
 }
 
 // No turn follows that would append what a command records, and its reply waits for that.
@@ -330,6 +334,13 @@ void Session::Record(std::vector<v1::Event> facts, std::vector<StagedArtifact> a
 
 // A local run that waits for nothing is one item, not one for each fact: the columns of its row are made and written once.
 void Session::Flush(std::vector<StagedArtifact> artifacts) {
+  if (const auto creation = std::exchange(creation_, nullptr); creation != nullptr) {
+    CreateDone made = gate_->AddCreation(creation->run.created->sequence());
+    environment_.store->Create(std::move(creation->run), [made = std::move(made), done = std::move(creation->done)](CreateOutcome outcome) mutable {
+      made(outcome);
+      done(outcome);
+    });
+  }
   if (recorded_.empty()) return;
   AppendRequest request;
   request.run = run_;

@@ -36,6 +36,12 @@ enum class Worker {
   kBegun,  // or it answers a call: another run may wait for it
 };
 
+// A run that the store has not been given yet.
+struct Creation {
+  NewRun run;
+  CreateDone done;
+};
+
 // What the owner of a session that leaves is told of its run.
 struct Leaving {
   std::optional<Worker> worker;    // it has no place to work, and queues for one
@@ -71,16 +77,16 @@ class Session : public std::enable_shared_from_this<Session> {
  public:
   // Where its state comes from.
   enum class Origin {
-    kCreated,  // the run was accepted just now
+    kCreated,  // the run was accepted just now, or will be: if it ends the server before its creation is durable, its caller decides whether to try again
     kLoaded,   // folded from the journal. Its run may be what ended the server: until it makes progress each step waits for the disk, so that the next
                // start can count this one
   };
 
-  // `environment`, `owner` outlive the session. `state` is durable as a whole. `active_since`: as the run's session before said when it left; the default is
-  // now.
+  // `environment`, `owner` outlive the session. `state` is durable; all but its last event, where `creation` is given, which the session hands to the store
+  // with what it records first. `active_since`: as the run's session before said when it left; the default is now.
   Session(const Environment& environment, const RuntimeOptions& options, RunState state, std::shared_ptr<const RunPlan> plan,
           std::shared_ptr<Publisher> publisher, std::shared_ptr<StagingRoom> room, SessionOwner& owner, Origin origin,
-          std::optional<absl::Duration> active_since = std::nullopt);
+          std::optional<absl::Duration> active_since = std::nullopt, std::unique_ptr<Creation> creation = nullptr);
 
   const RunId& run() const { return run_; }
   // Whether it began with a run that had stopped or waited for a person, or has published that since. Thread-safe.
@@ -180,7 +186,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Hands what was recorded to the store, as one item.
   void Flush(std::vector<StagedArtifact> artifacts = {});
   // Events that are not durable yet.
-  size_t ahead() const { return gate_->held() + recorded_.size(); }
+  int64_t ahead() const { return state_.last_sequence - gate_->durable(); }
   // Whether the session must wait for the disk before it records more by itself. Commands are taken all the same.
   bool MustWaitForDisk() const;
   // Looks again when everything recorded so far is durable.
@@ -206,7 +212,8 @@ class Session : public std::enable_shared_from_this<Session> {
   const Origin origin_;
 
   RunState state_;
-  ArtifactIndex artifacts_;  // by hash; of a loaded run only once it is needed
+  std::unique_ptr<Creation> creation_;  // null once the store has it
+  ArtifactIndex artifacts_;             // by hash; of a loaded run only once it is needed
   bool artifacts_known_;
   std::vector<EventPtr> recorded_;                         // the newest events of `state_`, which the store has not been given yet
   MessageHistory messages_;                                // of `state_`, for the model

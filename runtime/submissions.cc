@@ -1,5 +1,4 @@
 // How a run comes to be: accepted by what holds now, made durable, handed to the scheduler.
-#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -112,15 +111,7 @@ asio::awaitable<absl::StatusOr<Runtime::Impl::Submitted>> Runtime::Impl::SubmitA
 
 asio::awaitable<absl::StatusOr<CreateOutcome>> Runtime::Impl::Create(NewRun run, RunState state, std::shared_ptr<const RunPlan> plan) {
   auto reply = creates_.Make();
-  environment_.store->Create(
-      std::move(run), [self = shared_from_this(), reply, state = std::move(state), plan = std::move(plan)](CreateOutcome outcome) mutable {
-        // On the store's thread. The run is durable whether or not anybody still waits for the reply.
-        asio::post(self->environment_.pool,
-                   [self, created = outcome.kind == CreateOutcome::Kind::kCreated, state = std::move(state), plan = std::move(plan)]() mutable {
-                     created ? self->scheduler_->Created(std::move(state), std::move(plan)) : self->scheduler_->NotCreated();
-                   });
-        reply->Complete(outcome);
-      });
+  scheduler_->Create(std::move(run), std::move(state), std::move(plan), [reply](CreateOutcome outcome) { reply->Complete(outcome); });
   co_return co_await reply->Wait();
 }
 

@@ -163,6 +163,24 @@ TEST_P(JournalSuite, ALossReachesAppendsOfLaterBatchesThatWereQueuedBeforeItWasK
   EXPECT_EQ(AppendNow(store(), TestAppend(run, store().epoch(), 1)), AppendResult::kDurable);
 }
 
+// A session runs ahead of its run's creation.
+TEST_P(JournalSuite, AnAppendBehindACreateThatIsRefusedIsLostAndTouchesNothing) {
+  const RunId known = TestRunId(1), refused = TestRunId(2);
+  CreateNow(store(), TestRun(known, {.request_id = "once"}));
+  Plug plug(store(), TestRunId(3));
+  Awaited<CreateOutcome> created;
+  Awaited<AppendResult> appended;
+  store().Create(TestRun(refused, {.request_id = "once"}), [&](CreateOutcome outcome) { created.Set(outcome); });
+  store().Append(TestAppend(refused, store().epoch(), 1), [&](AppendResult result) { appended.Set(result); });
+  plug.Release();
+  const CreateOutcome outcome = created.Wait();
+  EXPECT_EQ(outcome.kind, CreateOutcome::Kind::kExists);
+  EXPECT_EQ(outcome.run, known);
+  EXPECT_EQ(appended.Wait(), AppendResult::kLost);
+  EXPECT_TRUE(absl::IsNotFound(store().GetRun(refused).status()));
+  EXPECT_EQ(store().GetRun(known)->projection.last_sequence, 1);
+}
+
 TEST_P(JournalSuite, AppendsOfOneRunInOneBatchAreAllThere) {
   const RunId run = TestRunId(1);
   Plug plug(store(), TestRunId(2));

@@ -297,9 +297,19 @@ void Judge::Lost(const AppendRequest& request) {
   world_.Trace("lost ", request.run.ToString());
   const auto last = known == nullptr ? std::nullopt : LastOf(*known);
   const bool went_on = last && *last != request.run && known->rules.phase() == JournalRules::Phase::kStopped;
-  if (known == nullptr || (!known->deleted && !went_on)) world_.Fail("an append of ", request.run.ToString(), " was lost though nobody else owns the run");
+  const bool refused = known == nullptr && pending_[request.run].refused;  // its session ran ahead of its creation
+  if (!refused && (known == nullptr || (!known->deleted && !went_on)))
+    world_.Fail("an append of ", request.run.ToString(), " was lost though nobody else owns the run");
   pending_[request.run].lost = true;
   pending_[request.run].bytes.clear();
+}
+
+void Judge::Refused(const NewRun& run) {
+  if (Find(run.id) != nullptr) return;  // it was made before
+  world_.Trace("refused ", run.id.ToString());
+  Pending& pending = pending_[run.id];
+  pending.refused = pending.lost = true;
+  pending.bytes.clear();
 }
 
 void Judge::Deleted(const RunId& run) {

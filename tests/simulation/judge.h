@@ -89,6 +89,7 @@ class Judge {
   void Queued(const AppendRequest& request);
   void Durable(const DiskRun& run, size_t new_events);
   void Lost(const AppendRequest& request);
+  void Refused(const NewRun& run);
   void Deleted(const RunId& run);
 
   // What left: watchers and replies.
@@ -129,6 +130,7 @@ class Judge {
     RunState fold;  // durable and queued
     std::deque<std::string> bytes;
     bool lost = false;
+    bool refused = false;  // its creation
   };
   void CheckProjection(const RunId& run, const RunState& fold, const RunProjection& projection, absl::string_view when);
   void CheckColumns(const Known& known, const RunProjection& projection);

@@ -62,6 +62,7 @@ class Process final : public Commits {
   void Queued(const AppendRequest& request) override;
   void Durable(const DiskRun& run, size_t new_events) override { judge_.Durable(run, new_events); }
   void Lost(const AppendRequest& request) override { judge_.Lost(request); }
+  void Refused(const NewRun& run) override { judge_.Refused(run); }
   void Deleted(const RunId& run) override { judge_.Deleted(run); }
   bool ReadIsRefused() override { return alive_ && world_.faults && world_.dice.Chance(world_.settings.read_refused); }
   void ProcessEnds() override { Die("a commit failed", false); }

@@ -36,6 +36,7 @@ class Commits {
   // As the batch is applied; `run` is as of the item.
   virtual void Durable(const DiskRun& /*run*/, size_t /*new_events*/) {}
   virtual void Lost(const AppendRequest&) {}
+  virtual void Refused(const NewRun&) {}
   virtual void Deleted(const RunId&) {}
   // On the caller's thread: a read by request id is refused, as other reads take too long.
   virtual bool ReadIsRefused() { return false; }

@@ -96,7 +96,11 @@ void SimulatedStore::Core::ApplyBatch() {
 }
 
 void SimulatedStore::Core::Apply(Item& item) {
-  if (auto* create = std::get_if<CreateItem>(&item.what)) return ApplyCreate(*create);
+  if (auto* create = std::get_if<CreateItem>(&item.what)) {
+    ApplyCreate(*create);
+    if (create->outcome.kind != CreateOutcome::Kind::kCreated) commits.Refused(create->run);
+    return;
+  }
   if (auto* append = std::get_if<AppendItem>(&item.what)) return ApplyAppend(*append, item.number);
   if (auto* chunk = std::get_if<ChunkItem>(&item.what)) return ApplyChunk(*chunk, item.number);
   ApplyDelete(std::get<DeleteItem>(item.what));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <future>
 #include <memory>
@@ -287,14 +288,17 @@ class LateStore final : public testing::ForwardingStore {
  public:
   LateStore(std::unique_ptr<Store> store, testing::Counter& made) : ForwardingStore(std::move(store)), made_(made) {}
   void Create(NewRun run, CreateDone done) override {
+    if (!is_late_) return ForwardingStore::Create(std::move(run), std::move(done));
     ForwardingStore::Create(std::move(run), [this, done = std::move(done)](CreateOutcome outcome) mutable {
       done_ = [done = std::move(done), outcome]() mutable { done(outcome); };
       made_.Add();
     });
   }
+  void BeLate() { is_late_ = true; }
   void Tell() { done_(); }
 
  private:
+  std::atomic<bool> is_late_ = false;
   testing::Counter& made_;
   absl::AnyInvocable<void()> done_;
 };
@@ -312,11 +316,16 @@ TEST_F(DeadlineTest, AWaitExpiresInARunThatACommandTookUpBeforeItsCreateWasTold)
     return late;
   };
   TestRuntime runtime(std::move(config));
+  const std::string first = Hang(runtime);  // with a free place it would begin before it is made
+  store->BeLate();
   auto created = std::async(std::launch::async, [&] { return Submit(runtime, "ask"); });
   ASSERT_TRUE(made.Await(1));
   const auto found = runtime.Await(runtime->ListRuns({}));
-  ASSERT_TRUE(found.ok() && found->first.size() == 1);
-  const std::string name = found->first[0].name();
+  ASSERT_TRUE(found.ok() && found->first.size() == 2);
+  const std::string name = found->first[0].name() == first ? found->first[1].name() : found->first[0].name();
+  released_.Open();
+  AwaitState(runtime, first, v1::RUN_STATE_STOPPED);
+  runtime.AwaitNoSession();
   InputRequest more;
   more.input.emplace_back().set_text("more");
   ASSERT_TRUE(runtime.Await(runtime->SendInput(*ParseRunName(name), more, Caller())).ok());

@@ -101,13 +101,44 @@ TEST_F(GateTest, NothingLeavesBeforeItIsDurable) {
   Say("after 1", 1);
   Run();
   EXPECT_THAT(outside_->left, IsEmpty());
-  EXPECT_EQ(gate_->held(), 2u);
+  EXPECT_EQ(gate_->durable(), 0);
   first(AppendResult::kDurable);
   Run();
   EXPECT_THAT(outside_->left, ElementsAre("event 1", "delta after 1", "reply to 1", "call after 1"));
   second(AppendResult::kDurable);
   Run();
   EXPECT_THAT(outside_->left, ElementsAre("event 1", "delta after 1", "reply to 1", "call after 1", "event 2", "run as of 2", "reply to 2", "call after 2"));
+}
+
+TEST_F(GateTest, TheCreationIsWaitedForAndNotPublished) {
+  CreateDone made = gate_->AddCreation(++last_);
+  AppendDone first = Add(/*stops=*/true);
+  Reply(1, "reply to its creation");
+  Attempt(2, "call after 2");
+  EXPECT_EQ(gate_->durable(), 0);
+  Run();
+  EXPECT_THAT(outside_->left, IsEmpty());
+  made({CreateOutcome::Kind::kCreated, RunId()});
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("reply to its creation"));
+  EXPECT_EQ(gate_->durable(), 1);
+  first(AppendResult::kDurable);
+  Run();
+  EXPECT_THAT(outside_->left, ElementsAre("reply to its creation", "event 2", "run as of 2", "call after 2"));
+  EXPECT_EQ(gate_->durable(), 2);
+}
+
+TEST_F(GateTest, NothingLeavesOfARunWhoseCreationIsRefused) {
+  CreateDone made = gate_->AddCreation(++last_);
+  AppendDone first = Add();
+  Reply(2, "reply");
+  Attempt(2, "call");
+  Say("text", 1);
+  made({CreateOutcome::Kind::kExists, RunId()});
+  first(AppendResult::kLost);
+  Run();
+  EXPECT_TRUE(gate_->lost());
+  EXPECT_THAT(outside_->left, ElementsAre("reply lost"));
 }
 
 TEST_F(GateTest, ALineOfTheLogWaitsAndIsNotSaidOfARunThatIsLost) {
