@@ -35,8 +35,21 @@ AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run
   const Sequence last = events.back()->sequence();
   if (IsPlanted(Bug::kPublishBeforeDurable)) publisher_->Publish(run_, events, nullptr);
   for (EventPtr& event : events) events_.push_back(std::move(event));
-  if (settled != nullptr) settled_ = std::move(settled);
-  return [self = shared_from_this(), last](AppendResult result) { self->Complete(last, result); };
+  // What was kept goes before the store has more, so that nobody who reads that is told the old afterwards.
+  handed_on_ = last;
+  if (may_be_kept_) publisher_->Withdraw(run_);
+  may_be_kept_ |= settled != nullptr;
+  if (settled != nullptr) settled_ = settled;
+  return [self = shared_from_this(), last, settled = std::move(settled)](AppendResult result) mutable {
+    if (settled != nullptr && result == AppendResult::kDurable) self->Keep(last, std::move(settled));
+    self->Complete(last, result);
+  };
+}
+
+// No commit comes in between, since this is the thread that commits: looking again behind it is enough.
+void Gate::Keep(Sequence last, std::shared_ptr<const v1::Run> settled) {
+  publisher_->Keep(run_, std::move(settled));
+  if (handed_on_ != last) publisher_->Withdraw(run_);
 }
 
 CreateDone Gate::AddCreation(Sequence created) {

@@ -32,6 +32,10 @@ bool VoidsText(const v1::Event& event);
 class Publisher {
  public:
   virtual ~Publisher() = default;
+  // The run as of its last event, which is durable and stopped it or left it waiting. On the store's thread, so before any later commit.
+  virtual void Keep(const RunId& /*run*/, std::shared_ptr<const v1::Run> /*settled*/) {}
+  // What was kept of it: more events of it are about to be handed to the store.
+  virtual void Withdraw(const RunId& /*run*/) {}
   // Events of one run in order. `settled` is the run as of the last event, if that stopped it or left it waiting.
   virtual void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) = 0;
   virtual void PublishDelta(const RunId& run, v1::Delta delta) = 0;
@@ -81,8 +85,9 @@ class Gate : public std::enable_shared_from_this<Gate> {
     bool is_attempt = false;
   };
 
-  void Complete(Sequence last, AppendResult result);  // on the store's thread
-  void Pass();                                        // on the strand
+  void Complete(Sequence last, AppendResult result);                 // on the store's thread
+  void Keep(Sequence last, std::shared_ptr<const v1::Run> settled);  // the same
+  void Pass();                                                       // on the strand
 
   const RunId run_;
   const Strand strand_;
@@ -93,6 +98,9 @@ class Gate : public std::enable_shared_from_this<Gate> {
   std::atomic<bool> failed_ = false;
   std::atomic<bool> passing_ = false;  // a Pass is posted
   std::atomic<bool> was_settled_;
+  std::atomic<Sequence> handed_on_;  // to the store; written on the strand
+
+  bool may_be_kept_;  // something of the run may be with the publisher
 
   Sequence durable_;
   bool lost_ = false;

@@ -193,6 +193,7 @@ void Hub::SetAside(const RunId& run, const absl::Status& why) {
     MutexLock lock(mu_);
     set_aside_.insert_or_assign(run, CloneStatus(why));
   }
+  Withdraw(run);
   for (const auto& mailbox : MailboxesOf(run)) mailbox->LookAgain();
 }
 

@@ -19,6 +19,7 @@
 #include "proto/base/mutex.h"
 #include "runtime/completion.h"
 #include "runtime/gate.h"
+#include "runtime/settled_runs.h"
 #include "runtime/timers.h"
 #include "runtime/watch.h"
 #include "storage/store.h"
@@ -108,6 +109,8 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   // `store` and `timers` are borrowed; they outlive the hub. `reads` bounds what watches read.
   Hub(Store& store, Timers& timers, std::shared_ptr<CallerReads> reads);
 
+  void Keep(const RunId& run, std::shared_ptr<const v1::Run> settled) override { settled_runs_.Keep(run, std::move(settled)); }
+  void Withdraw(const RunId& run) override { settled_runs_.Drop(run); }
   void Publish(const RunId& run, std::vector<EventPtr> events, std::shared_ptr<const v1::Run> settled) override;
   void PublishDelta(const RunId& run, v1::Delta delta) override;
   void SetAside(const RunId& run, const absl::Status& why) override ABSL_LOCKS_EXCLUDED(mu_);
@@ -117,6 +120,9 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   // What a watch or a wait that finds nothing more of the run ends with: why it was set aside; OK: it was not. Whoever subscribed before asking is woken when
   // it is.
   absl::Status WhySetAside(const RunId& run) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The run, if it stopped or came to wait for a person a short time ago, and is so still: no need to read it. Null: the store knows.
+  std::shared_ptr<const v1::Run> FindSettled(const RunId& run) { return settled_runs_.Find(run); }
 
   // A mailbox that gets what is published from now on; unsubscribed when the last reference goes. TooManyAtOnce over kWatchersMax, never for a run that awaits
   // another.
@@ -139,6 +145,7 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   Timers& timers_;
   const std::shared_ptr<CallerReads> reads_;
   std::atomic<int32_t> watchers_ = 0;
+  SettledRuns settled_runs_;
 
   Mutex mu_;
   absl::flat_hash_map<RunId, std::vector<std::weak_ptr<Mailbox>>> mailboxes_ ABSL_GUARDED_BY(mu_);  // looked up only, never walked but to drain

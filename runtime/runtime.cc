@@ -120,6 +120,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<Watch>>> Runtime::RunAgent(Create
 
 asio::awaitable<absl::StatusOr<v1::Run>> Runtime::GetRun(RunId run, absl::Duration wait) {
   const auto impl = impl_;
+  if (const auto known = impl->hub_->FindSettled(run); known != nullptr) co_return *known;
   if (wait <= absl::ZeroDuration()) co_return co_await impl->Read(ReadKind::kRows, run);
   const auto settled = [](const v1::Run& seen) { return seen.state() == v1::RUN_STATE_STOPPED || seen.state() == v1::RUN_STATE_WAITING; };
   const auto left = [impl, until = impl->environment_.clock->Monotonic() + wait] { return until - impl->environment_.clock->Monotonic(); };
@@ -200,8 +201,10 @@ asio::awaitable<absl::Status> Runtime::DeleteRun(RunId run) {
   const auto impl = impl_;
   CO_RETURN_IF_ERROR(impl->deletes_.CheckWritable());
   auto reply = impl->deletes_.Make();
-  impl->environment_.store->Delete(run, [reply](absl::Status status) {
+  impl->hub_->Withdraw(run);
+  impl->environment_.store->Delete(run, [reply, hub = impl->hub_, run](absl::Status status) {
     if (status.ok()) {
+      hub->Withdraw(run);  // its stop may have been in the same commit
       reply->Complete(true);
     } else {
       reply->Complete(std::move(status));

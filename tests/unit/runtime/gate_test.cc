@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <optional>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -28,10 +29,13 @@ class Outside final : public Publisher {
     if (settled != nullptr) left.push_back(absl::StrCat("run as of ", settled->last_sequence()));
   }
   void PublishDelta(const RunId&, v1::Delta delta) override { left.push_back(absl::StrCat("delta ", delta.text())); }
+  void Keep(const RunId&, std::shared_ptr<const v1::Run> settled) override { kept = settled->last_sequence(); }
+  void Withdraw(const RunId&) override { kept.reset(); }
   void SetAside(const RunId&, const absl::Status&) override {}
   void TakeBack(const RunId&) override {}
 
   std::vector<std::string> left;
+  std::optional<Sequence> kept;
 };
 
 class GateTest : public ::testing::Test {
@@ -139,6 +143,33 @@ TEST_F(GateTest, NothingLeavesOfARunWhoseCreationIsRefused) {
   Run();
   EXPECT_TRUE(gate_->lost());
   EXPECT_THAT(outside_->left, ElementsAre("reply lost"));
+}
+
+TEST_F(GateTest, WhatHasSettledIsKeptUntilMoreIsHandedOn) {
+  AppendDone first = Add(/*stops=*/true);
+  EXPECT_EQ(outside_->kept, std::nullopt);
+  first(AppendResult::kDurable);
+  EXPECT_EQ(outside_->kept, 1) << "with the commit, not with the turn of the strand behind it";
+  AppendDone second = Add();
+  EXPECT_EQ(outside_->kept, std::nullopt) << "before the store has it";
+  AppendDone third = Add(/*stops=*/true);
+  AppendDone fourth = Add();
+  second(AppendResult::kDurable);
+  third(AppendResult::kDurable);
+  EXPECT_EQ(outside_->kept, std::nullopt) << "more is on its way";
+  fourth(AppendResult::kDurable);
+  AppendDone fifth = Add(/*stops=*/true);
+  fifth(AppendResult::kLost);
+  EXPECT_EQ(outside_->kept, std::nullopt);
+}
+
+TEST_F(GateTest, WhatWasKeptOfASessionBeforeIsWithdrawn) {
+  auto again = std::make_shared<Gate>(RunId(), 7, /*settled=*/true, Strand::On(context_.get_executor()), outside_);
+  outside_->kept = 7;
+  v1::Event event;
+  event.set_sequence(8);
+  again->Add({std::make_shared<const v1::Event>(event)}, nullptr);
+  EXPECT_EQ(outside_->kept, std::nullopt);
 }
 
 TEST_F(GateTest, ALineOfTheLogWaitsAndIsNotSaidOfARunThatIsLost) {

@@ -22,6 +22,7 @@ namespace agentruntime {
 namespace {
 
 using testing::Answer;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using testing::Immediately;
 using testing::RuntimeTest;
@@ -229,6 +230,38 @@ TEST_F(NewRunTest, OneThatTheStoreRefusesIsNotWokenWhereItWouldWait) {
   testing::AwaitThat("its wait has expired",
                      [&] { return runtime.Await(runtime->GetRun(IdOf(*last), absl::ZeroDuration()))->state() == v1::RUN_STATE_STOPPED; });
   EXPECT_THAT(store->TakeRead(), ::testing::IsSubsetOf({IdOf(*first), IdOf(*last)}));
+}
+
+TEST_F(NewRunTest, OneThatHasJustStoppedIsNotReadAndNeverShownAsItWas) {
+  CountingStore* store = nullptr;
+  TestRuntime::Config config = RuntimeTest::Config(
+      [](ModelRequest request, DeltaSink&) { return request.step == 1 ? Immediately(testing::Calls({{"echo", "{}"}})) : testing::NeverDecides(); }, {Echo()});
+  config.wrap_store = [&](std::unique_ptr<Store> wrapped) {
+    auto counting = std::make_unique<CountingStore>(std::move(wrapped));
+    store = counting.get();
+    return counting;
+  };
+  TestRuntime runtime(std::move(config));
+  CreateRequest request = runtime.Request();
+  request.run.mutable_limits()->set_max_steps(1);
+  const v1::Run stopped = runtime.RunToStop(std::move(request));
+  const RunId run = IdOf(stopped);
+  const auto get = [&] { return runtime.Await(runtime->GetRun(run, absl::ZeroDuration())); };
+  store->TakeRead();
+  const auto again = get();
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->stop().reason(), v1::STOP_REASON_MAX_STEPS);
+  EXPECT_THAT(store->TakeRead(), ::testing::IsEmpty());
+
+  ResumeRequest resume;
+  resume.limits.set_max_steps(2);
+  ASSERT_TRUE(runtime.Await(runtime->ResumeRun(run, resume, Caller())).ok());
+  EXPECT_THAT((std::vector{get()->state(), runtime.Await(runtime->GetRun(run, absl::Milliseconds(1)))->state()}),
+              Each(::testing::AnyOf(v1::RUN_STATE_QUEUED, v1::RUN_STATE_RUNNING)));
+  ASSERT_TRUE(runtime.Await(runtime->CancelRun(run, CancelRequest(), Caller())).ok());
+  EXPECT_EQ(runtime.WaitForStop(stopped.name()).stop().reason(), v1::STOP_REASON_CANCELLED);
+  ASSERT_TRUE(runtime.Await(runtime->DeleteRun(run)).ok());
+  EXPECT_TRUE(absl::IsNotFound(get().status())) << get().status();
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "proto/util/errors.h"
 #include "proto/util/names.h"
+#include "proto/util/time.h"
+#include "tests/support/await.h"
 #include "tests/support/forwarding_store.h"
 #include "tests/unit/runtime/runtime_fixture.h"
 
@@ -130,6 +132,20 @@ TEST_F(SetAsideTest, AWaitForItsStopEnds) {
   const auto waited = runtime.Await(runtime->GetRun(run_, kLong));
   EXPECT_EQ(ReasonOf(waited.status()), v1::ERROR_REASON_RUN_DAMAGED) << waited.status();
   EXPECT_EQ(runtime.Await(runtime->GetRun(run_, absl::ZeroDuration()))->state(), v1::RUN_STATE_RUNNING) << "its row is whole";
+}
+
+TEST_F(SetAsideTest, WhatWasInMemoryOfItIsNotShownAnyMore) {
+  TestRuntime::Config config = Config();
+  config.agent.add_approve_tools("echo");
+  *config.agent.mutable_call_wait() = ToProto(absl::Seconds(1));
+  TestRuntime runtime(std::move(config));
+  const auto run = runtime.Await(runtime->CreateRun(runtime.Request(), Caller()));
+  ASSERT_TRUE(run.ok()) << run.status();
+  run_ = IdOf(*run);
+  ASSERT_EQ(runtime.Await(runtime->GetRun(run_, kLong))->state(), v1::RUN_STATE_WAITING);
+  Execute("UPDATE runs SET title = 'another'");
+  // Its expiry finds that.
+  testing::AwaitThat("it is set aside", [&] { return absl::IsDataLoss(runtime.Await(runtime->GetRun(run_, absl::ZeroDuration())).status()); });
 }
 
 TEST_F(SetAsideTest, WhoWaitedBeforeIsTold) {
