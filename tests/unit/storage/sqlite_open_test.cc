@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,6 +39,26 @@ class SqliteOpenTest : public testing::Test {
     EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
     sqlite3_close(database);
   }
+  // The same, and leaves what it wrote in the log.
+  void SqlInLog(const std::string& sql) {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+    sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    sqlite3_close(database);
+    ASSERT_GT(std::filesystem::file_size(path_ + "-wal"), 0u);
+  }
+  static std::string Read(const std::string& path) {
+    std::ostringstream bytes;
+    bytes << std::ifstream(path, std::ios::binary).rdbuf();
+    return bytes.str();
+  }
+  // The first sector as the file has it before anything is in it, and as the first frame of the log has it.
+  std::string SectorOfNew() {
+    Sql("PRAGMA page_size=8192; PRAGMA journal_mode=WAL");
+    return Read(path_).substr(0, 512);
+  }
+  std::string SectorInLog() { return Read(path_ + "-wal").substr(32 + 24, 512); }
   // The first column of a query.
   std::vector<std::string> Rows(const char* sql) {
     sqlite3* database = nullptr;
@@ -191,13 +212,52 @@ TEST_F(SqliteOpenTest, NewerFormatIsRefusedAndNotTouched) {
 
 TEST_F(SqliteOpenTest, NewerFormatInTheLogAloneIsRefused) {
   MakeDatabase();
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version=99", nullptr, nullptr, nullptr), SQLITE_OK);
-  sqlite3_close(database);
-  ASSERT_GT(std::filesystem::file_size(path_ + "-wal"), 0u);
+  SqlInLog("PRAGMA user_version=99");
   EXPECT_THAT(Message(Open()), HasSubstr("format 99"));
+}
+
+// As a power cut leaves a new store whose log was being copied: the file says half of our name, the log all of it.
+TEST_F(SqliteOpenTest, AFirstPageThatIsTornBesideItsLogIsTakenFromTheLog) {
+  const std::string before = SectorOfNew();
+  MakeDatabase();
+  SqlInLog(absl::StrCat("PRAGMA user_version=", kFormat));
+  const std::string after = SectorInLog();
+  const std::string file = Read(path_);
+  const std::string log = Read(path_ + "-wal");
+  for (size_t at = 56; at <= 76; ++at) {
+    for (const std::string& torn : {before.substr(0, at) + after.substr(at), after.substr(0, at) + before.substr(at)}) {
+      std::ofstream(path_, std::ios::binary) << torn << file.substr(torn.size());
+      std::ofstream(path_ + "-wal", std::ios::binary) << log;
+      auto stores = OpenStores({.path = path_});
+      ASSERT_TRUE(stores.ok()) << "torn at byte " << at << ": " << stores.status();
+      EXPECT_TRUE(stores->store->GetRun(TestRunId(1)).ok());
+    }
+  }
+  // Of a page that is whole the log says nothing: it may be another's.
+  std::filesystem::remove(path_ + "-wal");
+  Sql("PRAGMA application_id=77");
+  std::ofstream(path_ + "-wal", std::ios::binary) << log;
+  EXPECT_THAT(Message(Open()), HasSubstr("another program"));
+  EXPECT_EQ(Read(path_ + "-wal"), log);
+}
+
+TEST_F(SqliteOpenTest, ATornFirstPageOfAnotherProgramIsRefusedAndNotTouched) {
+  const std::string before = SectorOfNew();
+  SqlInLog("BEGIN; PRAGMA application_id=77; CREATE TABLE theirs (x); COMMIT");
+  const std::string after = SectorInLog();
+  const std::string log = Read(path_ + "-wal");
+  for (const std::string& torn : {before.substr(0, 71) + after.substr(71), after.substr(0, 71) + before.substr(71)}) {
+    Write(0, torn);
+    const std::string file = Read(path_);
+    EXPECT_EQ(Open().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(Message(Open()), HasSubstr("another program"));
+    EXPECT_EQ(Read(path_), file);
+    EXPECT_EQ(Read(path_ + "-wal"), log);
+  }
+  // Without its log it is anybody's.
+  std::filesystem::remove(path_ + "-wal");
+  Write(0, before.substr(0, 70) + std::string("\x52\x74") + after.substr(72));
+  EXPECT_THAT(Message(Open()), HasSubstr("another program"));
 }
 
 TEST_F(SqliteOpenTest, DatabaseOfAnotherProgramIsRefused) {
