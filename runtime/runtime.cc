@@ -345,6 +345,7 @@ asio::awaitable<void> Runtime::Drain(absl::Duration grace) {
     MutexLock lock(impl->mu_);
     impl->draining_ = true;
   }
+  impl->scheduler_->Close();
   impl->TellServing();
   impl->hub_->Drain();
   co_await impl->scheduler_->Drain(grace);

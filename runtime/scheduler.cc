@@ -417,6 +417,11 @@ bool Scheduler::ReleaseSuspect(const RunId& run) {
   return had_turn;
 }
 
+void Scheduler::Close() {
+  MutexLock lock(mu_);
+  draining_ = true;
+}
+
 asio::awaitable<void> Scheduler::Drain(absl::Duration grace) {
   auto drained = std::make_shared<Completion<bool>>();
   std::vector<std::shared_ptr<Session>> sessions;

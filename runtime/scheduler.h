@@ -76,6 +76,8 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   // of it when it does.
   bool IsAtWork(const RunId& run);
 
+  // From now on new runs and commands are refused, and nothing is started. Before anybody is told that the server drains, who would be let in else.
+  void Close();
   // Starts nothing any more, parks every session, cuts off after `grace` what is still under way. Returns when no session is left.
   boost::asio::awaitable<void> Drain(absl::Duration grace);
 
