@@ -125,7 +125,8 @@ absl::Status CheckHeader(const std::string& path, const unsigned char* header, i
   const bool count_valid = BigEndian(header + 24) == BigEndian(header + 92);
   // SQLite writes both counts with the page, and whose file it is stands between them. Where they differ beside a log, a power cut has torn the page as the log
   // was copied over it, and a new store's may say half of our name. The log has it whole: what the database reads as is checked once it is open.
-  const bool torn = has_log && !count_valid;
+  const bool keeps_log = header[18] == 2 && header[19] == 2;
+  const bool torn = has_log && keeps_log && !count_valid;
   if (!torn) RETURN_IF_ERROR(CheckFormat(path, BigEndian(header + 68), BigEndian(header + 60)));
   // After a crash amid a checkpoint the file may be short of what its header says; the log then has the rest.
   if (!has_log && count_valid && size < page_bytes * static_cast<int64_t>(BigEndian(header + 28))) {
