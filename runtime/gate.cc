@@ -46,8 +46,10 @@ AppendDone Gate::Add(std::vector<EventPtr> events, std::shared_ptr<const v1::Run
   };
 }
 
-// No commit comes in between, since this is the thread that commits: looking again behind it is enough.
+// What follows in the same commit was handed on before that. What is handed on from here on is committed by this thread, behind this: so it is looked for
+// again.
 void Gate::Keep(Sequence last, std::shared_ptr<const v1::Run> settled) {
+  if (handed_on_ != last) return;
   publisher_->Keep(run_, std::move(settled));
   if (handed_on_ != last) publisher_->Withdraw(run_);
 }

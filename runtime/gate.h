@@ -32,7 +32,7 @@ bool VoidsText(const v1::Event& event);
 class Publisher {
  public:
   virtual ~Publisher() = default;
-  // The run as of its last event, which is durable and stopped it or left it waiting. On the store's thread, so before any later commit.
+  // The run as of its last event, which is durable and stopped it or left it waiting. On the store's thread, before any later commit.
   virtual void Keep(const RunId& /*run*/, std::shared_ptr<const v1::Run> /*settled*/) {}
   // What was kept of it: more events of it are about to be handed to the store.
   virtual void Withdraw(const RunId& /*run*/) {}

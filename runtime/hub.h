@@ -121,6 +121,10 @@ class Hub final : public Publisher, public std::enable_shared_from_this<Hub> {
   // it is.
   absl::Status WhySetAside(const RunId& run) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Around each deletion of a run.
+  void BeginDelete(const RunId& run) { settled_runs_.BeginDelete(run); }
+  void EndDelete(const RunId& run) { settled_runs_.EndDelete(run); }
+
   // The run, if it stopped or came to wait for a person a short time ago, and is so still: no need to read it. Null: the store knows.
   std::shared_ptr<const v1::Run> FindSettled(const RunId& run) { return settled_runs_.Find(run); }
 

@@ -201,10 +201,10 @@ asio::awaitable<absl::Status> Runtime::DeleteRun(RunId run) {
   const auto impl = impl_;
   CO_RETURN_IF_ERROR(impl->deletes_.CheckWritable());
   auto reply = impl->deletes_.Make();
-  impl->hub_->Withdraw(run);
+  impl->hub_->BeginDelete(run);
   impl->environment_.store->Delete(run, [reply, hub = impl->hub_, run](absl::Status status) {
+    hub->EndDelete(run);
     if (status.ok()) {
-      hub->Withdraw(run);  // its stop may have been in the same commit
       reply->Complete(true);
     } else {
       reply->Complete(std::move(status));

@@ -6,6 +6,7 @@ void SettledRuns::Keep(const RunId& run, std::shared_ptr<const v1::Run> settled)
   if (settled->ByteSizeLong() > kSettledRunBytesMax) return Drop(run);
   std::shared_ptr<const v1::Run> replaced, evicted;  // freed behind the lock
   MutexLock lock(mu_);
+  if (deletes_.contains(run)) return;
   Kept& kept = kept_[run];
   kept.number = ++last_number_;
   replaced = std::exchange(kept.run, std::move(settled));
@@ -26,6 +27,20 @@ void SettledRuns::Drop(const RunId& run) {
   if (at == kept_.end()) return;
   dropped = std::move(at->second.run);
   kept_.erase(at);
+}
+
+void SettledRuns::BeginDelete(const RunId& run) {
+  {
+    MutexLock lock(mu_);
+    ++deletes_[run];
+  }
+  Drop(run);
+}
+
+void SettledRuns::EndDelete(const RunId& run) {
+  MutexLock lock(mu_);
+  const auto at = deletes_.find(run);
+  if (--at->second == 0) deletes_.erase(at);
 }
 
 std::shared_ptr<const v1::Run> SettledRuns::Find(const RunId& run) {

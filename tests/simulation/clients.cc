@@ -296,10 +296,12 @@ asio::awaitable<void> Stage::Look(RunId run) {
     case 0: {
       const absl::Duration wait = dice.Chance(0.5) ? absl::ZeroDuration() : dice.Skewed(absl::Minutes(1));
       const Sequence was_durable = judge_.Find(run)->rules.last();
+      const bool was_deleted = judge_.Find(run)->deleted;
       auto seen = co_await Ask<v1::Run>([run, wait](Runtime& runtime) { return runtime.GetRun(run, wait); });
       CheckCode(seen.status(), "GetRun");
       if (!seen.ok()) co_return;
       judge_.SeenRun(*seen, RunForm::kWhole);
+      if (was_deleted) world_.Fail("visible: ", run.ToString(), " is shown after it was deleted");
       // One who waits may be told what was published before he asked, and not what the disk has behind it.
       if (wait == absl::ZeroDuration() && seen->last_sequence() < was_durable) {
         world_.Fail("visible: ", run.ToString(), " is shown as of ", seen->last_sequence(), ", ", was_durable, " were durable before");

@@ -29,13 +29,17 @@ class Outside final : public Publisher {
     if (settled != nullptr) left.push_back(absl::StrCat("run as of ", settled->last_sequence()));
   }
   void PublishDelta(const RunId&, v1::Delta delta) override { left.push_back(absl::StrCat("delta ", delta.text())); }
-  void Keep(const RunId&, std::shared_ptr<const v1::Run> settled) override { kept = settled->last_sequence(); }
+  void Keep(const RunId&, std::shared_ptr<const v1::Run> settled) override {
+    kept = settled->last_sequence();
+    ++keeps;
+  }
   void Withdraw(const RunId&) override { kept.reset(); }
   void SetAside(const RunId&, const absl::Status&) override {}
   void TakeBack(const RunId&) override {}
 
   std::vector<std::string> left;
   std::optional<Sequence> kept;
+  int keeps = 0;
 };
 
 class GateTest : public ::testing::Test {
@@ -139,9 +143,10 @@ TEST_F(GateTest, NothingLeavesOfARunWhoseCreationIsRefused) {
   Attempt(2, "call");
   Say("text", 1);
   made({CreateOutcome::Kind::kExists, RunId()});
-  first(AppendResult::kLost);
   Run();
   EXPECT_TRUE(gate_->lost());
+  first(AppendResult::kLost);
+  Run();
   EXPECT_THAT(outside_->left, ElementsAre("reply lost"));
 }
 
@@ -157,6 +162,7 @@ TEST_F(GateTest, WhatHasSettledIsKeptUntilMoreIsHandedOn) {
   second(AppendResult::kDurable);
   third(AppendResult::kDurable);
   EXPECT_EQ(outside_->kept, std::nullopt) << "more is on its way";
+  EXPECT_EQ(outside_->keeps, 1) << "not for a moment: the fourth may be in the same commit";
   fourth(AppendResult::kDurable);
   AppendDone fifth = Add(/*stops=*/true);
   fifth(AppendResult::kLost);

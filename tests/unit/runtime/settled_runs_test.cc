@@ -26,6 +26,20 @@ TEST(SettledRunsTest, TheLatestIsKeptUntilTheRunGoesOn) {
   EXPECT_EQ(runs.Find(Id(1)), nullptr);
 }
 
+TEST(SettledRunsTest, NothingIsKeptOfOneThatIsBeingDeleted) {
+  SettledRuns runs;
+  runs.Keep(Id(1), RunOf("stopped"));
+  runs.BeginDelete(Id(1));
+  runs.BeginDelete(Id(1));
+  EXPECT_EQ(runs.Find(Id(1)), nullptr);
+  runs.EndDelete(Id(1));
+  runs.Keep(Id(1), RunOf("stopped"));
+  EXPECT_EQ(runs.Find(Id(1)), nullptr) << "the other deletion is under way";
+  runs.EndDelete(Id(1));
+  runs.Keep(Id(1), RunOf("stopped"));
+  EXPECT_NE(runs.Find(Id(1)), nullptr) << "it was not deleted";
+}
+
 TEST(SettledRunsTest, ALargeOneIsNotKeptNorWhatItReplaces) {
   SettledRuns runs;
   runs.Keep(Id(1), RunOf("small"));
