@@ -111,8 +111,9 @@ void Scheduler::Create(NewRun run, RunState state, std::shared_ptr<const RunPlan
     MutexLock lock(mu_);
     // Not one that answers a call: its id is its call's, so an earlier attempt may have made it.
     const bool is_child = !state.parent_call().empty();
-    const bool may_begin = making_ == 0 && state.not_before <= environment_.clock->Now() && MayBeginNew();
-    if (!draining_ && !is_child && may_begin) {
+    // Those that the store is making find their places.
+    const bool has_turn = working_ + making_ < options_.running_max && MayBeginNew() && state.not_before <= environment_.clock->Now();
+    if (!draining_ && !is_child && has_turn && environment_.clock->Monotonic() >= made_first_until_) {
       --creating_;
       session = Begin(std::move(state), std::move(plan), std::make_unique<Creation>(std::move(run), std::move(done)));
     } else {

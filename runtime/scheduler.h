@@ -189,9 +189,10 @@ class Scheduler final : public SessionOwner, public std::enable_shared_from_this
   RunQueue promised_ ABSL_GUARDED_BY(mu_);
   int32_t promises_ ABSL_GUARDED_BY(mu_) = 0;  // of entries
   Suspects suspects_ ABSL_GUARDED_BY(mu_);
-  std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);  // of the suspect that has its turn
-  int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                     // admitted, without a session or a place in a queue
-  int64_t making_ ABSL_GUARDED_BY(mu_) = 0;                       // of those: with the store, which is to make them before they begin
+  std::unique_ptr<Timers::Wait> probation_ ABSL_GUARDED_BY(mu_);                 // of the suspect that has its turn
+  int64_t creating_ ABSL_GUARDED_BY(mu_) = 0;                                    // admitted, without a session or a place in a queue
+  int64_t making_ ABSL_GUARDED_BY(mu_) = 0;                                      // of those: with the store, which is to make them before they begin
+  absl::Duration made_first_until_ ABSL_GUARDED_BY(mu_) = absl::ZeroDuration();  // monotonic: no run begins ahead of its creation
   int32_t loading_ ABSL_GUARDED_BY(mu_) = 0;
   int32_t alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions whose loop has not ended
   bool draining_ ABSL_GUARDED_BY(mu_) = false;

@@ -19,6 +19,7 @@ namespace {
 
 constexpr int32_t kRecoveryPage = 1000;
 constexpr absl::Duration kRetryPause = absl::Seconds(1);  // before what could not be read is read again
+constexpr absl::Duration kMadeFirst = absl::Minutes(10);  // after a start that found runs without progress
 
 // What the run waits for out of memory, as its row says. The time that it may be active passes from now on.
 std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
@@ -43,6 +44,8 @@ std::optional<Sleeper> SleeperOf(const UnfinishedRun& run, absl::Time now) {
 
 bool Scheduler::Recovered(const UnfinishedRun& run) {
   if (entries_.contains(run.id)) return false;  // a command came first
+  // What ended the server may be a new run that was not durable, and comes again: made first, it is there to be counted.
+  if (run.barren_starts > 0) made_first_until_ = environment_.clock->Monotonic() + kMadeFirst;
   const absl::Time accepted = run.id.time();
   const bool has_begun = run.state != v1::RUN_STATE_QUEUED;
   if (run.epoch < environment_.store->restored_epoch()) {

@@ -262,8 +262,9 @@ Session::Turn Session::TakeLastTurn() {
     return attempts_.empty() ? Turn::kAgain : Turn::kWait;
   }
   TakeLast();
-  // One that was lost was refused, is gone, or is another's to wake.
-  const std::optional<absl::Time> wake = gate_->lost() ? std::nullopt : ProjectionOf(state_).wake_time;
+  // Of one whose creation was refused there is nothing to wake.
+  const bool refused = gate_->lost() && gate_->durable() < state_.accepted().sequence();
+  const std::optional<absl::Time> wake = refused ? std::nullopt : ProjectionOf(state_).wake_time;
   return owner_.TryLeave(run_, LeavingUntil(wake, Now())) ? Turn::kLeft : Turn::kWait;
 }
 

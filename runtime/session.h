@@ -77,7 +77,7 @@ class Session : public std::enable_shared_from_this<Session> {
  public:
   // Where its state comes from.
   enum class Origin {
-    kCreated,  // the run was accepted just now, or will be: if it ends the server before its creation is durable, its caller decides whether to try again
+    kCreated,  // the run was accepted just now, or is about to be
     kLoaded,   // folded from the journal. Its run may be what ended the server: until it makes progress each step waits for the disk, so that the next
                // start can count this one
   };

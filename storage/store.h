@@ -56,10 +56,10 @@ class Store : public RunReader {
   virtual absl::StatusOr<std::optional<CreateOutcome>> FindRequest(const std::string& tenant, const std::string& request_id,
                                                                    const std::string& request_hash) = 0;
 
-  // Appends to a run and replaces its projection. May be queued right behind the run's Create, and is lost if that is refused, unless another run has the id:
-  // an id that may come twice waits. Each event at most kEventBytesMax bytes. Artifacts are written first, in pieces of several commits, so that a large one
-  // holds nobody up; they are there, for readers, with the commit of the events and not before. What a crash leaves of them before that commit is removed by
-  // and by after the next opening.
+  // Appends to a run and replaces its projection. May be queued right behind the run's Create, and is lost if that is refused; but not where another run has
+  // the id already, so who may make an id twice waits for CreateDone. Each event at most kEventBytesMax bytes. Artifacts are written first, in pieces of
+  // several commits, so that a large one holds nobody up; they are there, for readers, with the commit of the events and not before. What a crash leaves of
+  // them before that commit is removed by and by after the next opening.
   virtual void Append(AppendRequest request, AppendDone done) = 0;
 
   // Removes a stopped run whole; its id and request id are remembered for at least 24 h. NOT_FOUND; FAILED_PRECONDITION unless its projection is STOPPED

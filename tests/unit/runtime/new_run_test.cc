@@ -114,14 +114,13 @@ TEST_F(NewRunTest, ALocalOneIsOneWriteBehindItsCreation) {
   EXPECT_EQ(runtime.WaitForStop(created.name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
 
-TEST_F(NewRunTest, ItsWatcherHearsNothingBeforeItsCreation) {
+TEST_F(NewRunTest, ItsWatcherHearsAllOfIt) {
   TestRuntime runtime(SlowConfig());
   auto watched = std::async(std::launch::async, [&] {
     auto watch = runtime.Await(runtime->RunAgent(runtime.Request(), Caller(), /*include_deltas=*/true));
     return runtime.Await(testing::ReadAll(*std::move(watch)));
   });
   AwaitTaken(2);
-  EXPECT_EQ(watched.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
   store_->HandOn();
   const testing::Watched seen = watched.get();
   ASSERT_EQ(seen.events.size(), 9u);
@@ -164,6 +163,33 @@ TEST_F(NewRunTest, OneThatTheStoreRefusesLeavesNoTraceAndNoPlaceTaken) {
   ASSERT_TRUE(all.ok()) << all.status();
   EXPECT_THAT(all->first, ::testing::SizeIs(2));
   EXPECT_NE(other.name(), first.name());
+}
+
+// It may be what ended the server, and must be there to be counted.
+TEST_F(NewRunTest, BehindAStartThatFoundOneWithoutProgressItIsMadeFirst) {
+  const auto never = [this](ModelRequest request, DeltaSink&) {
+    asked_.Add();
+    return std::get<UserMessage>(request.messages[0]).parts->at(0).text() == "never" ? testing::NeverDecides() : Immediately(Answer("done"));
+  };
+  for (int asked = 1; asked <= 2; ++asked) {
+    TestRuntime runtime(RuntimeTest::Config(never));
+    if (asked == 1) ASSERT_TRUE(runtime.Await(runtime->CreateRun(runtime.Request("never"), Caller())).ok());
+    ASSERT_TRUE(asked_.Await(asked));
+    runtime.Stop(absl::ZeroDuration());
+  }
+  TestRuntime::Config config = RuntimeTest::Config(never);
+  config.wrap_store = [this](std::unique_ptr<Store> wrapped) {
+    auto slow = std::make_unique<SlowStore>(std::move(wrapped));
+    store_ = slow.get();
+    return slow;
+  };
+  TestRuntime runtime(std::move(config));
+  AwaitTaken(1);  // the other is taken up
+  std::future<v1::Run> reply = Create(runtime);
+  AwaitTaken(2);
+  EXPECT_EQ(store_->taken().back(), "create");
+  store_->HandOn();
+  EXPECT_EQ(runtime.WaitForStop(reply.get().name()).stop().reason(), v1::STOP_REASON_FINAL_ANSWER);
 }
 
 TEST_F(NewRunTest, OneThatWaitsForItsTurnIsMadeFirst) {
