@@ -43,12 +43,10 @@ Counts Play(uint64_t from, int count) {
   return counts;
 }
 
-// A verdict over nothing is none.
+// A verdict over nothing is none. What nearly every seed has:
 void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.runs, seeds * 2);
   EXPECT_GE(counts.forks, seeds / 8);
-  EXPECT_GE(counts.children, seeds / 4);
-  EXPECT_GE(counts.child_results, seeds / 16);
   EXPECT_GE(counts.stops, seeds * 3);
   EXPECT_GE(counts.events, seeds * 40);
   EXPECT_GE(counts.executions, seeds * 8);
@@ -58,11 +56,8 @@ void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.crashes, seeds);
   EXPECT_GE(counts.artifacts, seeds / 4);
   EXPECT_GE(counts.artifacts_read, seeds / 4);
-  EXPECT_GE(counts.allowed, seeds / 20);
   EXPECT_GE(counts.denied, seeds / 20);
   EXPECT_GE(counts.questions, seeds / 20);
-  EXPECT_GE(counts.loops, seeds / 40);
-  EXPECT_GE(counts.held, seeds / 20);
   EXPECT_GE(counts.inputs, seeds / 4);
   EXPECT_GE(counts.cancels, seeds / 3);
   EXPECT_GE(counts.resumes, seeds / 4);
@@ -71,8 +66,6 @@ void ExpectWork(const Counts& counts, int seeds) {
   // What was done to them.
   EXPECT_GE(counts.left, seeds);
   EXPECT_GE(counts.full_commits, seeds * 3);
-  EXPECT_GE(counts.failed_commits, seeds / 20);
-  EXPECT_GE(counts.unheard_commits, seeds / 20);
   EXPECT_GE(counts.clock_jumps, seeds);
   EXPECT_GE(counts.model_failures, seeds / 2);
   EXPECT_GE(counts.paid_failures, seeds / 5);
@@ -81,12 +74,27 @@ void ExpectWork(const Counts& counts, int seeds) {
   EXPECT_GE(counts.nonsense, seeds / 10);
 }
 
-TEST(SimulationTest, TheFixedSeedsKeepEveryPromise) { ExpectWork(Play(1, kSeeds / 2), kSeeds / 2); }
+// What few seeds have, and those few much of it: chance may deal a hundred seeds none.
+void ExpectTheRare(const Counts& counts, int seeds) {
+  EXPECT_GE(counts.children, seeds / 4);
+  EXPECT_GE(counts.child_results, seeds / 16);
+  EXPECT_GE(counts.allowed, seeds / 20);
+  EXPECT_GE(counts.loops, seeds / 40);
+  EXPECT_GE(counts.held, seeds / 20);
+  EXPECT_GE(counts.failed_commits, seeds / 20);
+  EXPECT_GE(counts.unheard_commits, seeds / 20);
+}
+
+TEST(SimulationTest, TheFixedSeedsKeepEveryPromise) {
+  const Counts counts = Play(1, kSeeds / 2);
+  ExpectWork(counts, kSeeds / 2);
+  ExpectTheRare(counts, kSeeds / 2);
+}
 
 TEST(SimulationTest, FreshSeedsKeepEveryPromise) {
   const uint64_t from = std::random_device()();
   std::printf("fresh seeds from %llu\n", static_cast<unsigned long long>(from));
-  // Chance may make them poor, not empty: a quarter of the work, six standard deviations and more below what a hundred seeds do.
+  // A quarter of the work: the poorest of a thousand times a hundred seeds had three times that.
   ExpectWork(Play(from, kSeeds - kSeeds / 2), (kSeeds - kSeeds / 2) / 4);
 }
 
